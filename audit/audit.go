@@ -1,0 +1,132 @@
+// Package audit owns the record: what an entry says, the hash chain that shows deletion, reordering and edits, and how
+// a chain is verified. It imports nothing of ours, so that whatever changes or decides can write to it.
+package audit
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// Decision says what came of a request.
+type Decision string
+
+const (
+	Allowed Decision = "allowed" // and the upstream answered, with a result or a tool error
+	Refused Decision = "refused" // by Remit; nothing reached the upstream
+	Failed  Decision = "failed"  // allowed, but the upstream gave no answer
+	Unknown Decision = "unknown" // forwarded, and Remit stopped before it knew the outcome
+	Changed Decision = "changed" // a person or the crawler changed something
+)
+
+// Kinds of entry. A kind is a noun and a verb.
+const (
+	ToolCall       = "tool.call"
+	RequestRefused = "request.refuse" // before a tool was named: bad credential, origin, body
+)
+
+// Actor says who: a signed-in person, or an agent's key bound to a user and a persona. Fields that do not apply are
+// empty; an empty Actor is Remit itself (crawler, first start).
+type Actor struct {
+	Person string `json:"person,omitempty"` // name of the signed-in person
+	Agent  string `json:"agent,omitempty"`
+	User   string `json:"user,omitempty"`
+	Key    string `json:"key,omitempty"` // public id of the access key, never the secret
+}
+
+// Entry is one record. Its chain fields are set by the store when it is appended.
+type Entry struct {
+	Seq  int64     `json:"seq"`
+	Time time.Time `json:"time"` // UTC, microseconds
+	Kind string    `json:"kind"`
+	Actor
+	Persona  string            `json:"persona,omitempty"`
+	Revision int               `json:"revision,omitempty"`
+	Tool     string            `json:"tool,omitempty"`   // catalog id "server/tool"; for a refusal the name that was asked for
+	Digest   string            `json:"digest,omitempty"` // of the pinned definition
+	Decision Decision          `json:"decision"`
+	Reason   string            `json:"reason,omitempty"` // in words
+	Policy   string            `json:"policy,omitempty"` // which rule decided
+	Micros   int64             `json:"micros,omitempty"` // duration in microseconds
+	Detail   map[string]string `json:"detail,omitempty"`
+	Prev     string            `json:"prev"` // hash of the entry before, empty for the first
+	Hash     string            `json:"hash"`
+}
+
+// Seal returns e as the entry that follows the one with sequence number seq and hash prev.
+func (e Entry) Seal(seq int64, prev string) Entry {
+	e.Seq, e.Prev, e.Time = seq+1, prev, e.Time.UTC().Truncate(time.Microsecond)
+	e.Hash = e.sum()
+	return e
+}
+
+// sum is the hex SHA-256 of the entry's JSON with an empty hash. encoding/json is deterministic for this struct: fields
+// in order, map keys sorted.
+func (e Entry) sum() string {
+	e.Hash = ""
+	text, err := json.Marshal(e)
+	if err != nil {
+		panic(fmt.Sprintf("audit: an entry of strings and numbers did not encode: %v", err))
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}
+
+// Head names the last entry of a chain. It is stored apart from the entries, so that a cut-off tail is found, and can
+// be written down elsewhere to prove later that history was not rewritten as a whole.
+type Head struct {
+	Seq  int64  `json:"seq"`
+	Hash string `json:"hash"`
+}
+
+// Verifier walks a chain from its first entry.
+type Verifier struct{ at Head }
+
+// Add takes the next entry and says what is wrong with it, if anything.
+func (v *Verifier) Add(e Entry) error {
+	switch {
+	case e.Seq != v.at.Seq+1:
+		return fmt.Errorf("audit: entry %d is missing: the next one found is %d", v.at.Seq+1, e.Seq)
+	case e.Prev != v.at.Hash:
+		return fmt.Errorf("audit: entry %d does not follow entry %d: one of them was replaced", e.Seq, v.at.Seq)
+	case e.Hash != e.sum():
+		return fmt.Errorf("audit: entry %d was edited: its content does not give its hash", e.Seq)
+	}
+	v.at = Head{Seq: e.Seq, Hash: e.Hash}
+	return nil
+}
+
+// End compares where the walk ended with the stored head.
+func (v *Verifier) End(head Head) error {
+	if v.at != head {
+		return fmt.Errorf("audit: the chain ends at entry %d, but %d entries were written: the end is missing or was replaced", v.at.Seq, head.Seq)
+	}
+	return nil
+}
+
+// Query selects entries, newest first. The zero value selects the newest 100.
+type Query struct {
+	Persona, Agent, User, Person, Tool, Kind string
+	Decision                                 Decision
+	Before                                   int64 // sequence number; 0 means from the newest
+	Limit                                    int   // default 100, at most 1,000
+}
+
+// Log is the append-only record. Every method that returns nil has made its entry durable.
+type Log interface {
+	Append(ctx context.Context, e Entry) error
+	// Begin records the intent of a call before it is forwarded, so that a call without a record cannot happen: when the
+	// process dies before Finish, the next start turns the intent into an entry with decision Unknown.
+	Begin(ctx context.Context, e Entry) (Ticket, error)
+	// Finish appends e in place of the intent.
+	Finish(ctx context.Context, t Ticket, e Entry) error
+	Entries(ctx context.Context, q Query) ([]Entry, error)
+	// Verify walks the whole chain and returns its head.
+	Verify(ctx context.Context) (Head, error)
+}
+
+// Ticket names an intent.
+type Ticket int64

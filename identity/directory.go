@@ -1,0 +1,352 @@
+package identity
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"remit/audit"
+)
+
+// Limits of sessions and links.
+const (
+	SessionIdle = 12 * time.Hour
+	SessionMax  = 7 * 24 * time.Hour
+	LinkMax     = 24 * time.Hour
+)
+
+// ErrInvalid is wrapped by refusals of what a person typed.
+var ErrInvalid = errors.New("not valid")
+
+var validName = regexp.MustCompile(`^[a-z0-9][a-z0-9._@-]{0,63}$`)
+
+// Directory is the only way to sign in and to change people and keys.
+type Directory struct {
+	Store Store
+	Now   func() time.Time // nil means time.Now
+}
+
+func (d *Directory) now() time.Time {
+	if d.Now != nil {
+		return d.Now().UTC()
+	}
+	return time.Now().UTC()
+}
+
+// Operator is who acts on the command line of the machine that holds the data: whoever can read the database may
+// change it, and the record says that it was done there.
+func Operator() Principal { return Principal{Person: "local-operator", Roles: Roles} }
+
+// Bootstrap creates the person "admin", with every role, when there is nobody yet, and returns a one-time sign-in link's
+// token to be shown once.
+func (d *Directory) Bootstrap(ctx context.Context) (name, link string, created bool, err error) {
+	people, err := d.Store.People(ctx)
+	if err != nil || len(people) > 0 {
+		return "", "", false, err
+	}
+	if err := d.AddPerson(ctx, Operator(), "admin", Roles, ""); err != nil {
+		return "", "", false, err
+	}
+	link, err = d.NewLink(ctx, Operator(), "admin")
+	return "admin", link, err == nil, err
+}
+
+// AddPerson creates a person. Without a password they sign in with a one-time link and set one.
+func (d *Directory) AddPerson(ctx context.Context, by Principal, name string, roles []Role, password string) error {
+	if !validName.MatchString(name) {
+		return fmt.Errorf("%w: a name has 1 to 64 lower-case letters, digits and . _ @ -, not %q", ErrInvalid, name)
+	}
+	encoded, err := encodePassword(password)
+	if err != nil {
+		return err
+	}
+	return d.changePerson(ctx, by, name, "person.add", roles, func(p Person) (Person, error) {
+		if p.Name != "" {
+			return p, fmt.Errorf("%w: there is a person %q already", ErrInvalid, name)
+		}
+		return Person{Name: name, Roles: roles, Password: encoded, Created: d.now()}, validRoles(roles)
+	})
+}
+
+// SetRoles replaces a person's roles. The last admin stays one.
+func (d *Directory) SetRoles(ctx context.Context, by Principal, name string, roles []Role) error {
+	if err := d.keepAdmin(ctx, name, slices.Contains(roles, Admin)); err != nil {
+		return err
+	}
+	return d.changePerson(ctx, by, name, "person.roles", roles, func(p Person) (Person, error) {
+		p.Roles = roles
+		return p, errors.Join(exists(p), validRoles(roles))
+	})
+}
+
+// SetDisabled ends or restores a person's access, from their next request on. The keys issued for them stay.
+func (d *Directory) SetDisabled(ctx context.Context, by Principal, name string, disabled bool) error {
+	if err := d.keepAdmin(ctx, name, !disabled); err != nil {
+		return err
+	}
+	kind := map[bool]string{true: "person.disable", false: "person.enable"}[disabled]
+	return d.changePerson(ctx, by, name, kind, nil, func(p Person) (Person, error) {
+		p.Disabled = disabled
+		return p, exists(p)
+	})
+}
+
+// SetPassword sets one's own password, or as admin anybody's.
+func (d *Directory) SetPassword(ctx context.Context, by Principal, name, password string) error {
+	if password == "" {
+		return fmt.Errorf("%w: the password is empty", ErrInvalid)
+	}
+	encoded, err := encodePassword(password)
+	if err != nil {
+		return err
+	}
+	if by.Person == name && name != "" {
+		by.Roles = append([]Role{Admin}, by.Roles...) // of oneself
+	}
+	return d.changePerson(ctx, by, name, "person.password", nil, func(p Person) (Person, error) {
+		p.Password = encoded
+		return p, exists(p)
+	})
+}
+
+func (d *Directory) changePerson(ctx context.Context, by Principal, name, kind string, roles []Role,
+	change func(Person) (Person, error)) error {
+	if !by.Has(Admin) {
+		return fmt.Errorf("%w: this needs the role admin", ErrForbidden)
+	}
+	return d.Store.UpdatePerson(ctx, name, func(p Person) (Person, audit.Entry, error) {
+		p, err := change(p)
+		e := audit.Entry{Time: d.now(), Kind: kind, Actor: by.Actor(), Decision: audit.Changed, Detail: map[string]string{"person": name}}
+		if roles != nil {
+			e.Detail["roles"] = joinRoles(roles)
+		}
+		return p, e, err
+	})
+}
+
+// keepAdmin refuses to take the role from the last person who has it.
+func (d *Directory) keepAdmin(ctx context.Context, name string, stays bool) error {
+	people, err := d.Store.People(ctx)
+	if err != nil || stays {
+		return err
+	}
+	for _, p := range people {
+		if p.Name != name && !p.Disabled && slices.Contains(p.Roles, Admin) {
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: %s is the last admin; make somebody else admin first", ErrInvalid, name)
+}
+
+// People lists everybody, by name.
+func (d *Directory) People(ctx context.Context, by Principal) ([]Person, error) {
+	if !by.Has(Admin) {
+		return nil, fmt.Errorf("%w: this needs the role admin", ErrForbidden)
+	}
+	return d.Store.People(ctx)
+}
+
+func exists(p Person) error {
+	if p.Name == "" {
+		return fmt.Errorf("%w: there is no such person", ErrNotFound)
+	}
+	return nil
+}
+
+func validRoles(roles []Role) error {
+	for _, r := range roles {
+		if !slices.Contains(Roles, r) {
+			return fmt.Errorf("%w: there is no role %q; the roles are %s", ErrInvalid, r, joinRoles(Roles))
+		}
+	}
+	return nil
+}
+
+func joinRoles(roles []Role) string {
+	names := make([]string, len(roles))
+	for i, r := range roles {
+		names[i] = string(r)
+	}
+	return strings.Join(names, ", ")
+}
+
+// encodePassword takes 12 to 200 bytes, or none.
+func encodePassword(password string) (string, error) {
+	switch {
+	case password == "":
+		return "", nil
+	case len(password) < 12 || len(password) > 200:
+		return "", fmt.Errorf("%w: a password has 12 to 200 characters", ErrInvalid)
+	}
+	return hashPassword(password), nil
+}
+
+// SignIn opens a session. Every failure is ErrCredential and takes the same time.
+func (d *Directory) SignIn(ctx context.Context, name, password string) (token string, err error) {
+	p, err := d.Store.Person(ctx, name)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return "", err
+	}
+	if len(password) > 200 || !passwordMatches(p.Password, password) || p.Disabled {
+		return "", ErrCredential
+	}
+	return d.open(ctx, name)
+}
+
+// NewLink returns the token of a link that signs the person in once, within [LinkMax].
+func (d *Directory) NewLink(ctx context.Context, by Principal, name string) (token string, err error) {
+	err = d.changePerson(ctx, by, name, "person.link", nil, func(p Person) (Person, error) { return p, exists(p) })
+	if err != nil {
+		return "", err
+	}
+	token = newToken()
+	return token, d.Store.SaveLink(ctx, Link{Hash: hash(token), Person: name, Expires: d.now().Add(LinkMax)})
+}
+
+// SignInByLink opens a session and ends the link.
+func (d *Directory) SignInByLink(ctx context.Context, link string) (token string, err error) {
+	l, err := d.Store.TakeLink(ctx, hash(link))
+	if errors.Is(err, ErrNotFound) || err == nil && !d.now().Before(l.Expires) {
+		return "", ErrCredential
+	}
+	if err != nil {
+		return "", err
+	}
+	p, err := d.Store.Person(ctx, l.Person)
+	if err != nil || p.Disabled {
+		return "", errors.Join(ErrCredential, err)
+	}
+	return d.open(ctx, l.Person)
+}
+
+func (d *Directory) open(ctx context.Context, name string) (string, error) {
+	token := newToken()
+	return token, d.Store.SaveSession(ctx, Session{Hash: hash(token), Person: name, Created: d.now(), Seen: d.now()})
+}
+
+// Session returns who a session's token belongs to, or ErrCredential.
+func (d *Directory) Session(ctx context.Context, token string) (Principal, error) {
+	s, err := d.Store.Session(ctx, hash(token))
+	if errors.Is(err, ErrNotFound) {
+		return Principal{}, ErrCredential
+	}
+	if err != nil {
+		return Principal{}, err
+	}
+	now := d.now()
+	p, err := d.Store.Person(ctx, s.Person)
+	if err != nil || p.Disabled || now.Sub(s.Seen) > SessionIdle || now.Sub(s.Created) > SessionMax {
+		return Principal{}, errors.Join(ErrCredential, err)
+	}
+	if now.Sub(s.Seen) > time.Minute {
+		s.Seen = now
+		if err := d.Store.SaveSession(ctx, s); err != nil {
+			return Principal{}, err
+		}
+	}
+	return Principal{Person: p.Name, Roles: p.Roles}, nil
+}
+
+// SignOut ends a session; one that is already over is no error.
+func (d *Directory) SignOut(ctx context.Context, token string) error {
+	return d.Store.DeleteSession(ctx, hash(token))
+}
+
+// KeySpec says what a new access key is bound to.
+type KeySpec struct {
+	Agent   string // which agent: a name in the organisation's words
+	User    string // for whom it works
+	Persona string
+	Expires time.Time // zero means never
+}
+
+// IssueKey creates an access key and returns its secret, which is stored only as a hash.
+func (d *Directory) IssueKey(ctx context.Context, by Principal, spec KeySpec) (secret string, key Key, err error) {
+	now := d.now()
+	for what, value := range map[string]string{"agent": spec.Agent, "user": spec.User, "persona": spec.Persona} {
+		if value != strings.TrimSpace(value) || value == "" || len(value) > 100 || strings.ContainsFunc(value, isControl) {
+			return "", Key{}, fmt.Errorf("%w: the key's %s has 1 to 100 printable characters", ErrInvalid, what)
+		}
+	}
+	if !spec.Expires.IsZero() && !spec.Expires.After(now) {
+		return "", Key{}, fmt.Errorf("%w: the key would expire in the past", ErrInvalid)
+	}
+	id, secret := newKey()
+	key = Key{ID: id, Hash: hash(secret), Agent: spec.Agent, User: spec.User, Persona: spec.Persona, Created: now,
+		By: by.Person, Expires: spec.Expires.UTC().Truncate(time.Second)}
+	err = d.changeKey(ctx, by, id, "key.issue", func(old Key) (Key, error) {
+		if old.ID != "" {
+			return old, fmt.Errorf("key id %s exists already; try again", id)
+		}
+		return key, nil
+	})
+	if err != nil {
+		return "", Key{}, err
+	}
+	return secret, key, nil
+}
+
+// RevokeKey ends a key: its next call is refused.
+func (d *Directory) RevokeKey(ctx context.Context, by Principal, id string) error {
+	return d.changeKey(ctx, by, id, "key.revoke", func(k Key) (Key, error) {
+		if k.ID == "" {
+			return k, fmt.Errorf("%w: there is no key %q", ErrNotFound, id)
+		}
+		if k.Revoked.IsZero() {
+			k.Revoked = d.now()
+		}
+		return k, nil
+	})
+}
+
+func (d *Directory) changeKey(ctx context.Context, by Principal, id, kind string, change func(Key) (Key, error)) error {
+	if !by.Has(Reviewer) && !by.Has(Admin) {
+		return fmt.Errorf("%w: this needs the role reviewer or admin", ErrForbidden)
+	}
+	return d.Store.UpdateKey(ctx, id, func(k Key) (Key, audit.Entry, error) {
+		k, err := change(k)
+		actor := by.Actor()
+		actor.Agent, actor.User, actor.Key = k.Agent, k.User, k.ID
+		return k, audit.Entry{Time: d.now(), Kind: kind, Actor: actor, Persona: k.Persona, Decision: audit.Changed}, err
+	})
+}
+
+// Keys lists the keys of a persona, or all with an empty one, newest first.
+func (d *Directory) Keys(ctx context.Context, by Principal, persona string) ([]Key, error) {
+	if by.Person == "" {
+		return nil, ErrForbidden
+	}
+	return d.Store.Keys(ctx, persona)
+}
+
+// Authenticate returns the principal that a key's secret is bound to. Every refusal is ErrCredential.
+func (d *Directory) Authenticate(ctx context.Context, secret string) (Principal, error) {
+	id, ok := keyID(secret)
+	if !ok {
+		return Principal{}, ErrCredential
+	}
+	k, err := d.Store.Key(ctx, id)
+	if errors.Is(err, ErrNotFound) {
+		return Principal{}, ErrCredential
+	}
+	if err != nil {
+		return Principal{}, err
+	}
+	now := d.now()
+	if subtle.ConstantTimeCompare(k.Hash, hash(secret)) != 1 || !k.Live(now) {
+		return Principal{}, ErrCredential
+	}
+	if now.Sub(k.LastUse) > time.Minute {
+		if err := d.Store.TouchKey(ctx, id, now.Truncate(time.Minute)); err != nil {
+			return Principal{}, err
+		}
+	}
+	return Principal{Agent: k.Agent, User: k.User, Persona: k.Persona, Key: k.ID}, nil
+}
+
+func isControl(r rune) bool { return r < ' ' || r == 0x7f }

@@ -1,0 +1,111 @@
+// Package identity owns who is asking: people and their roles and sessions, agents' access keys, and the Principal that
+// every other package takes as a parameter.
+package identity
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"remit/audit"
+)
+
+// Role is what a person may do. Roles do not include one another.
+type Role string
+
+const (
+	Author   Role = "author"   // describes jobs, edits and submits drafts
+	Reviewer Role = "reviewer" // approves, sends back and retires personas that others wrote
+	Admin    Role = "admin"    // people, keys, upstreams
+)
+
+// Roles lists every role.
+var Roles = []Role{Author, Reviewer, Admin}
+
+// Principal is who is asking: a signed-in person, or an agent for a user as a persona. The zero value may do nothing.
+type Principal struct {
+	Person string // name, for people
+	Roles  []Role
+
+	Agent, User string // for access keys
+	Persona     string
+	Key         string // public id of the access key
+}
+
+// Has says whether p is a signed-in person with the role. An agent has none.
+func (p Principal) Has(r Role) bool { return p.Person != "" && slices.Contains(p.Roles, r) }
+
+// Actor is p as the record names it.
+func (p Principal) Actor() audit.Actor {
+	return audit.Actor{Person: p.Person, Agent: p.Agent, User: p.User, Key: p.Key}
+}
+
+// Person signs in on the web pages.
+type Person struct {
+	Name     string // unique, lower case
+	Roles    []Role
+	Password string // argon2id, encoded with its parameters; empty means that nobody can sign in with a password
+	Disabled bool
+	Created  time.Time
+}
+
+// Key is an Agent Access Key: it binds an agent, the user it works for, and one persona. The secret is shown once.
+type Key struct {
+	ID      string // public: the recognisable prefix of the secret
+	Hash    []byte // SHA-256 of the secret
+	Agent   string
+	User    string
+	Persona string
+	Created time.Time
+	By      string    // person who created it
+	Expires time.Time // zero means never
+	Revoked time.Time // zero means not
+	LastUse time.Time // to the minute
+}
+
+// Live says whether the key may be used at t.
+func (k Key) Live(t time.Time) bool {
+	return k.Revoked.IsZero() && (k.Expires.IsZero() || t.Before(k.Expires))
+}
+
+// Session is a signed-in browser. Its token is stored as a hash.
+type Session struct {
+	Hash    []byte
+	Person  string
+	Created time.Time
+	Seen    time.Time // to the minute
+}
+
+// Link is a one-time sign-in link. Its token is stored as a hash.
+type Link struct {
+	Hash    []byte
+	Person  string
+	Expires time.Time
+}
+
+var (
+	ErrNotFound = errors.New("not found")
+	// ErrCredential answers every failed sign-in and every unusable key alike.
+	ErrCredential = errors.New("the credential is not valid")
+	ErrForbidden  = errors.New("not allowed")
+)
+
+// Store keeps people, keys and sessions. An Update runs change on the current value (the zero value when there is none)
+// and writes the new one and its audit entry in one transaction; an error from change leaves everything as it was.
+type Store interface {
+	Person(ctx context.Context, name string) (Person, error) // ErrNotFound
+	People(ctx context.Context) ([]Person, error)
+	UpdatePerson(ctx context.Context, name string, change func(Person) (Person, audit.Entry, error)) error
+
+	Key(ctx context.Context, id string) (Key, error) // ErrNotFound
+	Keys(ctx context.Context, persona string) ([]Key, error)
+	UpdateKey(ctx context.Context, id string, change func(Key) (Key, audit.Entry, error)) error
+	TouchKey(ctx context.Context, id string, used time.Time) error // no entry: the call has its own
+
+	SaveSession(ctx context.Context, s Session) error
+	Session(ctx context.Context, hash []byte) (Session, error) // ErrNotFound
+	DeleteSession(ctx context.Context, hash []byte) error
+	SaveLink(ctx context.Context, l Link) error
+	TakeLink(ctx context.Context, hash []byte) (Link, error) // deletes it; ErrNotFound
+}
