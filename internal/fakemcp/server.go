@@ -1,0 +1,308 @@
+package fakemcp
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// Server is the fake. As an http.Handler it is an MCP endpoint at any path.
+type Server struct {
+	config Config
+
+	mu        sync.Mutex
+	tools     []json.RawMessage
+	changes   int
+	listeners map[int]func([]byte)
+	nextKey   int
+	sessions  map[string]int // requests left, or -1
+	running   map[string]context.CancelFunc
+	stats     Stats
+	replied   chan struct{} // closed and replaced when the client answers
+}
+
+// Stats is what the server has seen.
+type Stats struct {
+	Calls      int               // tools/call requests
+	ByTool     map[string]int    // the same, by tool
+	Handshakes int               // initialize and server/discover requests
+	Lists      int               // tools/list requests
+	Cancelled  int               // cancelled requests, by notification or by closing
+	Listeners  int               // streams open for announcements
+	Sessions   int               // sessions open
+	Replies    []json.RawMessage // the client's answers to our requests
+	Header     http.Header       // of the last HTTP request
+}
+
+// New makes a server. It reads the catalog, if there is one.
+func New(c Config) (*Server, error) {
+	s := &Server{config: c, listeners: map[int]func([]byte){}, sessions: map[string]int{},
+		running: map[string]context.CancelFunc{}, replied: make(chan struct{}), stats: Stats{ByTool: map[string]int{}}}
+	s.tools = append(s.tools, c.Tools...)
+	if c.Catalog != "" {
+		tools, err := readCatalog(c.Catalog, c.CatalogServer)
+		if err != nil {
+			return nil, err
+		}
+		s.tools = append(s.tools, tools...)
+	}
+	if len(s.tools) == 0 && c.Catalog == "" {
+		s.tools = builtins()
+	}
+	if n := c.Faults.HugeDescription; n > 0 {
+		s.tools = append(s.tools, definition("huge", strings.Repeat("x", n)))
+	}
+	if c.Faults.DuplicateNames {
+		s.tools = append(s.tools, s.tools...)
+	}
+	return s, nil
+}
+
+// Stats returns what the server has seen so far.
+func (s *Server) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stats := s.stats
+	stats.ByTool = maps.Clone(stats.ByTool)
+	stats.Listeners, stats.Sessions = len(s.listeners), len(s.sessions)
+	return stats
+}
+
+// SetTools replaces the list and announces that.
+func (s *Server) SetTools(tools []json.RawMessage) {
+	s.mu.Lock()
+	s.tools = tools
+	s.mu.Unlock()
+	s.announce()
+}
+
+// EndSessions forgets every HTTP session, as a restart does.
+func (s *Server) EndSessions() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.sessions)
+}
+
+// message is one JSON-RPC message from the client.
+type message struct {
+	ID     json.RawMessage `json:"id"`
+	Method string          `json:"method"`
+	Params json.RawMessage `json:"params"`
+}
+
+type params struct {
+	Name      string          `json:"name"`
+	Arguments json.RawMessage `json:"arguments"`
+	Cursor    string          `json:"cursor"`
+	Version   string          `json:"protocolVersion"`
+	RequestID json.RawMessage `json:"requestId"`
+	Meta      struct {
+		Version  string          `json:"io.modelcontextprotocol/protocolVersion"`
+		Progress json.RawMessage `json:"progressToken"`
+	} `json:"_meta"`
+}
+
+// exchange is one request on its way through the server.
+type exchange struct {
+	message
+	params
+	send func([]byte) // to the client: notifications, requests, the answer
+	die  func()       // ends the process or the connection
+
+	answered bool
+}
+
+func (x *exchange) modern() bool { return x.Meta.Version != "" }
+
+func (x *exchange) result(raw string) {
+	x.answered = true
+	x.send([]byte(`{"jsonrpc":"2.0","id":` + string(x.ID) + `,"result":` + raw + `}`))
+}
+
+func (x *exchange) fail(code int, text, data string) {
+	x.answered = true
+	if data != "" {
+		data = `,"data":` + data
+	}
+	x.send(fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%s,"error":{"code":%d,"message":%s%s}}`, x.ID, code, quote(text), data))
+}
+
+// quote is text as JSON.
+func quote(text string) string {
+	raw, _ := json.Marshal(text) // a string always encodes
+	return string(raw)
+}
+
+// complete marks a result as whole, which the newer era asks for.
+func (x *exchange) complete(members string) {
+	if x.modern() {
+		members = `"resultType":"complete",` + members
+	}
+	x.result("{" + members + "}")
+}
+
+// serve answers one request, or does not.
+func (s *Server) serve(ctx context.Context, x *exchange) {
+	f := s.config.Faults
+	handshake := x.Method == "initialize" || x.Method == "server/discover"
+	switch {
+	case handshake && f.DieOnDiscover && x.Method == "server/discover":
+		x.die()
+		return
+	case handshake && f.HangAtHandshake:
+		<-ctx.Done()
+		return
+	case x.modern() && !s.config.modern():
+		if !f.IgnoreUnknown {
+			x.fail(-32601, "method not found", "")
+		}
+		return
+	case !x.modern() && !s.config.legacy():
+		x.fail(-32022, "unsupported protocol version", `{"supported":["2026-07-28"],"requested":"unknown"}`)
+		return
+	}
+	s.mu.Lock()
+	if handshake {
+		s.stats.Handshakes++
+	}
+	s.mu.Unlock()
+	switch x.Method {
+	case "server/discover":
+		x.complete(fmt.Sprintf(`"supportedVersions":["2026-07-28"],"capabilities":{"tools":{"listChanged":true}},"instructions":%s,"ttlMs":0,"cacheScope":"private","_meta":{"io.modelcontextprotocol/serverInfo":%s}`,
+			quote(s.config.Instructions), s.info()))
+	case "initialize":
+		x.result(fmt.Sprintf(`{"protocolVersion":%q,"capabilities":{"tools":{"listChanged":true}},"serverInfo":%s,"instructions":%s}`,
+			s.config.olderVersion(x.Version), s.info(), quote(s.config.Instructions)))
+	case "ping":
+		x.result("{}")
+	case "tools/list":
+		s.list(x)
+	case "tools/call":
+		s.call(ctx, x)
+	case "subscriptions/listen":
+		s.listen(ctx, x)
+	default:
+		x.fail(-32601, "method not found", "")
+	}
+}
+
+func (s *Server) info() string {
+	name := s.config.Name
+	if name == "" {
+		name = "fake"
+	}
+	return fmt.Sprintf(`{"name":%s,"version":"1.2.3"}`, quote(name))
+}
+
+func (s *Server) list(x *exchange) {
+	s.mu.Lock()
+	s.stats.Lists++
+	tools := s.tools
+	s.mu.Unlock()
+	start, _ := strconv.Atoi(x.Cursor) // no cursor is the start
+	end, next := len(tools), ""
+	if size := s.config.PageSize; size > 0 && start+size < len(tools) {
+		end, next = start+size, strconv.Itoa(start+size)
+	}
+	page := tools[min(start, len(tools)):end]
+	switch f := s.config.Faults; {
+	case f.BadList:
+		x.complete(`"tools":"none"`)
+		return
+	case f.CursorLoop:
+		next = "0"
+	case f.EndlessPages:
+		page, next = nil, strconv.Itoa(start+1)
+	}
+	members := `"tools":[` + string(bytes.Join(rawSlices(page), []byte(","))) + `]`
+	if next != "" {
+		members += fmt.Sprintf(`,"nextCursor":%q`, next)
+	}
+	if x.modern() {
+		members += `,"ttlMs":0,"cacheScope":"private"`
+	}
+	x.complete(members)
+}
+
+func rawSlices(raw []json.RawMessage) [][]byte {
+	out := make([][]byte, len(raw))
+	for i, r := range raw {
+		out[i] = r
+	}
+	return out
+}
+
+// listen is the stream of the newer era for announcements.
+func (s *Server) listen(ctx context.Context, x *exchange) {
+	meta := `"_meta":{"io.modelcontextprotocol/subscriptionId":` + string(x.ID) + `}`
+	x.send([]byte(`{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{` + meta + `,"notifications":{"toolsListChanged":true}}}`))
+	leave := s.join(func([]byte) {
+		x.send([]byte(`{"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":{` + meta + `}}`))
+	})
+	defer leave()
+	<-ctx.Done()
+}
+
+// join adds a stream for announcements until the function returned is called.
+func (s *Server) join(send func([]byte)) (leave func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := s.nextKey
+	s.nextKey++
+	s.listeners[key] = send
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.listeners, key)
+	}
+}
+
+func (s *Server) announce() {
+	s.mu.Lock()
+	var all []func([]byte)
+	for _, send := range s.listeners {
+		all = append(all, send)
+	}
+	s.mu.Unlock()
+	for _, send := range all {
+		send([]byte(`{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`))
+	}
+}
+
+// run serves a request until it is done or cancelled under its key.
+func (s *Server) run(ctx context.Context, key string, x *exchange) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s.mu.Lock()
+	s.running[key] = cancel
+	s.mu.Unlock()
+	s.serve(ctx, x)
+	s.mu.Lock()
+	delete(s.running, key)
+	if ctx.Err() != nil && !x.answered {
+		s.stats.Cancelled++
+	}
+	s.mu.Unlock()
+}
+
+// notified takes a notification or an answer from the client.
+func (s *Server) notified(m message, p params, scope string, raw []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case m.Method == "notifications/cancelled":
+		if cancel := s.running[scope+string(p.RequestID)]; cancel != nil {
+			cancel()
+		}
+	case m.Method == "":
+		s.stats.Replies = append(s.stats.Replies, bytes.Clone(raw))
+		close(s.replied)
+		s.replied = make(chan struct{})
+	}
+}

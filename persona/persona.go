@@ -1,0 +1,136 @@
+// Package persona owns what an agent may do: personas, their numbered revisions, the pins that fix each granted tool, and
+// the moves by which a revision is reviewed. It knows no technology; the Registry is the only way to change a persona.
+package persona
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+
+	"remit/catalog"
+)
+
+// ID names a persona in paths: lower-case words with dashes.
+type ID string
+
+var validID = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+
+// Validate says what an id may look like.
+func (id ID) Validate() error {
+	if !validID.MatchString(string(id)) {
+		return fmt.Errorf("a persona's id is 1 to 63 lower-case letters, digits and dashes, not %q", id)
+	}
+	return nil
+}
+
+// State of a revision:
+//
+//	draft → submitted → live → approved → retired
+//	                  ↘ returned
+//
+// Approving makes a revision live at once; the one that was live before stays approved. A revision that was sent back
+// stays as it was read; its author answers with the next number.
+type State string
+
+const (
+	Draft     State = "draft"     // its author edits it
+	Submitted State = "submitted" // fixed; waits for a reviewer
+	Returned  State = "returned"  // sent back by a reviewer
+	Live      State = "live"      // what the gateway serves; at most one a persona
+	Approved  State = "approved"  // was live
+	Retired   State = "retired"   // of a persona that is no longer used
+)
+
+// Persona is a job that agents do, with all its revisions, oldest first.
+type Persona struct {
+	ID        ID
+	Title     string
+	Created   time.Time
+	Revisions []Revision
+}
+
+// Revision is one numbered answer to "which tools does this job need". From the moment it is submitted its content
+// (everything but State and the review fields) never changes.
+type Revision struct {
+	Number  int // from 1
+	State   State
+	Job     string // in the author's words, valid UTF-8
+	Grants  []Grant
+	Notes   json.RawMessage // what the composer found beside the grants (near misses, gaps, …), as it encoded it
+	Author  string
+	Created time.Time
+
+	SubmittedAt time.Time
+	ReviewedBy  string // who approved it or sent it back
+	ReviewedAt  time.Time
+	Comment     string // of the reviewer who sent it back
+	SoloReview  bool   // approved by its own author, in single-operator mode
+}
+
+// Grant is one tool of a revision and why it is there.
+type Grant struct {
+	Pin
+	Name       string // what the agent calls it; unique within the revision whatever the case, at most 64 characters
+	Effect     catalog.Effect
+	Words      []Span  // of the job, that ask for the tool
+	Reason     string  // in words
+	Confidence float64 // 0 to 1; 1 for a tool that a person added
+	AddedBy    string  // person; empty for the composer
+}
+
+// Pin fixes a tool: the definition the reviewer saw, byte for byte.
+type Pin struct {
+	Tool       catalog.ID
+	Digest     catalog.Digest
+	Definition json.RawMessage `json:"-"` // stored once per digest, apart from the revision
+}
+
+// Span is a half-open range of bytes of the job.
+type Span struct{ Start, End int }
+
+// Digests is what a reviewer had on the screen, by tool.
+type Digests map[catalog.ID]catalog.Digest
+
+var (
+	ErrNotFound  = errors.New("there is no such persona or revision")
+	ErrForbidden = errors.New("not allowed")
+	ErrOwnWork   = errors.New("the author of a revision cannot approve it; ask another reviewer")
+	ErrDrifted   = errors.New("a tool is no longer what was reviewed; read the difference and approve again")
+	ErrState     = errors.New("the revision is not in a state that allows this")
+	ErrInvalid   = errors.New("not valid")
+)
+
+// Revision returns the revision with the number.
+func (p Persona) Revision(number int) (Revision, bool) {
+	if number < 1 || number > len(p.Revisions) {
+		return Revision{}, false
+	}
+	return p.Revisions[number-1], true
+}
+
+// Live returns the revision that the gateway serves.
+func (p Persona) Live() (Revision, bool) {
+	for _, r := range p.Revisions {
+		if r.State == Live {
+			return r, true
+		}
+	}
+	return Revision{}, false
+}
+
+// Latest returns the newest revision; every persona has one.
+func (p Persona) Latest() Revision { return p.Revisions[len(p.Revisions)-1] }
+
+// Retired says that the persona is no longer used.
+func (p Persona) Retired() bool { return p.Latest().State == Retired }
+
+// Digests is what a page that shows r has on the screen.
+func (r Revision) Digests() Digests {
+	d := Digests{}
+	for _, g := range r.Grants {
+		d[g.Tool] = g.Digest
+	}
+	return d
+}

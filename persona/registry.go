@@ -1,0 +1,160 @@
+package persona
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"remit/audit"
+	"remit/catalog"
+	"remit/identity"
+)
+
+// Store keeps personas.
+type Store interface {
+	Persona(ctx context.Context, id ID) (Persona, error) // ErrNotFound
+	Personas(ctx context.Context) ([]Persona, error)     // by id, without definitions
+	// Update runs change in a transaction on the persona (one without revisions when there is none yet) and writes the new
+	// persona and the entry together: a change without a record cannot be expressed.
+	Update(ctx context.Context, id ID, change func(Persona) (Persona, audit.Entry, error)) error
+}
+
+// Registry is the only way to change a persona.
+type Registry struct {
+	Store Store
+	// Current returns the catalog's definition of a tool now; false when it is not offered.
+	Current func(catalog.ID) (catalog.Tool, bool)
+	// MaxTools bounds a revision; 0 means 100.
+	MaxTools int
+	// SingleOperator lets authors approve their own work. The record says so each time.
+	SingleOperator bool
+	// Changed, if set, is called after every committed change.
+	Changed func(ID)
+	Now     func() time.Time // nil means time.Now
+}
+
+// Proposal is what an author wants a revision to be.
+type Proposal struct {
+	Job    string
+	Grants []Grant // pins need a Tool only: the digest and definition are taken from the catalog
+	Notes  json.RawMessage
+}
+
+const maxJob = 20_000 // bytes
+
+// Create makes a persona with one draft revision.
+func (r *Registry) Create(ctx context.Context, by identity.Principal, id ID, title string, p Proposal) error {
+	if title = strings.TrimSpace(title); title == "" || len(title) > 200 {
+		return fmt.Errorf("%w: a title has 1 to 200 characters", ErrInvalid)
+	}
+	if err := id.Validate(); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	return r.change(ctx, by, identity.Author, id, "persona.create", func(old *Persona) (int, error) {
+		if len(old.Revisions) > 0 {
+			return 0, fmt.Errorf("%w: there is a persona %q already; choose another id", ErrInvalid, id)
+		}
+		old.ID, old.Title, old.Created = id, title, r.now()
+		return r.addDraft(old, by, p)
+	})
+}
+
+// Revise adds a draft revision to a persona, or replaces its latest revision when that is still a draft.
+func (r *Registry) Revise(ctx context.Context, by identity.Principal, id ID, p Proposal) error {
+	return r.change(ctx, by, identity.Author, id, "persona.revise", func(old *Persona) (int, error) {
+		if len(old.Revisions) == 0 {
+			return 0, ErrNotFound
+		}
+		switch old.Latest().State {
+		case Submitted:
+			return 0, fmt.Errorf("%w: revision %d waits for its review; it can be answered after its review", ErrState, old.Latest().Number)
+		case Retired:
+			return 0, fmt.Errorf("%w: the persona is retired", ErrState)
+		case Draft:
+			old.Revisions = old.Revisions[:len(old.Revisions)-1]
+		}
+		return r.addDraft(old, by, p)
+	})
+}
+
+func (r *Registry) addDraft(old *Persona, by identity.Principal, p Proposal) (int, error) {
+	if strings.TrimSpace(p.Job) == "" || len(p.Job) > maxJob || !utf8.ValidString(p.Job) {
+		return 0, fmt.Errorf("%w: a job has 1 to %d bytes of UTF-8 text", ErrInvalid, maxJob)
+	}
+	grants, err := r.pin(p)
+	if err != nil {
+		return 0, err
+	}
+	number := len(old.Revisions) + 1
+	old.Revisions = append(old.Revisions, Revision{Number: number, State: Draft, Job: p.Job, Grants: grants, Notes: p.Notes,
+		Author: by.Person, Created: r.now()})
+	return number, nil
+}
+
+func (r *Registry) pin(p Proposal) ([]Grant, error) {
+	limit := r.MaxTools
+	if limit == 0 {
+		limit = 100
+	}
+	if len(p.Grants) > limit {
+		return nil, fmt.Errorf("%w: %d tools are over the limit of %d", ErrInvalid, len(p.Grants), limit)
+	}
+	seen := map[catalog.ID]bool{}
+	grants := make([]Grant, 0, len(p.Grants))
+	for _, g := range p.Grants {
+		if seen[g.Tool] {
+			return nil, fmt.Errorf("%w: tool %s is granted twice", ErrInvalid, g.Tool)
+		}
+		seen[g.Tool] = true
+		tool, ok := r.Current(g.Tool)
+		if !ok {
+			return nil, fmt.Errorf("%w: no upstream offers tool %s now", ErrInvalid, g.Tool)
+		}
+		for _, w := range g.Words {
+			if w.Start < 0 || w.Start >= w.End || w.End > len(p.Job) {
+				return nil, fmt.Errorf("%w: tool %s cites words outside the job", ErrInvalid, g.Tool)
+			}
+		}
+		g.Digest, g.Definition, g.Effect = tool.Digest, tool.Definition, tool.Effect.Effect
+		grants = append(grants, g)
+	}
+	NameGrants(grants)
+	return grants, nil
+}
+
+// change checks the role, runs move on a copy of the persona, and records the move with the revision it returns.
+func (r *Registry) change(ctx context.Context, by identity.Principal, role identity.Role, id ID, kind string,
+	move func(*Persona) (revision int, err error)) error {
+	if !by.Has(role) {
+		return fmt.Errorf("%w: this needs the role %s", ErrForbidden, role)
+	}
+	err := r.Store.Update(ctx, id, func(p Persona) (Persona, audit.Entry, error) {
+		p.Revisions = append([]Revision(nil), p.Revisions...)
+		number, err := move(&p)
+		if err != nil {
+			return p, audit.Entry{}, err
+		}
+		e := audit.Entry{Time: r.now(), Kind: kind, Actor: by.Actor(), Persona: string(id), Revision: number, Decision: audit.Changed}
+		if rev, ok := p.Revision(number); ok {
+			e.Detail = map[string]string{"state": string(rev.State), "tools": fmt.Sprint(len(rev.Grants))}
+			if rev.SoloReview {
+				e.Detail["single_operator"] = "true"
+			}
+		}
+		return p, e, nil
+	})
+	if err == nil && r.Changed != nil {
+		r.Changed(id)
+	}
+	return err
+}
+
+func (r *Registry) now() time.Time {
+	if r.Now != nil {
+		return r.Now().UTC()
+	}
+	return time.Now().UTC()
+}

@@ -1,0 +1,92 @@
+package persona
+
+import (
+	"context"
+	"fmt"
+
+	"remit/identity"
+)
+
+// Submit fixes a draft and asks for its review.
+func (r *Registry) Submit(ctx context.Context, by identity.Principal, id ID, rev int) error {
+	return r.review(ctx, by, identity.Author, id, rev, "persona.submit", func(p *Persona, at *Revision) error {
+		if at.State != Draft {
+			return fmt.Errorf("%w: revision %d is %s, not a draft", ErrState, rev, at.State)
+		}
+		if len(at.Grants) == 0 {
+			return fmt.Errorf("%w: a revision without tools gives an agent nothing; add one", ErrInvalid)
+		}
+		for _, g := range at.Grants {
+			if now, ok := r.Current(g.Tool); !ok || now.Digest != g.Digest {
+				return fmt.Errorf("%w: %s", ErrDrifted, g.Tool)
+			}
+		}
+		at.State, at.SubmittedAt = Submitted, r.now()
+		return nil
+	})
+}
+
+// Approve makes a submitted revision live. ErrOwnWork if by wrote it, ErrDrifted if a tool is no longer what was reviewed
+// (the digests that the reviewer saw are an argument, so a definition that moved meanwhile is refused).
+func (r *Registry) Approve(ctx context.Context, by identity.Principal, id ID, rev int, seen Digests) error {
+	return r.review(ctx, by, identity.Reviewer, id, rev, "persona.approve", func(p *Persona, at *Revision) error {
+		if at.State != Submitted {
+			return fmt.Errorf("%w: revision %d is %s, not submitted", ErrState, rev, at.State)
+		}
+		if at.Author == by.Person && !r.SingleOperator {
+			return ErrOwnWork
+		}
+		if len(seen) != len(at.Grants) {
+			return fmt.Errorf("%w: the page showed %d tools, the revision has %d", ErrDrifted, len(seen), len(at.Grants))
+		}
+		for _, g := range at.Grants {
+			if now, ok := r.Current(g.Tool); !ok || seen[g.Tool] != g.Digest || now.Digest != g.Digest {
+				return fmt.Errorf("%w: %s", ErrDrifted, g.Tool)
+			}
+		}
+		for i := range p.Revisions {
+			if p.Revisions[i].State == Live {
+				p.Revisions[i].State = Approved
+			}
+		}
+		at.State, at.ReviewedBy, at.ReviewedAt, at.SoloReview = Live, by.Person, r.now(), at.Author == by.Person
+		return nil
+	})
+}
+
+// SendBack refuses a submitted revision with a comment for its author.
+func (r *Registry) SendBack(ctx context.Context, by identity.Principal, id ID, rev int, comment string) error {
+	return r.review(ctx, by, identity.Reviewer, id, rev, "persona.send-back", func(p *Persona, at *Revision) error {
+		if at.State != Submitted {
+			return fmt.Errorf("%w: revision %d is %s, not submitted", ErrState, rev, at.State)
+		}
+		if len(comment) > 2000 {
+			return fmt.Errorf("%w: a comment has at most 2,000 bytes", ErrInvalid)
+		}
+		at.State, at.ReviewedBy, at.ReviewedAt, at.Comment = Returned, by.Person, r.now(), comment
+		return nil
+	})
+}
+
+// Retire ends a persona: no revision is live, the gateway refuses its keys from the next call on.
+func (r *Registry) Retire(ctx context.Context, by identity.Principal, id ID) error {
+	return r.change(ctx, by, identity.Reviewer, id, "persona.retire", func(p *Persona) (int, error) {
+		if len(p.Revisions) == 0 {
+			return 0, ErrNotFound
+		}
+		for i := range p.Revisions {
+			p.Revisions[i].State = Retired
+		}
+		return len(p.Revisions), nil
+	})
+}
+
+func (r *Registry) review(ctx context.Context, by identity.Principal, role identity.Role, id ID, rev int, kind string,
+	move func(*Persona, *Revision) error) error {
+	return r.change(ctx, by, role, id, kind, func(p *Persona) (int, error) {
+		if _, ok := p.Revision(rev); !ok {
+			return 0, ErrNotFound
+		}
+		return rev, move(p, &p.Revisions[rev-1])
+	})
+}

@@ -1,0 +1,151 @@
+package upstream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+)
+
+// Call is one call of a tool.
+type Call struct {
+	Tool string
+	// Arguments is a JSON object, or nil for none.
+	Arguments json.RawMessage
+	// Progress gets the parameters of each progress notification as received,
+	// one at a time and none after Call has returned its result. A callback that does
+	// not keep up misses some. Nil asks the server for none.
+	Progress func(params json.RawMessage)
+	// Meta are further members of _meta, such as traceparent. The members that
+	// the protocol itself sets cannot be replaced.
+	Meta map[string]json.RawMessage
+	// InputSchema is the tool's, for parameters that travel in headers too
+	// (x-mcp-header). Nil uses the one of the last List.
+	InputSchema json.RawMessage
+	// More are further parameters of tools/call, such as inputResponses and
+	// requestState of a repeated request.
+	More map[string]json.RawMessage
+}
+
+// Call calls a tool and returns the result as the server sent it. It is sent
+// at most once. A server that is just connecting is waited for; one that is
+// unwell fails at once. The error is an *RPCError if the server answered one,
+// and else wraps one of this package's errors or ctx's.
+func (s *Server) Call(ctx context.Context, call Call) (json.RawMessage, error) {
+	if call.Arguments != nil && !json.Valid(call.Arguments) {
+		return nil, faultf(ErrInvalid, "server %s: the arguments of %s are not valid JSON: send an object", s.cfg.Name, clean(call.Tool, 128))
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, s.cfg.CallTimeout, faultf(ErrTimeout,
+		"server %s did not answer within %s: the call may have been carried out; check before you repeat it, or raise CallTimeout", s.cfg.Name, s.cfg.CallTimeout))
+	defer cancel()
+	if err := s.take(ctx); err != nil {
+		return nil, err
+	}
+	defer func() { <-s.places }()
+	s.inFlight.Add(1)
+	defer s.inFlight.Add(-1)
+	c, err := s.connected(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	r := request{method: "tools/call", params: map[string]any{"name": call.Tool}, meta: call.Meta, schema: call.InputSchema}
+	for name, value := range call.More {
+		r.params[name] = value
+	}
+	r.params["name"] = call.Tool
+	if call.Arguments != nil {
+		r.params["arguments"] = call.Arguments
+	}
+	if r.schema == nil {
+		r.schema = s.schema(call.Tool)
+	}
+	if call.Progress == nil {
+		return c.do(ctx, r)
+	}
+	return withProgress(ctx, c, r, call.Progress)
+}
+
+// withProgress sends r and hands its progress to report, in a goroutine of
+// its own so that a slow report holds up no other call.
+func withProgress(ctx context.Context, c *conn, r request, report func(json.RawMessage)) (json.RawMessage, error) {
+	r.progress = make(chan json.RawMessage, 64)
+	reported := make(chan struct{})
+	go func() {
+		defer close(reported)
+		for params := range r.progress {
+			report(params)
+		}
+	}()
+	result, err := c.do(ctx, r)
+	select {
+	case <-reported:
+	case <-ctx.Done(): // the caller is gone, and need not wait for its own callback
+	}
+	return result, err
+}
+
+// take waits for a place among the calls in flight.
+func (s *Server) take(ctx context.Context) error {
+	select {
+	case s.places <- struct{}{}:
+		return nil
+	default:
+	}
+	select {
+	case s.places <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return &fault{kind: ErrBusy, more: ctx.Err(), text: "server " + s.cfg.Name + " has as many calls in flight as it may; the call was not sent: try again later or raise Concurrency"}
+	}
+}
+
+// connected returns the connection, and waits for it while the first attempt
+// is under way, or as long as ctx lasts if patient.
+func (s *Server) connected(ctx context.Context, patient bool) (*conn, error) {
+	for {
+		s.mu.Lock()
+		state, c, turn, lastErr := s.health.State, s.conn, s.turn, s.health.Err
+		s.mu.Unlock()
+		switch {
+		case c != nil && (!patient || c.life.Err() == nil):
+			return c, nil
+		case state == Stopped:
+			return nil, faultf(ErrClosed, "server %s is not running: the pool was not started, or was closed", s.cfg.Name)
+		case state == Unwell && !patient:
+			return nil, s.unavailable(lastErr)
+		}
+		select {
+		case <-turn:
+		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.Canceled) {
+				return nil, &fault{kind: context.Canceled, text: "server " + s.cfg.Name + ": the wait for a connection was cancelled by the caller"}
+			}
+			return nil, s.unavailable(lastErr)
+		}
+	}
+}
+
+func (s *Server) unavailable(lastErr string) error {
+	if lastErr == "" {
+		lastErr = "it is still being connected"
+	}
+	return faultf(ErrUnavailable, "server %s is not connected (%s): look at its health, it is tried again by itself", s.cfg.Name, lastErr)
+}
+
+// Ping asks the server for a sign of life, and fails if none comes before ctx
+// ends or within ten seconds. It does not wait for a connection.
+func (s *Server) Ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, 10*time.Second, faultf(ErrTimeout,
+		"server %s did not answer a ping within 10s: it may hang; restart it if its calls fail too", s.cfg.Name))
+	defer cancel()
+	c, err := s.connected(ctx, false)
+	if err != nil {
+		return err
+	}
+	method := "ping"
+	if c.modern() {
+		method = "server/discover"
+	}
+	_, err = c.do(ctx, request{method: method})
+	return err
+}

@@ -1,0 +1,284 @@
+package upstream
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"remit/internal/fakemcp"
+)
+
+// odd is what a round trip through Go structs would change.
+const odd = `{"z":1,"content":[{"type":"hologram","data":"x","n":12345678901234567890},{"type":"text","text":"<b>&amp;\u2028é"}],"structuredContent":[1.0,1e3,-0.0,null],"_meta":{"b":1,"a":2},"isError":false,"vendor/x":{"$schema":"y"}}`
+
+func TestListGivesTheDefinitionsAsReceived(t *testing.T) {
+	tools := []json.RawMessage{
+		json.RawMessage(`{"name":"b","x-unknown":{"n":12345678901234567890},"inputSchema":{"type":"object","$schema":"s","if":{},"then":{},"unevaluatedProperties":false,"minimum":1.0}}`),
+		json.RawMessage(`{"name":"a","description":"<i>\u0041 é","icons":[{"src":"data:,"}],"execution":{"taskSupport":"optional"},"inputSchema":{}}`),
+		json.RawMessage(`{"name":"a"}`),
+	}
+	eachKind(t, func(t *testing.T, k kind) {
+		for _, size := range []int{0, 1, 2} {
+			c := k.reach(t, fakemcp.Config{Tools: tools, PageSize: size})
+			got, err := one(t, c).List(within(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tools, got.Tools); diff != "" {
+				t.Errorf("page size %d (-want +got):\n%s", size, diff)
+			}
+			if want := map[int]int{0: 1, 1: 3, 2: 2}[size]; got.Pages != want {
+				t.Errorf("page size %d: got %d pages, want %d", size, got.Pages, want)
+			}
+		}
+	})
+}
+
+func TestCallGivesTheResultAsReceived(t *testing.T) {
+	eachKind(t, func(t *testing.T, k kind) {
+		s := one(t, k.reach(t, fakemcp.Config{Results: map[string]json.RawMessage{"odd": json.RawMessage(odd)}}))
+		got, err := s.Call(within(t), Call{Tool: "odd", Arguments: json.RawMessage(`{"n":12345678901234567890}`)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(got) != odd {
+			t.Errorf("got  %s\nwant %s", got, odd)
+		}
+	})
+}
+
+func TestCallSendsArgumentsAndMeta(t *testing.T) {
+	eachKind(t, func(t *testing.T, k kind) {
+		s := one(t, k.reach(t, fakemcp.Config{}))
+		raw, err := s.Call(within(t), Call{Tool: "echo", Arguments: json.RawMessage(`{"n":12345678901234567890,"f":1.0}`),
+			Meta: map[string]json.RawMessage{"traceparent": json.RawMessage(`"00-ab"`), "progressToken": json.RawMessage(`9`)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got struct {
+			StructuredContent struct {
+				Arguments json.RawMessage
+				Meta      map[string]json.RawMessage
+			}
+		}
+		if err := json.Unmarshal(raw, &got); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := string(got.StructuredContent.Arguments), `{"n":12345678901234567890,"f":1.0}`; got != want {
+			t.Errorf("arguments: got %s, want %s", got, want)
+		}
+		meta := got.StructuredContent.Meta
+		if string(meta["traceparent"]) != `"00-ab"` || meta["progressToken"] != nil {
+			t.Errorf("got meta %s, want the traceparent and no token that nobody asked for", meta)
+		}
+		if _, modern := meta["io.modelcontextprotocol/protocolVersion"]; modern != (k.era != fakemcp.Legacy && k.era != "2025-03-26") {
+			t.Errorf("got meta %s in era %s", meta, k.era)
+		}
+	})
+}
+
+func TestProgressReachesItsCall(t *testing.T) {
+	eachKind(t, func(t *testing.T, k kind) {
+		s := one(t, k.reach(t, fakemcp.Config{}))
+		var group sync.WaitGroup
+		for range 4 {
+			group.Go(func() {
+				var got []string
+				_, err := s.Call(within(t), Call{Tool: "progress", Progress: func(params json.RawMessage) {
+					var p struct {
+						Message string
+						Total   json.RawMessage
+					}
+					if json.Unmarshal(params, &p) == nil {
+						got = append(got, p.Message+" "+string(p.Total))
+					}
+				}})
+				if err != nil {
+					t.Error(err)
+				}
+				want := []string{"step 1 12345678901234567890", "step 2 12345678901234567890", "step 3 12345678901234567890"}
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("(-want +got):\n%s", diff)
+				}
+			})
+		}
+		group.Wait()
+	})
+}
+
+func TestErrorsComeCleanAndWhole(t *testing.T) {
+	eachKind(t, func(t *testing.T, k kind) {
+		s := one(t, k.reach(t, fakemcp.Config{}))
+		_, err := s.Call(within(t), Call{Tool: "error"})
+		var got *RPCError
+		if !errors.As(err, &got) {
+			t.Fatalf("got %v, want an RPCError", err)
+		}
+		if got.Code != -32050 || string(got.Data) != `{"big":12345678901234567890}` {
+			t.Errorf("got %d with %s", got.Code, got.Data)
+		}
+		if !strings.HasPrefix(got.Message, "it broke badly yyy") || len(got.Message) > 500 {
+			t.Errorf("got %d bytes: %q", len(got.Message), got.Message)
+		}
+		if _, err := s.Call(within(t), Call{Tool: "no such tool é"}); !errors.As(err, &got) || got.Code != -32602 {
+			t.Errorf("got %v, want error -32602", err)
+		}
+	})
+}
+
+func TestCancelReachesTheServer(t *testing.T) {
+	eachKind(t, func(t *testing.T, k kind) {
+		s := one(t, k.reach(t, fakemcp.Config{}))
+		until(t, s, "ready", isReady)
+		ctx, cancel := context.WithCancel(within(t))
+		done := make(chan error, 1)
+		go func() {
+			_, err := s.Call(ctx, Call{Tool: "slow"})
+			done <- err
+		}()
+		waitFor(t, "the call arrives", func() bool { return statsOf(t, s).ByTool["slow"] == 1 })
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v, want cancelled", err)
+		}
+		waitFor(t, "the server hears of it", func() bool { return statsOf(t, s).Cancelled == 1 })
+	})
+}
+
+func TestCallTimesOut(t *testing.T) {
+	eachKind(t, func(t *testing.T, k kind) {
+		c := k.reach(t, fakemcp.Config{})
+		c.CallTimeout = 300 * time.Millisecond
+		s := one(t, c)
+		until(t, s, "ready", isReady)
+		if _, err := s.Call(within(t), Call{Tool: "slow"}); !errors.Is(err, ErrTimeout) {
+			t.Errorf("got %v, want a time-out", err)
+		}
+		waitFor(t, "the server hears of it", func() bool { return statsOf(t, s).Cancelled == 1 })
+		ctx, cancel := context.WithTimeout(within(t), 50*time.Millisecond)
+		defer cancel()
+		if _, err := s.Call(ctx, Call{Tool: "slow"}); !errors.Is(err, ErrTimeout) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want the caller's deadline", err)
+		}
+	})
+}
+
+func TestCallsInFlightAreLimited(t *testing.T) {
+	eachKind(t, func(t *testing.T, k kind) {
+		c := k.reach(t, fakemcp.Config{})
+		c.Concurrency = 2
+		s := one(t, c)
+		until(t, s, "ready", isReady)
+		ctx, cancel := context.WithCancel(within(t))
+		var group sync.WaitGroup
+		for range 2 {
+			group.Go(func() { _, _ = s.Call(ctx, Call{Tool: "slow"}) })
+		}
+		waitFor(t, "two calls in flight", func() bool { return s.Health().InFlight == 2 })
+		short, stop := context.WithTimeout(ctx, 20*time.Millisecond)
+		defer stop()
+		if _, err := s.Call(short, Call{Tool: "echo"}); !errors.Is(err, ErrBusy) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want busy", err)
+		}
+		cancel()
+		group.Wait()
+		if _, err := s.Call(within(t), Call{Tool: "echo"}); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestAnswerOverTheLimitFailsThatCallOnly(t *testing.T) {
+	eachKind(t, func(t *testing.T, k kind) {
+		c := k.reach(t, fakemcp.Config{})
+		c.MaxMessage = 100_000
+		s := one(t, c)
+		_, err := s.Call(within(t), Call{Tool: "big", Arguments: json.RawMessage(`{"bytes":3000000}`)})
+		if !errors.Is(err, ErrTooLarge) {
+			t.Errorf("got %v, want too large", err)
+		}
+		raw, err := s.Call(within(t), Call{Tool: "big", Arguments: json.RawMessage(`{"bytes":90000}`)})
+		if err != nil || !bytes.Contains(raw, []byte("xxx")) {
+			t.Errorf("got %v after it, want an answer", err)
+		}
+		if got := s.Health(); got.Restarts != 0 {
+			t.Errorf("got %d restarts, want none", got.Restarts)
+		}
+	})
+}
+
+func TestServersRequestsAreRefused(t *testing.T) {
+	eachKind(t, func(t *testing.T, k kind) {
+		raw, err := one(t, k.reach(t, fakemcp.Config{})).Call(within(t), Call{Tool: "ask"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := textOf(t, raw)
+		if got == "asked" {
+			return // the newer era: nobody replies
+		}
+		if !strings.Contains(got, `"id":"ask-1","result":{}`) || !strings.Contains(got, `"id":7000,"error":{"code":-32601`) {
+			t.Errorf("got the replies %s, want a result for the ping and a refusal for sampling", got)
+		}
+	})
+}
+
+func TestChangesAreAnnounced(t *testing.T) {
+	eachKind(t, func(t *testing.T, k kind) {
+		s := one(t, k.reach(t, fakemcp.Config{}))
+		heard := make(chan struct{}, 100)
+		s.OnListChanged(func() { heard <- struct{}{} })
+		before, err := s.List(within(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if k.http || k.era != fakemcp.Legacy { // there the stream opens after the connect
+			waitFor(t, "the stream is open", func() bool { return statsOf(t, s).Listeners == 1 })
+		}
+		for len(heard) > 0 {
+			<-heard
+		}
+		if _, err := s.Call(within(t), Call{Tool: "change"}); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-heard:
+		case <-within(t).Done():
+			t.Fatal("not announced")
+		}
+		after, err := s.List(within(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := len(after.Tools), len(before.Tools)+1; got != want {
+			t.Errorf("got %d tools, want %d", got, want)
+		}
+	})
+}
+
+func TestPingAndHealth(t *testing.T) {
+	eachKind(t, func(t *testing.T, k kind) {
+		s := one(t, k.reach(t, fakemcp.Config{Name: "evil\x1b[31m\u202ename", Instructions: "be\x00 \x1b]0;title\x07nice"}))
+		h := until(t, s, "ready", isReady)
+		if err := s.Ping(within(t)); err != nil {
+			t.Error(err)
+		}
+		want := Health{State: Ready, Since: h.Since, ServerName: "evilname", ServerVersion: "1.2.3", Instructions: "be nice", Protocol: k.era, PID: h.PID, LastStderr: h.LastStderr}
+		if k.era == fakemcp.Both {
+			want.Protocol = fakemcp.Modern
+		}
+		if diff := cmp.Diff(want, h); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		if (h.PID == 0) != k.http {
+			t.Errorf("got process %d", h.PID)
+		}
+	})
+}

@@ -1,0 +1,303 @@
+package upstream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/mark3labs/mcp-go/client/transport"
+	"github.com/mark3labs/mcp-go/mcp"
+)
+
+// conn is one connection to one server: a child process, or a session or
+// version agreed over HTTP. Once lost it is never used again.
+type conn struct {
+	cfg    *Config
+	secret *redactor
+	log    *slog.Logger
+
+	wire  transport.Interface
+	reply func(raw []byte) // sends an answer to the server's request; never blocks
+	stop  func(context.Context)
+	// listen keeps the stream open on which an HTTP server of the older era
+	// announces changes. Nil for stdio.
+	listen    func(context.Context) error
+	onChanged func()
+	pid       int
+	stderr    *tail // nil for HTTP
+
+	version atomic.Value // string; empty before and during the handshake of the older era
+	info    serverInfo
+
+	nextID  atomic.Int64
+	skipped atomic.Int64 // what the server sent that was not a message for us
+
+	retryFrom, retryTo time.Duration // for the stream of announcements
+
+	life    context.Context // ends when the connection is lost
+	lose    context.CancelCauseFunc
+	mu      sync.Mutex
+	down    error // why every request fails from now on
+	idle    *sync.Cond
+	pending map[int64]*pending
+	tasks   sync.WaitGroup
+}
+
+// serverInfo is what a server says about itself, cleaned. It is for display only.
+type serverInfo struct {
+	name, version, instructions string
+	listChanged                 bool
+}
+
+func newConn(cfg *Config, secret *redactor, log *slog.Logger, onChanged func()) *conn {
+	c := &conn{cfg: cfg, secret: secret, log: log, onChanged: onChanged, pending: map[int64]*pending{}}
+	c.idle = sync.NewCond(&c.mu)
+	c.version.Store("")
+	c.life, c.lose = context.WithCancelCause(context.Background())
+	return c
+}
+
+func (c *conn) protocol() string { return c.version.Load().(string) }
+func (c *conn) modern() bool     { return mcp.IsModernProtocol(c.protocol()) }
+
+// use sets the protocol version for the requests that follow.
+func (c *conn) use(version string) {
+	c.version.Store(version)
+	if h, ok := c.wire.(transport.HTTPConnection); ok {
+		h.SetProtocolVersion(version)
+	}
+}
+
+type pendingKey struct{}
+
+// request is one JSON-RPC request.
+type request struct {
+	method   string
+	params   map[string]any
+	meta     map[string]json.RawMessage
+	progress chan json.RawMessage
+	schema   json.RawMessage // the called tool's input schema, for x-mcp-header
+}
+
+// do sends a request and returns the result's bytes. When ctx ends, the
+// server is told to stop, in the way its era and transport have for that.
+// It always closes r.progress.
+func (c *conn) do(ctx context.Context, r request) (json.RawMessage, error) {
+	id := c.nextID.Add(1)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	p := &pending{id: id, cancel: cancel, progress: r.progress}
+	params, err := c.params(id, r)
+	if err == nil {
+		err = c.register(p)
+	}
+	if err != nil {
+		if r.progress != nil {
+			close(r.progress)
+		}
+		return nil, err
+	}
+	response, err := c.wire.SendRequest(context.WithValue(ctx, pendingKey{}, p), transport.JSONRPCRequest{
+		JSONRPC: mcp.JSONRPC_VERSION,
+		ID:      mcp.NewRequestId(id),
+		Method:  r.method,
+		Params:  params,
+		Header:  c.headers(r, params),
+	})
+	if err != nil && ctx.Err() != nil {
+		c.cancelled(ctx, r.method, id) // before unregister: close waits for it
+	}
+	c.unregister(p)
+	if err != nil {
+		return nil, c.explain(ctx, r.method, err)
+	}
+	if p.failure != nil {
+		return nil, c.rpcError(p.failure)
+	}
+	return response.Result, nil
+}
+
+func (c *conn) register(p *pending) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.down != nil {
+		return c.down
+	}
+	c.pending[p.id] = p
+	return nil
+}
+
+// unregister ends a request: from here on nothing is written to p.
+func (c *conn) unregister(p *pending) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.pending, p.id)
+	if p.progress != nil {
+		close(p.progress)
+	}
+	c.idle.Broadcast()
+}
+
+// fail ends the connection at once: requests that have no answer yet fail with err.
+func (c *conn) fail(err error) {
+	c.retire(err)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range c.pending {
+		if !p.answered {
+			p.cancel(c.down)
+		}
+	}
+}
+
+// retire lets no further request use the connection; those in flight go on.
+func (c *conn) retire(err error) {
+	c.mu.Lock()
+	if c.down == nil {
+		c.down = err
+	}
+	down := c.down
+	c.mu.Unlock()
+	c.lose(down)
+}
+
+// close waits at most grace for requests in flight, then ends everything.
+func (c *conn) close(ctx context.Context, grace time.Duration) {
+	c.retire(faultf(ErrClosed, "server %s: the connection was closed", c.cfg.Name))
+	timer := time.AfterFunc(grace, func() { c.fail(c.down) })
+	done := context.AfterFunc(ctx, func() { c.fail(c.down) })
+	c.mu.Lock()
+	for len(c.pending) > 0 {
+		c.idle.Wait()
+	}
+	c.mu.Unlock()
+	timer.Stop()
+	done()
+	c.stop(ctx)
+	c.tasks.Wait()
+}
+
+// cancelled tells the server that nobody waits for the answer any more. Over
+// HTTP the newer era has closed the stream, which says the same.
+func (c *conn) cancelled(ctx context.Context, method string, id int64) {
+	_, http := c.wire.(transport.HTTPConnection)
+	if method == "initialize" || method == "server/discover" || (http && c.modern()) || c.life.Err() != nil || errors.Is(context.Cause(ctx), ErrTooLarge) {
+		return
+	}
+	reason := "the caller gave up"
+	if errors.Is(context.Cause(ctx), ErrTimeout) {
+		reason = "time-out"
+	}
+	c.tasks.Go(func() {
+		ctx, cancel := context.WithTimeout(c.life, 5*time.Second)
+		defer cancel()
+		_ = c.notify(ctx, "notifications/cancelled", map[string]any{"requestId": id, "reason": reason})
+	})
+}
+
+func (c *conn) notify(ctx context.Context, method string, params map[string]any) error {
+	n := mcp.JSONRPCNotification{JSONRPC: mcp.JSONRPC_VERSION}
+	n.Method = method
+	n.Params.AdditionalFields = params
+	return c.wire.SendNotification(ctx, n)
+}
+
+// explain turns what mcp-go reports into one of our errors. Its own words are
+// not used: they can hold the URL and with it a secret.
+func (c *conn) explain(ctx context.Context, method string, err error) error {
+	var f *fault
+	if cause := context.Cause(ctx); cause != nil && errors.As(cause, &f) {
+		return f
+	}
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return &fault{kind: ErrTimeout, more: context.DeadlineExceeded,
+			text: "server " + c.cfg.Name + " did not answer " + method + " before the caller's deadline: try again later or allow more time"}
+	case ctx.Err() != nil:
+		return &fault{kind: context.Canceled, text: "server " + c.cfg.Name + ": " + method + " was cancelled by the caller"}
+	case errors.As(err, &f):
+		return f
+	}
+	c.mu.Lock()
+	down := c.down
+	c.mu.Unlock()
+	if down != nil {
+		return down
+	}
+	if _, ok := c.wire.(transport.HTTPConnection); !ok {
+		return faultf(ErrUnavailable, "server %s closed the connection: look at its last error lines and restart it", c.cfg.Name)
+	}
+	return faultf(ErrInvalid, "server %s did not answer %s as the protocol says: check that the url is that of an MCP endpoint", c.cfg.Name, method)
+}
+
+// rpcError reads the error member of an answer; some servers send a bare string.
+func (c *conn) rpcError(raw json.RawMessage) *RPCError {
+	var e struct {
+		Code    int             `json:"code"`
+		Message string          `json:"message"`
+		Data    json.RawMessage `json:"data"`
+	}
+	if json.Unmarshal(raw, &e) != nil {
+		e.Code = mcp.INTERNAL_ERROR
+		if json.Unmarshal(raw, &e.Message) != nil {
+			e.Message = string(cut(string(raw), maxErrorText))
+		}
+	}
+	return &RPCError{Code: e.Code, Message: c.secret.words(e.Message, maxErrorText), Data: c.secret.bytes(e.Data)}
+}
+
+// params are the request's parameters with the _meta that the era asks for.
+func (c *conn) params(id int64, r request) (json.RawMessage, error) {
+	params := map[string]any{}
+	for name, value := range r.params {
+		params[name] = value
+	}
+	meta := map[string]any{}
+	for name, value := range r.meta {
+		meta[name] = value
+	}
+	if c.modern() {
+		meta["io.modelcontextprotocol/protocolVersion"] = c.protocol()
+		meta["io.modelcontextprotocol/clientInfo"] = clientInfo
+		meta["io.modelcontextprotocol/clientCapabilities"] = struct{}{}
+	}
+	if r.progress != nil {
+		meta["progressToken"] = id
+	} else {
+		delete(meta, "progressToken")
+	}
+	if len(meta) > 0 {
+		params["_meta"] = meta
+	}
+	if len(params) == 0 {
+		return nil, nil
+	}
+	raw, err := json.Marshal(params)
+	if err != nil {
+		return nil, faultf(ErrInvalid, "server %s: the parameters of %s are not valid JSON: send an object", c.cfg.Name, r.method)
+	}
+	return raw, nil
+}
+
+// headers mirror parts of the body, as the newer era asks for over HTTP.
+func (c *conn) headers(r request, params json.RawMessage) http.Header {
+	if _, ok := c.wire.(transport.HTTPConnection); !ok || !c.modern() {
+		return nil
+	}
+	h := http.Header{}
+	for name, value := range mcp.StandardHeaders(c.protocol(), mcp.MCPMethod(r.method), params) {
+		h.Set(name, value)
+	}
+	if r.schema != nil {
+		tool := mcp.Tool{RawInputSchema: r.schema}
+		for name, value := range mcp.GenerateParamHeaders(&tool, params) {
+			h.Set(name, value)
+		}
+	}
+	return h
+}

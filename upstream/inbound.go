@@ -1,0 +1,161 @@
+package upstream
+
+import (
+	"bytes"
+	"encoding/json"
+	"strconv"
+)
+
+// message is one JSON-RPC message from a server, its parts as received.
+type message struct {
+	ID     json.RawMessage `json:"id"`
+	Method string          `json:"method"`
+	Params json.RawMessage `json:"params"`
+	Result json.RawMessage `json:"result"`
+	Error  json.RawMessage `json:"error"`
+}
+
+// pending is one request of ours that waits for its answer.
+type pending struct {
+	id       int64
+	cancel   func(error)
+	progress chan json.RawMessage // nil: none wanted
+	// failure is the error of an answer as received: mcp-go would decode its
+	// data and lose large numbers.
+	failure  json.RawMessage
+	answered bool
+}
+
+// parseMessage reads one message, and reports false if it is not one.
+func parseMessage(raw []byte) (message, bool) {
+	raw = bytes.TrimSpace(raw)
+	var m message
+	if len(raw) == 0 || raw[0] != '{' || json.Unmarshal(raw, &m) != nil {
+		return message{}, false
+	}
+	if string(m.Error) == "null" {
+		m.Error = nil // some servers send both members
+	} else if m.Error != nil && string(m.Result) == "null" {
+		m.Result = nil
+	}
+	return m, true
+}
+
+func (m message) hasID() bool { return len(m.ID) > 0 && string(m.ID) != "null" }
+
+// receive handles one message from the server. An answer to a request of
+// ours (to only, if that is set) is returned as the envelope that mcp-go is
+// to see; everything else is dealt with here and the envelope is nil.
+func (c *conn) receive(raw []byte, only *pending) (envelope []byte) {
+	m, ok := parseMessage(raw)
+	switch {
+	case !ok:
+		c.skipped.Add(1)
+	case m.Method != "" && m.hasID():
+		c.refuse(m)
+	case m.Method != "":
+		c.notified(m)
+	default:
+		return c.answered(m, only)
+	}
+	return nil
+}
+
+// answered matches an answer with its request. An answer nobody waits for,
+// or a second one, is dropped: a server must not be able to answer for others.
+func (c *conn) answered(m message, only *pending) []byte {
+	id, err := strconv.ParseInt(string(m.ID), 10, 64)
+	if err != nil {
+		c.skipped.Add(1)
+		return nil
+	}
+	c.mu.Lock()
+	p := c.pending[id]
+	if p == nil || p.answered || (only != nil && p != only) || (m.Result == nil) == (m.Error == nil) {
+		c.mu.Unlock()
+		c.skipped.Add(1)
+		return nil
+	}
+	p.answered = true
+	p.failure = m.Error
+	c.mu.Unlock()
+	var b bytes.Buffer
+	b.Grow(len(m.Result) + 64)
+	b.WriteString(`{"jsonrpc":"2.0","id":`)
+	b.WriteString(strconv.FormatInt(id, 10))
+	if m.Error != nil {
+		b.WriteString(`,"error":{"code":0,"message":""}}`)
+	} else {
+		b.WriteString(`,"result":`)
+		b.Write(m.Result)
+		b.WriteByte('}')
+	}
+	return b.Bytes()
+}
+
+// tooLarge fails the request whose answer was over the limit.
+func (c *conn) tooLarge(id []byte) {
+	n, err := strconv.ParseInt(string(id), 10, 64)
+	if err != nil {
+		c.skipped.Add(1)
+		return
+	}
+	c.mu.Lock()
+	p := c.pending[n]
+	c.mu.Unlock()
+	if p == nil {
+		c.skipped.Add(1)
+		return
+	}
+	p.cancel(c.errTooLarge())
+}
+
+func (c *conn) errTooLarge() error {
+	return faultf(ErrTooLarge, "server %s: the answer is larger than %d bytes: ask for less, or raise MaxMessage for this server", c.cfg.Name, c.cfg.MaxMessage)
+}
+
+// notified handles a notification. Progress goes to the call it names; a
+// call that does not keep up misses some.
+func (c *conn) notified(m message) {
+	switch m.Method {
+	case "notifications/progress":
+		var params struct {
+			Token json.RawMessage `json:"progressToken"`
+		}
+		if json.Unmarshal(m.Params, &params) != nil {
+			c.skipped.Add(1)
+			return
+		}
+		token, err := strconv.ParseInt(string(params.Token), 10, 64)
+		if err != nil {
+			c.skipped.Add(1)
+			return
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if p := c.pending[token]; p != nil && p.progress != nil && !p.answered {
+			select {
+			case p.progress <- bytes.Clone(m.Params):
+			default:
+			}
+		}
+	case "notifications/tools/list_changed":
+		c.onChanged()
+	}
+}
+
+// refuse answers a request from the server: we lend it no model, no user and
+// no files. In the newer era servers send no requests and get no answer.
+func (c *conn) refuse(m message) {
+	if c.modern() || len(m.ID) > 256 {
+		c.skipped.Add(1)
+		return
+	}
+	reply := `{"jsonrpc":"2.0","id":` + string(m.ID)
+	if m.Method == "ping" {
+		reply += `,"result":{}}`
+	} else {
+		reply += `,"error":{"code":-32601,"message":"Remit offers servers no sampling, elicitation or roots"}}`
+	}
+	c.reply([]byte(reply))
+}
