@@ -1,0 +1,41 @@
+# The two commands of the README are `make run` and `make test`; the others are what those are made of.
+GO ?= go
+export CGO_ENABLED = 0
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.7.0
+
+.PHONY: build run test deps lint unit race e2e fuzz bench measure model clean
+
+build: ## the whole product, one binary
+	$(GO) build -trimpath -o bin/remit ./cmd/remit
+
+run: build ## builds and starts the demo: five tool servers, three people, one page
+	bin/remit demo
+
+test: deps lint race e2e ## installs what the tests need and passes them all
+
+deps: ## browser, clients and servers that the end-to-end tests use
+	./e2e/install
+
+lint:
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'run gofmt -w on these files'; exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+
+unit:
+	$(GO) test ./...
+
+race:
+	CGO_ENABLED=1 $(GO) test -race $$($(GO) list ./... | grep -v /e2e)
+
+e2e:
+	$(GO) test -count=1 -timeout 20m ./e2e
+
+fuzz: ## a minute for each fuzz target
+	@for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep ^Fuzz); do \
+		echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime 60s $$p || exit 1; done; done
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+clean:
+	rm -rf bin e2e/node_modules e2e/.venv

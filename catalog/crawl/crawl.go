@@ -1,0 +1,367 @@
+// Package crawl owns how the catalog follows its upstreams: when a server is listed, what is kept of a listing, and
+// which texts are embedded. One server's trouble stays its own: every server is listed by itself, and what it offered
+// before stays known until it lists again.
+package crawl
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"sort"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"remit/catalog"
+	"remit/upstream"
+)
+
+// Store keeps what was crawled.
+type Store interface {
+	Tools(ctx context.Context) ([]catalog.Tool, error)
+	Servers(ctx context.Context) ([]string, error)
+	// SaveListing makes tools what the server offers; it writes only what differs and records that it did.
+	SaveListing(ctx context.Context, server string, tools []catalog.Tool, at time.Time) (Changes, error)
+	Vectors(ctx context.Context, model string) (map[TextHash][]float32, error)
+	SaveVectors(ctx context.Context, model string, vectors map[TextHash][]float32) error
+	DropVectors(ctx context.Context, except string) error
+}
+
+// TextHash is the SHA-256 of a text that was embedded.
+type TextHash [32]byte
+
+// Changes is what a listing changed.
+type Changes struct{ Added, Changed, Back, Gone []catalog.ID }
+
+// None says that nothing changed.
+func (c Changes) None() bool { return len(c.Added)+len(c.Changed)+len(c.Back)+len(c.Gone) == 0 }
+
+// Detail is c as an audit entry tells it, with at most 20 names of a kind.
+func (c Changes) Detail(server string) map[string]string {
+	d := map[string]string{"server": server}
+	for kind, ids := range map[string][]catalog.ID{"added": c.Added, "changed": c.Changed, "back": c.Back, "gone": c.Gone} {
+		if len(ids) == 0 {
+			continue
+		}
+		names := make([]string, 0, 20)
+		for _, id := range ids[:min(len(ids), 20)] {
+			_, tool := id.Split()
+			names = append(names, tool)
+		}
+		sort.Strings(names)
+		d[kind] = fmt.Sprintf("%d: %s", len(ids), strings.Join(names, ", "))
+	}
+	return d
+}
+
+// Config of a Crawler.
+type Config struct {
+	Servers  []*upstream.Server
+	Store    Store
+	Catalog  *catalog.Catalog
+	Embedder catalog.Embedder               // nil: words only
+	Tokens   func(json.RawMessage) int      // cost of a definition
+	Interval time.Duration                  // between crawls of all servers; default 15 minutes
+	Changed  func(server string, c Changes) // called after a listing that changed something; may be nil
+	Log      *slog.Logger
+}
+
+// Crawler keeps a catalog up to date.
+type Crawler struct {
+	cfg     Config
+	mu      sync.Mutex
+	tools   map[string][]catalog.Tool // by server, gone ones too
+	status  map[string]*ServerStatus
+	listing map[string]*sync.Mutex // one listing of a server at a time
+	stale   bool                   // tools hold what the catalog does not
+
+	building sync.Mutex // one rebuild at a time
+	vectors  map[TextHash][]float32
+}
+
+// ServerStatus is how a server looks to a person.
+type ServerStatus struct {
+	Server    string
+	Health    upstream.Health
+	LastCrawl time.Time // that succeeded; zero if none did
+	Tools     int
+	Err       string   // of the last crawl, empty when it succeeded
+	Rejected  []string // tools that were left out, and why
+}
+
+// New returns a crawler whose catalog holds what the store knows, so that a restart serves before the first crawl.
+func New(ctx context.Context, cfg Config) (*Crawler, error) {
+	if cfg.Interval <= 0 {
+		cfg.Interval = 15 * time.Minute
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	c := &Crawler{cfg: cfg, tools: map[string][]catalog.Tool{}, status: map[string]*ServerStatus{}, listing: map[string]*sync.Mutex{}}
+	for _, s := range cfg.Servers {
+		c.status[s.Name()], c.listing[s.Name()] = &ServerStatus{Server: s.Name()}, &sync.Mutex{}
+	}
+	if err := c.forget(ctx); err != nil {
+		return nil, err
+	}
+	tools, err := cfg.Store.Tools(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range tools {
+		c.tools[t.Server()] = append(c.tools[t.Server()], t)
+		if s := c.status[t.Server()]; s != nil && !t.Gone {
+			s.Tools, s.LastCrawl = s.Tools+1, t.LastSeen
+		}
+	}
+	if cfg.Embedder != nil {
+		if c.vectors, err = cfg.Store.Vectors(ctx, cfg.Embedder.Model()); err != nil {
+			return nil, err
+		}
+	}
+	return c, c.replace()
+}
+
+// forget marks the tools of servers that are no longer configured as gone.
+func (c *Crawler) forget(ctx context.Context) error {
+	known, err := c.cfg.Store.Servers(ctx)
+	if err != nil {
+		return err
+	}
+	for _, name := range known {
+		if c.status[name] == nil {
+			if _, err := c.cfg.Store.SaveListing(ctx, name, nil, time.Now()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Status returns every configured server by name.
+func (c *Crawler) Status() []ServerStatus {
+	out := make([]ServerStatus, 0, len(c.cfg.Servers))
+	for _, s := range c.cfg.Servers {
+		c.mu.Lock()
+		st := *c.status[s.Name()]
+		c.mu.Unlock()
+		st.Health = s.Health()
+		out = append(out, st)
+	}
+	return out
+}
+
+// Run lists every server at once, when it connects anew, when it says that its list changed, and on the schedule, until ctx ends. An
+// embedding failure is logged and tried again with the next change or interval; search uses words meanwhile.
+func (c *Crawler) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	dirty := make(chan struct{}, 1)
+	due := make(map[string]chan struct{}, len(c.cfg.Servers))
+	for _, s := range c.cfg.Servers {
+		wake := make(chan struct{}, 1)
+		due[s.Name()] = wake
+		s.OnListChanged(func() { poke(wake) })
+		poke(wake) // it may have connected before
+		g.Go(func() error {
+			for {
+				select {
+				case <-ctx.Done():
+					return nil
+				case <-wake:
+				}
+				if _, err := c.list(ctx, s); err != nil {
+					c.cfg.Log.Warn("crawl failed", "server", s.Name(), "error", err)
+				}
+				poke(dirty)
+			}
+		})
+	}
+	g.Go(func() error {
+		tick := time.NewTicker(c.cfg.Interval)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-tick.C:
+				for _, wake := range due {
+					poke(wake)
+				}
+			case <-dirty:
+				if _, err := c.rebuild(ctx, nil); err != nil && ctx.Err() == nil {
+					c.cfg.Log.Warn("the search by meaning is not complete", "error", err)
+				}
+			}
+		}
+	})
+	return g.Wait()
+}
+
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// Event tells a person how a crawl goes on.
+type Event struct {
+	Phase       string // "list": a server is done; "embed": texts are done
+	Server      string
+	Tools       int // of the server
+	Err         string
+	Done, Total int
+}
+
+// Report sums up a crawl.
+type Report struct {
+	Servers, Tools, Added, Changed, Gone, Embedded int
+	Took                                           time.Duration
+	Failed                                         map[string]string // server → why
+	Rejected                                       map[string][]string
+}
+
+// Crawl lists every server once. A server that fails is in the report; the error is for the store or the embedder.
+func (c *Crawler) Crawl(ctx context.Context, progress func(Event)) (Report, error) {
+	start := time.Now()
+	r := Report{Servers: len(c.cfg.Servers), Failed: map[string]string{}, Rejected: map[string][]string{}}
+	if progress == nil {
+		progress = func(Event) {}
+	}
+	var mu sync.Mutex
+	var done int
+	var g errgroup.Group
+	for _, s := range c.cfg.Servers {
+		g.Go(func() error {
+			changes, err := c.list(ctx, s)
+			c.mu.Lock()
+			st := *c.status[s.Name()]
+			c.mu.Unlock()
+			mu.Lock()
+			defer mu.Unlock()
+			r.Added, r.Changed, r.Gone = r.Added+len(changes.Added)+len(changes.Back), r.Changed+len(changes.Changed), r.Gone+len(changes.Gone)
+			e := Event{Phase: "list", Server: s.Name(), Tools: st.Tools, Total: len(c.cfg.Servers)}
+			if err != nil {
+				r.Failed[s.Name()], e.Err = err.Error(), err.Error()
+			}
+			if len(st.Rejected) > 0 {
+				r.Rejected[s.Name()] = st.Rejected
+			}
+			r.Tools += st.Tools
+			done++
+			e.Done = done
+			progress(e)
+			return nil
+		})
+	}
+	_ = g.Wait()
+	if ctx.Err() != nil {
+		return r, ctx.Err()
+	}
+	var err error
+	r.Embedded, err = c.rebuild(ctx, progress)
+	r.Took = time.Since(start)
+	return r, err
+}
+
+// list asks one server for its tools and keeps them.
+func (c *Crawler) list(ctx context.Context, s *upstream.Server) (Changes, error) {
+	turn := c.listing[s.Name()]
+	turn.Lock()
+	defer turn.Unlock()
+	listing, err := s.List(ctx)
+	if err != nil {
+		c.note(s.Name(), func(st *ServerStatus) { st.Err = err.Error() })
+		return Changes{}, err
+	}
+	tools, rejected := c.read(s.Name(), listing.Tools)
+	at := time.Now().UTC()
+	changes, err := c.cfg.Store.SaveListing(ctx, s.Name(), tools, at)
+	if err != nil {
+		return Changes{}, fmt.Errorf("keeping the tools of %s: %w", s.Name(), err)
+	}
+	c.merge(s.Name(), tools, at)
+	c.note(s.Name(), func(st *ServerStatus) {
+		st.Err, st.Rejected, st.Tools, st.LastCrawl = "", rejected, len(tools), at
+	})
+	if changes.None() {
+		return changes, nil
+	}
+	if len(changes.Changed)+len(changes.Gone) > 0 { // the gateway must know at once; additions may wait for the rebuild
+		if err := c.replace(); err != nil {
+			return changes, err
+		}
+	}
+	if c.cfg.Changed != nil {
+		c.cfg.Changed(s.Name(), changes)
+	}
+	return changes, nil
+}
+
+func (c *Crawler) note(server string, change func(*ServerStatus)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	change(c.status[server])
+}
+
+// read parses a listing. A name that occurs twice is left out altogether: nobody can tell which of the two a call means.
+func (c *Crawler) read(server string, definitions []json.RawMessage) (tools []catalog.Tool, rejected []string) {
+	c.mu.Lock()
+	cost := map[catalog.Digest]int{}
+	for _, t := range c.tools[server] {
+		cost[t.Digest] = t.Tokens
+	}
+	c.mu.Unlock()
+	count := map[catalog.ID]int{}
+	for i, def := range definitions {
+		t, err := catalog.Parse(server, def)
+		if err != nil {
+			rejected = append(rejected, fmt.Sprintf("tool %d of the list: %v", i+1, err))
+			continue
+		}
+		if count[t.ID]++; count[t.ID] > 1 {
+			continue
+		}
+		if t.Tokens = cost[t.Digest]; t.Tokens == 0 {
+			t.Tokens = c.cfg.Tokens(def)
+		}
+		tools = append(tools, t)
+	}
+	once := tools[:0]
+	for _, t := range tools {
+		if n := count[t.ID]; n > 1 {
+			rejected = append(rejected, fmt.Sprintf("%s is listed %d times; a server must not do that, so none of them is used", t.Name, n))
+			continue
+		}
+		once = append(once, t)
+	}
+	return once, rejected
+}
+
+// merge makes tools what is known of the server, with when they were first seen, and keeps the gone ones.
+func (c *Crawler) merge(server string, tools []catalog.Tool, at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	known := map[catalog.ID]catalog.Tool{}
+	for _, t := range c.tools[server] {
+		known[t.ID] = t
+	}
+	next := make([]catalog.Tool, 0, len(tools))
+	for _, t := range tools {
+		t.FirstSeen, t.LastSeen = at, at
+		if old, ok := known[t.ID]; ok {
+			t.FirstSeen = old.FirstSeen
+		}
+		delete(known, t.ID)
+		next = append(next, t)
+	}
+	for _, t := range known {
+		t.Gone = true
+		next = append(next, t)
+	}
+	c.tools[server] = next
+	c.stale = true
+}

@@ -1,0 +1,113 @@
+package crawl
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+
+	"remit/catalog"
+)
+
+// embedBatch is how many texts are embedded between two saves: a crawl that is stopped loses at most one batch.
+const embedBatch = 64
+
+// replace gives the catalog every tool that is known, with the vectors that there are.
+func (c *Crawler) replace() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var tools []catalog.Tool
+	vectors := map[catalog.ID][]float32{}
+	for _, of := range c.tools {
+		for _, t := range of {
+			if t.Gone {
+				continue
+			}
+			tools = append(tools, t)
+			if v, ok := c.vectors[hashOf(t)]; ok {
+				vectors[t.ID] = v
+			}
+		}
+	}
+	c.stale = false
+	return c.cfg.Catalog.Replace(tools, vectors)
+}
+
+func hashOf(t catalog.Tool) TextHash { return sha256.Sum256([]byte(catalog.PassageText(t))) }
+
+// rebuild gives the catalog the tools that are new, to be found by words at once, then embeds the texts that have no
+// vector yet and gives it those. With nothing new it does nothing.
+func (c *Crawler) rebuild(ctx context.Context, progress func(Event)) (embedded int, err error) {
+	c.building.Lock()
+	defer c.building.Unlock()
+	c.mu.Lock()
+	stale := c.stale
+	c.mu.Unlock()
+	if stale {
+		if err := c.replace(); err != nil {
+			return 0, err
+		}
+	}
+	if c.cfg.Embedder == nil {
+		return 0, nil
+	}
+	hashes, texts := c.missing()
+	if len(texts) == 0 {
+		return 0, nil
+	}
+	model := c.cfg.Embedder.Model()
+	for from := 0; from < len(texts); from += embedBatch {
+		to := min(from+embedBatch, len(texts))
+		vectors, err := c.cfg.Embedder.Embed(ctx, texts[from:to])
+		if err != nil {
+			return embedded, fmt.Errorf("embedding the catalog: %w", err)
+		}
+		if len(vectors) != to-from {
+			return embedded, fmt.Errorf("embedding the catalog: %d vectors came for %d texts", len(vectors), to-from)
+		}
+		batch := map[TextHash][]float32{}
+		for i, v := range vectors {
+			batch[hashes[from+i]] = v
+		}
+		if err := c.cfg.Store.SaveVectors(ctx, model, batch); err != nil {
+			return embedded, err
+		}
+		c.learn(batch)
+		embedded += len(batch)
+		if progress != nil {
+			progress(Event{Phase: "embed", Done: to, Total: len(texts)})
+		}
+	}
+	if err := c.cfg.Store.DropVectors(ctx, model); err != nil {
+		return embedded, err
+	}
+	return embedded, c.replace()
+}
+
+func (c *Crawler) missing() (hashes []TextHash, texts []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	seen := map[TextHash]bool{}
+	for _, of := range c.tools {
+		for _, t := range of {
+			text := catalog.PassageText(t)
+			h := TextHash(sha256.Sum256([]byte(text)))
+			if _, ok := c.vectors[h]; ok || t.Gone || seen[h] {
+				continue
+			}
+			seen[h] = true
+			hashes, texts = append(hashes, h), append(texts, text)
+		}
+	}
+	return hashes, texts
+}
+
+func (c *Crawler) learn(batch map[TextHash][]float32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.vectors == nil {
+		c.vectors = map[TextHash][]float32{}
+	}
+	for h, v := range batch {
+		c.vectors[h] = v
+	}
+}

@@ -1,0 +1,182 @@
+package catalog
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// Effect is what a call can do to the world, in order of increasing harm.
+type Effect string
+
+const (
+	Read        Effect = "read"        // changes nothing
+	Write       Effect = "write"       // creates or changes something that can be changed back
+	External    Effect = "external"    // leaves the organisation: sends, posts, pays, publishes
+	Destructive Effect = "destructive" // deletes, overwrites, runs code or takes something away
+)
+
+// Effects lists every effect from harmless to harmful.
+var Effects = []Effect{Read, Write, External, Destructive}
+
+// Exceeds says whether e is more harmful than other.
+func (e Effect) Exceeds(other Effect) bool {
+	return slices.Index(Effects, e) > slices.Index(Effects, other)
+}
+
+// Judgement is an effect and how it was found. Annotations are a hint: well-known servers get them wrong in both
+// directions, so a claim can only make the judgement worse, and where it disagrees the claim is kept for the reviewer.
+type Judgement struct {
+	Effect  Effect
+	Claimed Effect // by the server's annotations; empty when they claim nothing
+	Why     string // in words
+}
+
+// Disagrees says that the server's annotations claim another effect than its words do.
+func (j Judgement) Disagrees() bool { return j.Claimed != "" && j.Claimed != j.Effect }
+
+// verbs that decide an effect when they lead a tool's name, or follow a noun there ("user_delete").
+var verbs = map[Effect][]string{
+	Read: strings.Fields(`get list read search find fetch query show view describe retrieve lookup look check count
+		browse inspect summarize summarise analyze analyse validate verify compare download export explain preview
+		watch monitor ping whoami status info history calculate compute convert parse detect estimate resolve scan
+		scrape extract crawl discover suggest recommend select head stat tree diff log blame current is has can
+		test lint screenshot snapshot wait tail peek trace audit profile measure echo help think sequentialthinking
+		navigate map geocode forecast translate ask reason research glob grep`),
+	Write: strings.Fields(`create add update set edit modify change write insert upsert put patch save store rename move
+		copy duplicate clone assign unassign attach append open close reopen resolve complete mark tag label link
+		unlink enable disable start stop pause resume restart approve reject accept decline book schedule reschedule
+		import upload register subscribe follow join star pin unpin archive unarchive restore sync refresh apply
+		configure manage toggle lock unlock commit checkout init stage merge rebase fork upgrade convert generate
+		build draft log record track transfer allocate bulk batch click type fill press drag hover snooze fulfil
+		fulfill escalate comment reorder sort resize change switch promote demote claim release provision`),
+	External: strings.Fields(`send post publish share invite email mail notify reply forward message tweet broadcast
+		call dial sms pay charge refund transfer purchase buy order checkout submit push deploy announce dispatch
+		payout withdraw wire remit`),
+	Destructive: strings.Fields(`delete remove destroy drop purge erase wipe clear reset cancel revoke terminate kill
+		truncate uninstall unpublish expire void force overwrite execute exec run eval shell flush prune evict ban
+		deactivate dismiss discard disconnect detach empty rollback revert`),
+}
+
+// nouns are verbs of the table that name things as often ("list_pipeline_runs", "mail_listAliases"): they count only
+// where no other verb does.
+var nouns = strings.Fields(`email mail message messages sms post posts run runs order orders call calls image monitor log
+	record tag label link track mark test transfer screenshot snapshot deploy compute info history status state diff
+	trace audit profile forward share build draft batch bulk map forecast tree type comment book schedule star pin
+	research stage current select estimate check compare`)
+
+// Judge decides what a call of t can do, from its name's verbs, its description's first verb, its parameters, and the
+// server's annotations (raw, may be nil). A tool of which nothing is known is a write.
+func Judge(t Tool, annotations json.RawMessage) Judgement {
+	j := Judgement{Claimed: claimed(annotations)}
+	if e, verb := verbEffect(Words(t.Name)); verb != "" {
+		j.Effect, j.Why = e, "its name says “"+verb+"”"
+	} else if e, verb := verbEffect(firstWords(t.Description, 4)); verb != "" {
+		j.Effect, j.Why = e, "its description begins with “"+verb+"”"
+	} else if j.Claimed != "" {
+		j.Effect, j.Why = j.Claimed, "the server's annotations say so; its name and description do not tell"
+	} else {
+		j.Effect, j.Why = Write, "nothing tells what it does, so it is taken to change something"
+	}
+	if j.Effect == Read {
+		if p := codeParam(t); p != "" {
+			j.Effect, j.Why = Write, "it reads, but its parameter “"+p+"” takes code or a statement that may do more"
+		}
+	}
+	if j.Claimed.Exceeds(j.Effect) && j.Claimed != "" {
+		j.Effect, j.Why = j.Claimed, "the server's annotations say so; "+j.Why
+	}
+	return j
+}
+
+// claimed reads the four hints of the MCP specification's ToolAnnotations without their defaults: a hint that was not
+// sent claims nothing.
+func claimed(raw json.RawMessage) Effect {
+	var a struct {
+		ReadOnly    *bool `json:"readOnlyHint"`
+		Destructive *bool `json:"destructiveHint"`
+	}
+	if json.Unmarshal(raw, &a) != nil {
+		return ""
+	}
+	switch {
+	case a.ReadOnly != nil && *a.ReadOnly:
+		return Read
+	case a.Destructive != nil && *a.Destructive:
+		return Destructive
+	case a.ReadOnly != nil || a.Destructive != nil:
+		return Write
+	}
+	return ""
+}
+
+// verbEffect takes the first word that is a verb of the table, nouns last; where a word stands under several effects
+// the most harmful one holds, and a later destructive verb ("get_and_delete") wins over an earlier read.
+func verbEffect(words []string) (effect Effect, verb string) {
+	for _, skip := range []bool{true, false} {
+		for _, w := range words {
+			if skip && slices.Contains(nouns, w) {
+				continue
+			}
+			for _, e := range Effects {
+				known := slices.Contains(verbs[e], w) || slices.Contains(verbs[e], strings.TrimSuffix(w, "s"))
+				if known && (verb == "" || verb == w || e == Destructive && effect == Read) {
+					effect, verb = e, w
+				}
+			}
+		}
+		if verb != "" {
+			return effect, verb
+		}
+	}
+	return "", ""
+}
+
+func codeParam(t Tool) string {
+	for _, p := range t.Params {
+		switch strings.ToLower(p.Name) {
+		case "sql", "statement", "code", "script", "command", "cmd", "shell", "expression", "javascript":
+			return p.Name
+		}
+	}
+	return ""
+}
+
+func firstWords(text string, n int) []string {
+	words := Words(text[:min(len(text), 200)])
+	return words[:min(len(words), n)]
+}
+
+// Words splits a name or text into lower-case words at anything that is no letter or digit, at camelCase humps
+// ("listOpenPRs" is list, open, prs) and between letters and digits.
+func Words(s string) []string {
+	var out []string
+	var word []rune
+	flush := func() {
+		if len(word) > 0 {
+			out = append(out, strings.ToLower(string(word)))
+			word = word[:0]
+		}
+	}
+	rs := []rune(s)
+	for i, r := range rs {
+		switch {
+		case !unicode.IsLetter(r) && !unicode.IsDigit(r):
+			flush()
+			continue
+		case i > 0 && unicode.IsUpper(r) && (unicode.IsLower(rs[i-1]) || unicode.IsDigit(rs[i-1])),
+			i > 0 && i+1 < len(rs) && unicode.IsUpper(r) && unicode.IsUpper(rs[i-1]) && unicode.IsLower(rs[i+1]) && !plural(rs[i+1:]),
+			i > 0 && unicode.IsDigit(r) != unicode.IsDigit(rs[i-1]):
+			flush()
+		}
+		word = append(word, r)
+	}
+	flush()
+	return out
+}
+
+// plural says that rest is the s of an acronym's plural, as in "PRs".
+func plural(rest []rune) bool {
+	return rest[0] == 's' && (len(rest) == 1 || !unicode.IsLower(rest[1]))
+}

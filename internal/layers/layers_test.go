@@ -1,0 +1,200 @@
+// Package layers is the table of who may import whom, as a test. It parses the files itself, so that no cached answer of
+// the go command stands in for them. A new package or arrow is a line here that a reviewer reads.
+package layers
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// allowed lists, for each package, which of ours it may import. Command packages may import all.
+var allowed = map[string][]string{
+	"audit":                   {}, // whatever decides or changes can write to the record
+	"identity":                {"audit"},
+	"internal/strictjson":     {},
+	"catalog":                 {"internal/strictjson"},
+	"catalog/vector":          {"catalog"},
+	"catalog/tokens":          {},
+	"catalog/embed":           {"catalog/embed/modelfile"},
+	"catalog/embed/modelfile": {},
+	"catalog/crawl":           {"catalog", "upstream"},
+	"upstream":                {},
+	"persona":                 {"audit", "catalog", "identity"},
+	"composer":                {"catalog", "persona"},
+	"prompts":                 {},
+	"internal/llm":            {"catalog", "prompts"},
+	"gateway":                 {"audit", "catalog", "identity", "internal/strictjson", "persona", "upstream"},
+	"store":                   {"audit", "catalog", "catalog/crawl", "identity", "persona"},
+	"evals":                   {"catalog", "composer"},
+	"web":                     {"audit", "catalog", "catalog/crawl", "composer", "identity", "persona"},
+	"internal/config":         {"upstream"},
+	"internal/demo":           {},
+	"internal/fakemcp":        {},
+	"internal/fakeopenai":     {},
+	"cmd/remit":               nil,
+	"catalog/embed/convert":   nil,
+}
+
+// owners lists which packages may import a third-party module, and why it is there.
+var owners = map[string][]string{
+	"github.com/mark3labs/mcp-go":              {"upstream", "internal/demo"},                                    // MCP transports; demo servers
+	"github.com/sashabaranov/go-openai":        {"internal/llm"},                                                 // the only caller of a model
+	"github.com/philippgille/chromem-go":       {"catalog/vector"},                                               // vector index in memory
+	"github.com/labstack/echo/v4":              {"web"},                                                          // routes of the site
+	"github.com/invopop/jsonschema":            {"internal/config"},                                              // JSON Schema of the configuration file
+	"github.com/go-json-experiment/json":       {"internal/strictjson", "gateway", "persona", "internal/config"}, // JSON without ambiguity
+	"github.com/santhosh-tekuri/jsonschema/v6": {"gateway"},                                                      // arguments against input schemas
+	"modernc.org/sqlite":                       {"store"},                                                        // SQLite without cgo
+	"github.com/pressly/goose/v3":              {"store"},                                                        // migrations
+	"github.com/oklog/ulid/v2":                 {"store"},                                                        // sortable unique ids
+	"github.com/tiktoken-go/tokenizer":         {"catalog/tokens"},                                               // o200k tokens
+	"github.com/cenkalti/backoff/v5":           {"upstream", "internal/llm"},                                     // retry delays
+	"github.com/alecthomas/kong":               {"cmd/remit", "internal/config"},                                 // flags, environment, help
+	"github.com/goccy/go-yaml":                 {"internal/config"},                                              // strict YAML that keeps comments
+	"github.com/agnivade/levenshtein":          {"internal/config"},                                              // nearest valid key
+	"github.com/schollz/progressbar/v3":        {"cmd/remit"},                                                    // progress of a crawl
+	"golang.org/x/crypto":                      {"identity"},                                                     // argon2id
+	"golang.org/x/sync":                        {"catalog/crawl", "cmd/remit"},                                   // errgroup
+	"golang.org/x/sys":                         {"catalog/embed"},                                                // processor features
+	"golang.org/x/term":                        {"cmd/remit"},                                                    // is it a terminal?
+	"golang.org/x/text":                        {"catalog/embed", "gateway"},                                     // NFKC; the validator's messages
+	"golang.org/x/time":                        {"web", "gateway"},                                               // rate limits
+}
+
+// modelFree must not reach a model, an embedding or a prompt: the gateway runs without them.
+var modelFree = []string{"prompts", "internal/llm", "catalog/embed", "catalog/vector", "composer"}
+
+const module = "remit/"
+
+// imports returns what each package of ours imports in its non-test files.
+func imports(t *testing.T) map[string][]string {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]map[string]bool{}
+	err = filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if name := d.Name(); d.IsDir() && (name == "node_modules" || name == "testdata" || strings.HasPrefix(name, ".") && file != root) {
+			return filepath.SkipDir
+		}
+		if !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
+			return nil
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		dir, err := filepath.Rel(root, filepath.Dir(file))
+		if err != nil {
+			return err
+		}
+		pkg := filepath.ToSlash(dir)
+		if found[pkg] == nil {
+			found[pkg] = map[string]bool{}
+		}
+		for _, spec := range f.Imports {
+			p, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			found[pkg][p] = true
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string][]string{}
+	for pkg, set := range found {
+		for p := range set {
+			out[pkg] = append(out[pkg], p)
+		}
+		sort.Strings(out[pkg])
+	}
+	return out
+}
+
+func TestImports(t *testing.T) {
+	for pkg, list := range imports(t) {
+		may, known := allowed[pkg]
+		if !known {
+			t.Errorf("package %s is not in the table: add a line that says what it may import", pkg)
+			continue
+		}
+		for _, p := range list {
+			if ours, ok := strings.CutPrefix(p, module); ok {
+				if may != nil && !slices.Contains(may, ours) {
+					t.Errorf("%s imports %s, which the table does not allow", pkg, ours)
+				}
+				continue
+			}
+			if host, _, _ := strings.Cut(p, "/"); strings.Contains(host, ".") {
+				if mod := owner(p); !slices.Contains(owners[mod], pkg) {
+					t.Errorf("%s imports %s, which it does not own", pkg, p)
+				}
+			}
+		}
+	}
+}
+
+// owner returns the module of the table that holds the package.
+func owner(p string) string {
+	for mod := p; mod != "."; mod = path.Dir(mod) {
+		if _, ok := owners[mod]; ok {
+			return mod
+		}
+	}
+	return p
+}
+
+func TestGatewayReachesNoModel(t *testing.T) {
+	graph := imports(t)
+	reached := map[string]bool{}
+	var walk func(pkg string)
+	walk = func(pkg string) {
+		for _, p := range graph[pkg] {
+			if ours, ok := strings.CutPrefix(p, module); ok && !reached[ours] {
+				reached[ours] = true
+				walk(ours)
+			}
+		}
+	}
+	walk("gateway")
+	if len(reached) == 0 {
+		t.Fatal("the gateway imports nothing of ours: the walk is broken")
+	}
+	for _, bad := range modelFree {
+		if reached[bad] {
+			t.Errorf("package gateway reaches %s", bad)
+		}
+	}
+}
+
+// Every package says what it owns.
+func TestPackageComments(t *testing.T) {
+	for pkg := range imports(t) {
+		files, err := filepath.Glob(filepath.Join("../..", pkg, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(files, func(file string) bool {
+			text, err := os.ReadFile(file)
+			return err == nil && !strings.HasSuffix(file, "_test.go") &&
+				(strings.Contains(string(text), "// Package "+path.Base(pkg)+" ") || strings.Contains(string(text), "// Command "))
+		}) {
+			t.Errorf("package %s has no comment that begins with its name", pkg)
+		}
+	}
+}

@@ -1,0 +1,172 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"time"
+
+	"remit/audit"
+	"remit/identity"
+)
+
+var _ identity.Store = (*Store)(nil)
+
+const personColumns = "select name, roles, password, disabled, created from person"
+
+func scanPerson(r *sql.Rows) (p identity.Person, err error) {
+	var roles []byte
+	var created int64
+	if err = r.Scan(&p.Name, &roles, &p.Password, &p.Disabled, &created); err == nil {
+		err = json.Unmarshal(roles, &p.Roles)
+	}
+	p.Created = fromMicros(created)
+	return p, err
+}
+
+// one returns the only row of a query, or ErrNotFound.
+func one[T any](ctx context.Context, q querier, scan func(*sql.Rows) (T, error), query string, args ...any) (T, error) {
+	found, err := collect(ctx, q, scan, query, args...)
+	if err == nil && len(found) == 0 {
+		err = identity.ErrNotFound
+	}
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return found[0], nil
+}
+
+// orZero turns ErrNotFound into the zero value that an Update's change expects.
+func orZero[T any](v T, err error) (T, error) {
+	if err == identity.ErrNotFound {
+		err = nil
+	}
+	return v, err
+}
+
+// Person returns a person by name.
+func (s *Store) Person(ctx context.Context, name string) (identity.Person, error) {
+	return one(ctx, s.reads, scanPerson, personColumns+" where name = $1", name)
+}
+
+// People returns everybody by name.
+func (s *Store) People(ctx context.Context) ([]identity.Person, error) {
+	return collect(ctx, s.reads, scanPerson, personColumns+" order by name")
+}
+
+// UpdatePerson changes a person and records it.
+func (s *Store) UpdatePerson(ctx context.Context, name string, change func(identity.Person) (identity.Person, audit.Entry, error)) error {
+	return s.write(ctx, func(tx *sql.Tx) error {
+		old, err := orZero(one(ctx, tx, scanPerson, personColumns+" where name = $1", name))
+		if err != nil {
+			return err
+		}
+		p, entry, err := change(old)
+		if err != nil {
+			return err
+		}
+		roles, err := json.Marshal(p.Roles)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(`insert into person (name, roles, password, disabled, created) values ($1, $2, $3, $4, $5)
+			on conflict (name) do update set roles = excluded.roles, password = excluded.password, disabled = excluded.disabled`,
+			name, string(roles), p.Password, p.Disabled, micros(p.Created)); err != nil {
+			return err
+		}
+		return appendEntry(tx, entry)
+	})
+}
+
+const keyColumns = "select id, hash, agent, usr, persona, created, creator, expires, revoked, last_use from access_key"
+
+func scanKey(r *sql.Rows) (k identity.Key, err error) {
+	var created, expires, revoked, used int64
+	err = r.Scan(&k.ID, &k.Hash, &k.Agent, &k.User, &k.Persona, &created, &k.By, &expires, &revoked, &used)
+	k.Created, k.Expires, k.Revoked, k.LastUse = fromMicros(created), fromMicros(expires), fromMicros(revoked), fromMicros(used)
+	return k, err
+}
+
+// Key returns a key by its public id.
+func (s *Store) Key(ctx context.Context, id string) (identity.Key, error) {
+	return one(ctx, s.reads, scanKey, keyColumns+" where id = $1", id)
+}
+
+// Keys returns the keys of a persona, or of all with an empty one, newest first.
+func (s *Store) Keys(ctx context.Context, persona string) ([]identity.Key, error) {
+	return collect(ctx, s.reads, scanKey, keyColumns+" where $1 = '' or persona = $1 order by created desc, id", persona)
+}
+
+// UpdateKey changes a key and records it.
+func (s *Store) UpdateKey(ctx context.Context, id string, change func(identity.Key) (identity.Key, audit.Entry, error)) error {
+	return s.write(ctx, func(tx *sql.Tx) error {
+		old, err := orZero(one(ctx, tx, scanKey, keyColumns+" where id = $1", id))
+		if err != nil {
+			return err
+		}
+		k, entry, err := change(old)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(`insert into access_key (id, hash, agent, usr, persona, created, creator, expires, revoked, last_use)
+			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+			on conflict (id) do update set expires = excluded.expires, revoked = excluded.revoked`,
+			id, k.Hash, k.Agent, k.User, k.Persona, micros(k.Created), k.By, micros(k.Expires), micros(k.Revoked), micros(k.LastUse)); err != nil {
+			return err
+		}
+		return appendEntry(tx, entry)
+	})
+}
+
+// TouchKey notes when a key was last used.
+func (s *Store) TouchKey(ctx context.Context, id string, used time.Time) error {
+	return s.exec(ctx, "update access_key set last_use = $1 where id = $2 and last_use < $1", micros(used), id)
+}
+
+func (s *Store) exec(ctx context.Context, query string, args ...any) error {
+	return s.write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.Exec(query, args...)
+		return err
+	})
+}
+
+// SaveSession creates a session or notes when it was seen.
+func (s *Store) SaveSession(ctx context.Context, n identity.Session) error {
+	return s.exec(ctx, `insert into session (hash, person, created, seen) values ($1, $2, $3, $4)
+		on conflict (hash) do update set seen = excluded.seen`, n.Hash, n.Person, micros(n.Created), micros(n.Seen))
+}
+
+// Session returns a session by its token's hash.
+func (s *Store) Session(ctx context.Context, hash []byte) (identity.Session, error) {
+	return one(ctx, s.reads, func(r *sql.Rows) (n identity.Session, err error) {
+		var created, seen int64
+		err = r.Scan(&n.Hash, &n.Person, &created, &seen)
+		n.Created, n.Seen = fromMicros(created), fromMicros(seen)
+		return n, err
+	}, "select hash, person, created, seen from session where hash = $1", hash)
+}
+
+// DeleteSession ends a session.
+func (s *Store) DeleteSession(ctx context.Context, hash []byte) error {
+	return s.exec(ctx, "delete from session where hash = $1", hash)
+}
+
+// SaveLink keeps a one-time link.
+func (s *Store) SaveLink(ctx context.Context, l identity.Link) error {
+	return s.exec(ctx, "insert into link (hash, person, expires) values ($1, $2, $3)", l.Hash, l.Person, micros(l.Expires))
+}
+
+// TakeLink returns a one-time link and deletes it: of two who take it, one gets ErrNotFound.
+func (s *Store) TakeLink(ctx context.Context, hash []byte) (l identity.Link, err error) {
+	err = s.write(ctx, func(tx *sql.Tx) error {
+		l, err = one(ctx, tx, func(r *sql.Rows) (l identity.Link, err error) {
+			var expires int64
+			err = r.Scan(&l.Hash, &l.Person, &expires)
+			l.Expires = fromMicros(expires)
+			return l, err
+		}, "delete from link where hash = $1 returning hash, person, expires", hash)
+		return err
+	})
+	return l, err
+}

@@ -1,0 +1,195 @@
+// Package store owns how everything is kept: one SQLite file in WAL mode, one writer, many readers. What a method
+// acknowledged is on the disk: a process killed at any point loses nothing of it.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"github.com/pressly/goose/v3"
+	_ "modernc.org/sqlite" // the driver "sqlite"
+)
+
+//go:embed migrations
+var migrations embed.FS
+
+// Store is an open database. Several processes may hold one file open.
+type Store struct {
+	reads  *sql.DB
+	writer *sql.DB
+	writes chan write
+	stop   chan struct{}
+	done   sync.WaitGroup
+	owner  string // of the intents of this process
+}
+
+type write struct {
+	change func(*sql.Tx) error
+	done   chan error
+}
+
+// Open opens or creates the file and brings its tables up to date.
+func Open(ctx context.Context, path string) (*Store, error) {
+	s := &Store{writes: make(chan write), stop: make(chan struct{}), owner: ulid.Make().String()}
+	var err error
+	if s.writer, err = open(path, "&_txlock=immediate&_pragma=foreign_keys(1)", 1); err != nil {
+		return nil, err
+	}
+	if s.reads, err = open(path, "&_pragma=query_only(1)", 8); err != nil {
+		return nil, errors.Join(err, s.writer.Close())
+	}
+	if err := s.migrate(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening the database %s: %w", path, err), s.reads.Close(), s.writer.Close())
+	}
+	s.done.Go(s.writeLoop)
+	return s, nil
+}
+
+func open(path, options string, connections int) (*sql.DB, error) {
+	dsn := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}).String() +
+		"?_pragma=busy_timeout(15000)&_pragma=journal_mode(wal)&_pragma=synchronous(full)" + options
+	db, err := sql.Open("sqlite", dsn)
+	if err != nil {
+		return nil, fmt.Errorf("opening the database %s: %w", path, err)
+	}
+	db.SetMaxOpenConns(connections)
+	db.SetMaxIdleConns(connections)
+	return db, nil
+}
+
+func (s *Store) migrate(ctx context.Context) error {
+	files, err := fs.Sub(migrations, "migrations/sqlite")
+	if err != nil {
+		return err
+	}
+	p, err := goose.NewProvider(goose.DialectSQLite3, s.writer, files)
+	if err != nil {
+		return err
+	}
+	_, err = p.Up(ctx)
+	return err
+}
+
+// Close ends the store after the writes that were accepted.
+func (s *Store) Close() error {
+	close(s.stop)
+	s.done.Wait()
+	return errors.Join(s.writer.Close(), s.reads.Close())
+}
+
+var errClosed = errors.New("the store is closed")
+
+// write runs change in a transaction, which it may share with other writers' changes; it returns after the commit. When
+// ctx ends after the change was accepted, the outcome is still waited for: an answer is never a guess.
+func (s *Store) write(ctx context.Context, change func(*sql.Tx) error) error {
+	w := write{change: change, done: make(chan error, 1)}
+	select {
+	case s.writes <- w:
+		return <-w.done
+	case <-s.stop:
+		return errClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+const maxBatch = 128
+
+// writeLoop commits what waits together: under load many changes share one flush to the disk.
+func (s *Store) writeLoop() {
+	for {
+		select {
+		case w := <-s.writes:
+			batch := []write{w}
+			for more := true; more && len(batch) < maxBatch; {
+				select {
+				case w := <-s.writes:
+					batch = append(batch, w)
+				default:
+					more = false
+				}
+			}
+			s.commit(batch)
+		case <-s.stop:
+			return
+		}
+	}
+}
+
+// commit runs each change in a savepoint, so that one that fails takes no other with it.
+func (s *Store) commit(batch []write) {
+	results := make([]error, len(batch))
+	tx, err := s.writer.Begin()
+	if err == nil {
+		for i, w := range batch {
+			results[i] = inSavepoint(tx, w.change)
+		}
+		err = tx.Commit()
+	}
+	for i, w := range batch {
+		if results[i] == nil {
+			results[i] = err
+		}
+		w.done <- results[i]
+	}
+}
+
+func inSavepoint(tx *sql.Tx, change func(*sql.Tx) error) error {
+	if _, err := tx.Exec("savepoint change"); err != nil {
+		return err
+	}
+	err := change(tx)
+	if err != nil {
+		if _, undo := tx.Exec("rollback to change"); undo != nil {
+			return errors.Join(err, undo)
+		}
+	}
+	_, release := tx.Exec("release change")
+	return errors.Join(err, release)
+}
+
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+func fromMicros(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(us).UTC()
+}
+
+// querier is what reads outside and inside a transaction share.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// collect scans every row of a query.
+func collect[T any](ctx context.Context, q querier, scan func(*sql.Rows) (T, error), query string, args ...any) ([]T, error) {
+	rows, err := q.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []T
+	for rows.Next() {
+		v, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, v)
+	}
+	return out, rows.Err()
+}
