@@ -22,6 +22,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"remit/internal/fakemcp"
 )
 
 var binary string // the built remit
@@ -29,6 +31,7 @@ var binary string // the built remit
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
+	fakemcp.RunIfAsked()
 	for _, path := range []string{node, inspector, python("mcp-server-git")} {
 		if _, err := os.Stat(path); err != nil {
 			fmt.Fprintf(os.Stderr, "e2e: %v: run `make deps` first\n", err)

@@ -63,7 +63,7 @@ type Config struct {
 	Store    Store
 	Catalog  *catalog.Catalog
 	Embedder catalog.Embedder               // nil: words only
-	Tokens   func(json.RawMessage) int      // cost of a definition
+	Tokens   func([]byte) int               // cost of a definition
 	Interval time.Duration                  // between crawls of all servers; default 15 minutes
 	Changed  func(server string, c Changes) // called after a listing that changed something; may be nil
 	Log      *slog.Logger

@@ -87,7 +87,7 @@ func (r *rig) reopen(t *testing.T) {
 	r.catalog = catalog.New(catalog.Config{Embedder: r.embedder, NewVectors: vector.New})
 	var err error
 	r.Crawler, err = crawl.New(t.Context(), crawl.Config{Servers: r.pool.Servers(), Store: r.store, Catalog: r.catalog,
-		Embedder: r.embedder, Tokens: func(d json.RawMessage) int { return len(d) }})
+		Embedder: r.embedder, Tokens: func(d []byte) int { return len(d) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +216,7 @@ func TestListChangedIsFollowed(t *testing.T) {
 	c := catalog.New(catalog.Config{})
 	changed := make(chan crawl.Changes, 10)
 	crawler, err := crawl.New(ctx, crawl.Config{Servers: pool.Servers(), Store: s, Catalog: c,
-		Tokens: func(json.RawMessage) int { return 1 }, Changed: func(_ string, c crawl.Changes) { changed <- c }})
+		Tokens: func([]byte) int { return 1 }, Changed: func(_ string, c crawl.Changes) { changed <- c }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,7 @@ func (c *Crawler) replace() error {
 				continue
 			}
 			tools = append(tools, t)
-			if v, ok := c.vectors[hashOf(t)]; ok {
+			if v, ok := c.vectors[HashOf(t)]; ok {
 				vectors[t.ID] = v
 			}
 		}
@@ -32,7 +32,8 @@ func (c *Crawler) replace() error {
 	return c.cfg.Catalog.Replace(tools, vectors)
 }
 
-func hashOf(t catalog.Tool) TextHash { return sha256.Sum256([]byte(catalog.PassageText(t))) }
+// HashOf identifies the text of a tool that is embedded.
+func HashOf(t catalog.Tool) TextHash { return sha256.Sum256([]byte(catalog.PassageText(t))) }
 
 // rebuild gives the catalog the tools that are new, to be found by words at once, then embeds the texts that have no
 // vector yet and gives it those. With nothing new it does nothing.

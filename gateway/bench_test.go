@@ -1,0 +1,117 @@
+package gateway_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"remit/audit"
+	"remit/catalog"
+	"remit/gateway"
+	"remit/identity"
+	"remit/persona"
+	"remit/upstream"
+)
+
+// still is everything around the gateway, in memory and without delay, so that a benchmark shows the gateway's own cost.
+type still struct {
+	audit.Log
+	persona persona.Persona
+	tools   map[catalog.ID]catalog.Tool
+	result  json.RawMessage
+}
+
+func (s *still) Persona(context.Context, persona.ID) (persona.Persona, error) { return s.persona, nil }
+func (s *still) Begin(context.Context, audit.Entry) (audit.Ticket, error)     { return 1, nil }
+func (s *still) Finish(context.Context, audit.Ticket, audit.Entry) error      { return nil }
+func (s *still) Server(string) (gateway.Caller, bool)                         { return s, true }
+func (s *still) Call(context.Context, upstream.Call) (json.RawMessage, error) { return s.result, nil }
+func (s *still) current(id catalog.ID) (catalog.Tool, bool)                   { t, ok := s.tools[id]; return t, ok }
+func (s *still) Authenticate(context.Context, string) (identity.Principal, error) {
+	return identity.Principal{Agent: "bot", User: "carol", Persona: "p", Key: "k"}, nil
+}
+
+func newStill(b *testing.B, tools, bytes int) (*gateway.Gateway, *still) {
+	s := &still{tools: map[catalog.ID]catalog.Tool{}, result: json.RawMessage(`{"content":[{"type":"text","text":"` + strings.Repeat("x", bytes) + `"}]}`)}
+	var grants []persona.Grant
+	for i := range tools {
+		tool, err := catalog.Parse("s", fmt.Appendf(nil, `{"name":"t%d","description":%q,"inputSchema":{"type":"object","properties":{"text":{"type":"string","maxLength":1000},"n":{"type":"integer"}},"required":["text"]}}`, i, strings.Repeat("word ", 150)))
+		must(b, err)
+		s.tools[tool.ID] = tool
+		grants = append(grants, persona.Grant{Pin: persona.Pin{Tool: tool.ID, Digest: tool.Digest, Definition: tool.Definition}, Name: tool.Name})
+	}
+	s.persona = persona.Persona{ID: "p", Revisions: []persona.Revision{{Number: 1, State: persona.Live, Grants: grants}}}
+	return gateway.New(gateway.Config{Personas: s, Keys: s, Current: s.current, Upstreams: s, Audit: s}), s
+}
+
+// discard is a response writer that keeps nothing.
+type discard struct{ header http.Header }
+
+func (d *discard) Header() http.Header         { return d.header }
+func (d *discard) WriteHeader(int)             {}
+func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
+
+func benchmark(b *testing.B, h http.Handler, id, key, body string) {
+	check := httptest.NewRecorder()
+	h.ServeHTTP(check, benchRequest(id, key, body))
+	if !strings.Contains(check.Body.String(), `"result"`) {
+		b.Fatalf("got %d %s", check.Code, check.Body)
+	}
+	b.ReportAllocs()
+	b.SetBytes(int64(check.Body.Len()))
+	for b.Loop() {
+		h.ServeHTTP(&discard{http.Header{}}, benchRequest(id, key, body))
+	}
+}
+
+func benchRequest(id, key, body string) *http.Request {
+	var m struct {
+		Method string
+		Params struct{ Name string }
+	}
+	_ = json.Unmarshal([]byte(body), &m) // our own text
+	r := httptest.NewRequest(http.MethodPost, "http://localhost/k/"+id+"/mcp", strings.NewReader(body))
+	for name, value := range map[string]string{"Authorization": "Bearer " + key, "Content-Type": "application/json",
+		"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": m.Method, "Mcp-Name": m.Params.Name} {
+		r.Header.Set(name, value)
+	}
+	return r
+}
+
+func BenchmarkList(b *testing.B) {
+	for _, tools := range []int{10, 40} {
+		b.Run(fmt.Sprintf("tools=%d", tools), func(b *testing.B) {
+			g, _ := newStill(b, tools, 0)
+			benchmark(b, g, "p", "k", `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{`+meta+`}}`)
+		})
+	}
+}
+
+func BenchmarkCall(b *testing.B) {
+	for _, bytes := range []int{100, 10_000, 200_000} {
+		b.Run(fmt.Sprintf("result=%d", bytes), func(b *testing.B) {
+			g, _ := newStill(b, 40, bytes)
+			benchmark(b, g, "p", "k", call("t7", `{"text":"hello","n":3}`))
+		})
+	}
+}
+
+// With the store on disk: the key, the persona and the two writes of the record for each call.
+func BenchmarkStored(b *testing.B) {
+	for name, body := range map[string]string{
+		"list": `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{` + meta + `}}`,
+		"call": call("find_customer", `{"email":"ada@example.com"}`),
+	} {
+		b.Run(name, func(b *testing.B) {
+			w := newWorld(b, func(c *gateway.Config) {
+				c.Upstreams = &still{result: results["find_customer"]}
+				c.AllowedHosts = []string{"localhost", "127.0.0.1"}
+			})
+			benchmark(b, w.gateway, "support", w.keys["support"], body)
+		})
+	}
+}

@@ -1,0 +1,237 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"time"
+
+	"remit/audit"
+)
+
+// call is one tools/call. It passes the steps in order; the first that refuses ends it. Whatever comes of it, one entry
+// records it before the answer leaves.
+type call struct {
+	*exchange
+	began     time.Time
+	name      string          // as the agent calls the tool
+	arguments json.RawMessage // an object, as sent
+	revision  *view
+	grant     *grant
+	server    Caller
+	ticket    audit.Ticket
+	open      bool // the intent is recorded
+	progress  *stream
+	result    [2][]byte // what is added at its start, and the rest as the server sent it
+	entry     audit.Entry
+}
+
+// step decides one thing about a call. A fault refuses it; its name goes into the record as the policy that decided.
+type step struct {
+	name string
+	run  func(*Gateway, context.Context, *call) *fault
+}
+
+var steps = []step{
+	{"read", (*Gateway).readCall},
+	{"identify", (*Gateway).identifyCall},
+	{"find", (*Gateway).find},
+	{"pin", (*Gateway).pin},
+	{"headers", (*Gateway).headers},
+	{"arguments", (*Gateway).validate},
+	{"record", (*Gateway).begin},
+	{"forward", (*Gateway).forward},
+}
+
+func (g *Gateway) call(x *exchange) {
+	ctx, cancel := g.callContext(x)
+	defer cancel(nil)
+	c := &call{exchange: x, began: g.c.Now(), entry: audit.Entry{Kind: audit.ToolCall, Actor: x.who.Actor(),
+		Persona: x.who.Persona, Tool: clean(x.tool(), maxNameInRecord), Decision: audit.Refused}}
+	if x.session != nil {
+		if !x.session.begin(string(x.id), cancel) {
+			g.finish(c, badRequest(codeInvalidRequest, "A request with this id is in flight; ids are used once."))
+			return
+		}
+		defer x.session.done(string(x.id))
+	}
+	var f *fault
+	for _, s := range steps {
+		if f = s.run(g, ctx, c); f != nil {
+			c.entry.Policy, c.entry.Reason = s.name, f.why()
+			break
+		}
+	}
+	g.finish(c, f)
+}
+
+// callContext bounds a call. In the stateless era a client that leaves cancels its call; in the older one a lost
+// connection is no cancellation (2025-11-25, transports), but ends with the session or the time-out.
+func (g *Gateway) callContext(x *exchange) (context.Context, context.CancelCauseFunc) {
+	ctx := x.r.Context()
+	if !x.modern {
+		ctx = context.WithoutCancel(ctx)
+	}
+	ctx, stop := context.WithTimeout(ctx, g.c.CallTimeout)
+	ctx, cancel := context.WithCancelCause(ctx)
+	closed := context.AfterFunc(g.life, func() { cancel(errClosing) })
+	return ctx, func(cause error) {
+		cancel(cause)
+		if cause == nil {
+			closed()
+			stop()
+		}
+	}
+}
+
+var errClosing = errors.New("Remit was shut down during the call")
+
+// readCall takes the name and the arguments out of the parameters.
+func (g *Gateway) readCall(_ context.Context, c *call) *fault {
+	name, ok := c.params.text("name")
+	if !ok || name == "" || len(name) > 256 {
+		return rpcFault(codeInvalidParams, `The member "name" of params must be a string of 1 to 256 bytes.`)
+	}
+	c.name, c.arguments = name, json.RawMessage("{}")
+	if raw, given := c.params["arguments"]; given {
+		if raw.Kind() != '{' {
+			return rpcFault(codeInvalidParams, `The member "arguments" of params must be an object.`)
+		}
+		c.arguments = json.RawMessage(raw)
+	}
+	return nil
+}
+
+// identifyCall finds the revision that is live now.
+func (g *Gateway) identifyCall(_ context.Context, c *call) (f *fault) {
+	if c.revision, f = g.view(c.exchange); f == nil {
+		c.entry.Revision = c.revision.revision
+	}
+	return f
+}
+
+// find answers alike for a tool that is not granted and one that does not exist.
+func (g *Gateway) find(_ context.Context, c *call) *fault {
+	granted, ok := c.revision.grants[c.name]
+	if !ok {
+		f := rpcFault(codeInvalidParams, "Unknown tool: %s", clean(c.name, 256))
+		f.reason = "the revision does not grant a tool of this name"
+		return f
+	}
+	c.grant = granted
+	c.entry.Tool, c.entry.Digest = string(granted.Tool), string(granted.Digest)
+	c.entry.Detail = map[string]string{"name": granted.Name}
+	return nil
+}
+
+// pin refuses a tool that is not, byte for byte in canonical form, what was approved. The refusal is a tool's result with
+// isError and not a protocol error: the tool is still listed, and clients show results, unlike errors, to the model
+// (2026-07-28, tools, error handling), which can then say what a person has to do.
+func (g *Gateway) pin(_ context.Context, c *call) *fault {
+	if c.grant.corrupt != nil {
+		return toolFault("Refused: the stored definition of this tool is damaged, so nobody can say what was approved. Its persona needs a new revision.",
+			"the pin is corrupt: "+c.grant.corrupt.Error())
+	}
+	now, ok := g.c.Current(c.grant.Tool)
+	if !ok || now.Gone {
+		return toolFault("Refused: its server no longer offers this tool as it was approved; its persona needs a new review.",
+			"the catalog no longer has the tool")
+	}
+	if now.Digest != c.grant.Digest {
+		return toolFault("Refused: the tool changed since it was approved; its persona needs a new review.",
+			"the tool changed since it was approved: it is "+now.Digest.Short()+" now")
+	}
+	name, _ := c.grant.Tool.Split()
+	if c.server, ok = g.c.Upstreams.Server(name); !ok {
+		return toolFault("Refused: the server "+name+" is no longer configured; tell the operator of Remit.", "")
+	}
+	return nil
+}
+
+// headers holds parameters that travel in headers too against the arguments; only the stateless era knows such.
+func (g *Gateway) headers(_ context.Context, c *call) *fault {
+	if !c.modern {
+		return nil
+	}
+	s, err := c.grant.arguments()
+	if err != nil {
+		return nil // the next step refuses
+	}
+	return c.matchParams(s.headers, c.arguments)
+}
+
+// validate checks the arguments against the approved input schema.
+func (g *Gateway) validate(_ context.Context, c *call) *fault {
+	s, err := c.grant.arguments()
+	if err != nil {
+		return toolFault("Refused: the input schema of this tool cannot be used to check arguments. Its persona needs a revision without the tool, or its server a schema that works.",
+			"the input schema cannot be used: "+err.Error())
+	}
+	if err := s.check(c.arguments); err != nil {
+		f := rpcFault(codeInvalidParams, "Invalid arguments for %s: %s", c.name, clean(err.Error(), 1000))
+		f.reason = "the arguments do not match the approved schema at " + schemaPath(err)
+		return f
+	}
+	return nil
+}
+
+// begin records the intent, so that nothing is forwarded without a record.
+func (g *Gateway) begin(ctx context.Context, c *call) *fault {
+	e := c.entry
+	e.Time, e.Decision = c.began, audit.Unknown
+	var err error
+	if c.ticket, err = g.c.Audit.Begin(ctx, e); err != nil {
+		g.complain("a call could not be recorded and was not forwarded", err)
+		return rpcFault(codeInternal, "The call could not be recorded, so it was not made; try again later.")
+	}
+	c.open = true
+	return nil
+}
+
+// finish writes the entry and only then answers. When it cannot be written the answer is withheld.
+func (g *Gateway) finish(c *call, f *fault) {
+	if c.entry.Reason == "" && f != nil {
+		c.entry.Reason = f.why()
+	}
+	c.entry.Time = g.c.Now()
+	c.entry.Micros = c.entry.Time.Sub(c.began).Microseconds()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.r.Context()), recordTimeout)
+	defer cancel()
+	var err error
+	if c.open {
+		err = g.c.Audit.Finish(ctx, c.ticket, c.entry)
+	} else {
+		err = g.c.Audit.Append(ctx, c.entry)
+	}
+	if err != nil {
+		g.complain("a call could not be recorded and its answer is withheld", err)
+		f = rpcFault(codeInternal, "The call could not be recorded, so its answer is withheld.")
+		if c.open {
+			f.message += " It may have taken effect: check before you repeat it."
+		}
+	}
+	c.answer(f)
+}
+
+// answer sends the one response, on the stream if there is one. A cancelled request of the older era gets none.
+func (c *call) answer(f *fault) {
+	body := c.resultOf(c.result[:]...)
+	if f != nil {
+		body = c.faultOf(f)
+	}
+	switch {
+	case f != nil && f.silent:
+		if c.progress == nil {
+			c.progress = c.stream() // which ends without a message
+		}
+		c.progress.close()
+	case c.progress != nil:
+		c.progress.message(body[:]...)
+		c.progress.close()
+	case f != nil:
+		c.send(f.status, body)
+	default:
+		c.send(http.StatusOK, body)
+	}
+}

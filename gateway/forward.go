@@ -1,0 +1,160 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	strict "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"remit/audit"
+	"remit/upstream"
+)
+
+// forward sends the call. What is sent is built here: the server's own name for the tool, the checked arguments, and of
+// _meta the trace context only. Neither headers nor cookies nor the key go along.
+func (g *Gateway) forward(ctx context.Context, c *call) *fault {
+	server, tool := c.grant.Tool.Split()
+	out := upstream.Call{Tool: tool, Arguments: c.arguments, Meta: c.trace(), InputSchema: c.grant.schema.raw}
+	if token := c.meta["progressToken"]; validID(token) && acceptsStream(c.r) {
+		c.progress = c.stream()
+		out.Progress = func(params json.RawMessage) {
+			if event := progressEvent(params, token); event != nil {
+				c.progress.message(event)
+			}
+		}
+	}
+	result, err := c.server.Call(ctx, out)
+	c.entry.Decision = audit.Failed
+	var rpc *upstream.RPCError
+	switch {
+	case errors.As(err, &rpc):
+		c.entry.Decision = audit.Allowed
+		return &fault{code: rpc.Code, message: rpc.Message, data: rpc.Data, reason: rpc.Error()}
+	case err != nil:
+		return failure(ctx, server, err)
+	}
+	if c.result, err = c.finished(result); err != nil {
+		return toolFault(fmt.Sprintf("The server %s did not finish the call: %v. Tell the operator of Remit.", server, err), "")
+	}
+	c.entry.Decision = audit.Allowed
+	return nil
+}
+
+// trace is the trace context, within the lengths of W3C Trace Context and Baggage.
+func (c *call) trace() map[string]json.RawMessage {
+	meta := map[string]json.RawMessage{}
+	for name, limit := range map[string]int{"traceparent": 128, "tracestate": 1024, "baggage": 8192} {
+		if raw := c.meta[name]; raw.Kind() == '"' && len(raw) <= limit {
+			meta[name] = json.RawMessage(raw)
+		}
+	}
+	return meta
+}
+
+// progressEvent is a server's progress under the client's own token; nil for one that is none.
+func progressEvent(params json.RawMessage, token jsontext.Value) []byte {
+	var in members
+	if strict.Unmarshal(params, &in) != nil || in["progress"].Kind() != '0' {
+		return nil
+	}
+	out := append([]byte(`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":`), token...)
+	out = append(append(out, `,"progress":`...), in["progress"]...)
+	if total := in["total"]; total.Kind() == '0' {
+		out = append(append(out, `,"total":`...), total...)
+	}
+	if message := in["message"]; message.Kind() == '"' {
+		out = append(append(out, `,"message":`...), message...)
+	}
+	return append(out, "}}"...)
+}
+
+// finished returns the server's result as sent, with resultType added for the stateless era where it lacks one. A server
+// that asks the client for input is refused: a persona carries no requests back to the client.
+func (c *call) finished(result json.RawMessage) (parts [2][]byte, err error) {
+	result = bytes.TrimLeft(result, " \t\r\n")
+	if len(result) == 0 || result[0] != '{' {
+		return parts, errors.New("its answer is not a result")
+	}
+	kind, err := resultType(result)
+	switch {
+	case err != nil:
+		return parts, errors.New("its answer is not a result")
+	case kind != "" && kind != "complete":
+		return parts, fmt.Errorf("it answered %q, and this endpoint carries no further requests to the client", clean(kind, 64))
+	case kind == "" && c.modern:
+		rest := bytes.TrimLeft(result[1:], " \t\r\n")
+		start := `{"resultType":"complete"`
+		if len(rest) > 0 && rest[0] != '}' {
+			start += ","
+		}
+		return [2][]byte{[]byte(start), rest}, nil
+	}
+	return [2][]byte{nil, result}, nil
+}
+
+// resultType returns the member of that name. A name can be spelled in no other way than as such or with \u escapes, so
+// results without either, which are most, are not read.
+func resultType(result []byte) (string, error) {
+	if !bytes.Contains(result, []byte(`"resultType"`)) && !bytes.Contains(result, []byte(`\u`)) {
+		return "", nil
+	}
+	dec := jsontext.NewDecoder(bytes.NewReader(result), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if _, err := dec.ReadToken(); err != nil {
+		return "", err
+	}
+	for dec.PeekKind() == '"' {
+		name, err := dec.ReadToken()
+		if err != nil {
+			return "", err
+		}
+		if name.String() != "resultType" {
+			if err := dec.SkipValue(); err != nil {
+				return "", err
+			}
+			continue
+		}
+		value, err := dec.ReadToken()
+		if err != nil || value.Kind() != '"' {
+			return "", errors.New("resultType is not a string")
+		}
+		return value.String(), nil
+	}
+	return "", nil
+}
+
+// failure is what the agent is told when a server gave no answer. The upstream's own words, which may name hosts and
+// paths, go into the record only.
+func failure(ctx context.Context, server string, err error) *fault {
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, errCancelled):
+		return &fault{silent: true, reason: cause.Error()}
+	case errors.Is(cause, errEnded), errors.Is(cause, errClosing):
+		return toolFault("Cancelled: "+cause.Error()+". The call may have taken effect.", cause.Error())
+	case errors.Is(cause, context.Canceled):
+		return &fault{silent: true, reason: "the client closed the connection"}
+	}
+	words := "The server %s could not answer. The call may have taken effect: check before you repeat it, and tell the operator of Remit."
+	for _, known := range []struct {
+		kind  error
+		words string
+	}{
+		{upstream.ErrTimeout, "The server %s did not answer in time. The call may have taken effect: check before you repeat it."},
+		{upstream.ErrBusy, "The server %s has as many calls in flight as it may. This one was not made: try again in a moment."},
+		{upstream.ErrTooLarge, "The answer of the server %s is over the limit. Ask for less, for example a shorter range or a page."},
+		{upstream.ErrUnauthorized, "The server %s refused Remit's own credentials. Tell the operator of Remit."},
+		{upstream.ErrClosed, "The server %s is stopped. The call was not made; tell the operator of Remit."},
+		{upstream.ErrUnavailable, "The server %s is not available now. Try again later; if the call started, it may have taken effect."},
+		{upstream.ErrInvalid, "The server %s sent an answer that is not valid. The call may have taken effect; tell the operator of Remit."},
+		{context.DeadlineExceeded, "The server %s did not answer in time. The call may have taken effect: check before you repeat it."},
+	} {
+		if errors.Is(err, known.kind) {
+			words = known.words
+			break
+		}
+	}
+	return toolFault(fmt.Sprintf(words, server), err.Error())
+}

@@ -1,0 +1,199 @@
+// Package gateway owns the endpoint that an agent talks to: one MCP server per persona at /k/{persona}/mcp, in both eras
+// of the protocol, which lists the tools that a reviewer approved, byte for byte, and forwards the calls that the same
+// pins allow. Everything it decides is recorded, and whatever it cannot decide it refuses. No model is reachable from
+// here.
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"remit/audit"
+	"remit/catalog"
+	"remit/identity"
+	"remit/persona"
+	"remit/upstream"
+)
+
+// Personas returns a persona as it is stored now, with the definitions of its pins. It is asked on every request, so that
+// another process's change holds from the next request on. A persona.Store is one.
+type Personas interface {
+	Persona(ctx context.Context, id persona.ID) (persona.Persona, error) // persona.ErrNotFound
+}
+
+// Keys returns whom an access key's secret belongs to, or identity.ErrCredential. An identity.Directory is one.
+type Keys interface {
+	Authenticate(ctx context.Context, secret string) (identity.Principal, error)
+}
+
+// Upstreams finds a server by its configured name.
+type Upstreams interface {
+	Server(name string) (Caller, bool)
+}
+
+// Caller calls a tool at most once and returns the result as the server sent it. An *upstream.Server is one.
+type Caller interface {
+	Call(ctx context.Context, call upstream.Call) (json.RawMessage, error)
+}
+
+// Pool makes a pool's servers the gateway's upstreams.
+func Pool(p *upstream.Pool) Upstreams { return pool{p} }
+
+type pool struct{ *upstream.Pool }
+
+func (p pool) Server(name string) (Caller, bool) { return p.Pool.Server(name) }
+
+// Config says what a gateway decides with. The first five fields are required.
+type Config struct {
+	Personas  Personas
+	Keys      Keys
+	Current   func(catalog.ID) (catalog.Tool, bool) // the catalog's definition of a tool now
+	Upstreams Upstreams
+	Audit     audit.Log
+
+	// AllowedHosts are the names, without ports, by which clients may reach the endpoint. Default localhost, 127.0.0.1
+	// and ::1. A page that rebinds its own name to our address is refused by this.
+	AllowedHosts []string
+	// AllowedOrigins are the exact origins ("https://tools.example.com") whose pages may send requests. Default none;
+	// requests without an Origin, which no browser sends across origins, are not affected.
+	AllowedOrigins []string
+	MaxBody        int64         // bytes of a request; default 4 MiB
+	CallTimeout    time.Duration // of one call, from its arrival to its answer; default 2 minutes
+	SessionIdle    time.Duration // after which a session of the older era ends; default 1 hour
+	Recheck        time.Duration // how often the key of an open stream is checked; default 15 seconds
+	Version        string        // of Remit, as clients are told; default "dev"
+	Log            *slog.Logger
+	Now            func() time.Time
+}
+
+// Bounds on what one key may hold at a time. Over maxSessions the one that was idle longest ends; over maxStreams the
+// request is refused.
+const (
+	maxSessions = 64
+	maxStreams  = 32
+)
+
+// Gateway is the handler. It runs nothing in the background but what requests and streams need; Close ends these.
+type Gateway struct {
+	c        Config
+	hosts    map[string]bool
+	origins  map[string]bool
+	sessions sessions
+	refusals refusals
+	streams  streams
+
+	mu      sync.Mutex
+	views   map[persona.ID]*view
+	busy    sync.WaitGroup
+	closed  bool
+	closing chan struct{} // closed by Close: streams end
+	life    context.Context
+	end     context.CancelFunc // ends calls in flight
+}
+
+// New returns a gateway. It panics when a required field is missing, which is a defect of the program.
+func New(c Config) *Gateway {
+	if c.Personas == nil || c.Keys == nil || c.Current == nil || c.Upstreams == nil || c.Audit == nil {
+		panic("gateway: Personas, Keys, Current, Upstreams and Audit are required")
+	}
+	if c.AllowedHosts == nil {
+		c.AllowedHosts = []string{"localhost", "127.0.0.1", "::1"}
+	}
+	c.MaxBody = orDefault(c.MaxBody, 4<<20)
+	c.CallTimeout = orDefault(c.CallTimeout, 2*time.Minute)
+	c.SessionIdle = orDefault(c.SessionIdle, time.Hour)
+	c.Recheck = orDefault(c.Recheck, 15*time.Second)
+	c.Version = orDefault(c.Version, "dev")
+	c.Log = orDefault(c.Log, slog.Default())
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	g := &Gateway{c: c, hosts: map[string]bool{}, origins: map[string]bool{}, views: map[persona.ID]*view{}, closing: make(chan struct{})}
+	g.life, g.end = context.WithCancel(context.Background())
+	for _, h := range c.AllowedHosts {
+		g.hosts[hostName(h)] = true
+	}
+	for _, o := range c.AllowedOrigins {
+		g.origins[o] = true
+	}
+	g.sessions.idle, g.sessions.now = c.SessionIdle, c.Now
+	g.refusals.log, g.refusals.now, g.refusals.complain = c.Audit, c.Now, g.complain
+	return g
+}
+
+func orDefault[T comparable](value, otherwise T) T {
+	var zero T
+	if value == zero {
+		return otherwise
+	}
+	return value
+}
+
+// ServeHTTP serves /k/{persona}/mcp and nothing else.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !g.enter() {
+		w.Header().Set("Retry-After", "5")
+		http.Error(w, "Remit is shutting down; try again in a few seconds", http.StatusServiceUnavailable)
+		return
+	}
+	defer g.busy.Done()
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	x := &exchange{w: w, r: r}
+	if g.admit(x) {
+		g.dispatch(x)
+	}
+}
+
+// enter counts a request in, unless the gateway is closed.
+func (g *Gateway) enter() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return false
+	}
+	g.busy.Add(1)
+	return true
+}
+
+// Notify says that a persona, or one of its keys, changed: what is kept of it is dropped, streams whose key is no longer
+// valid end, and the others, of this persona only, are told that the list changed.
+func (g *Gateway) Notify(id persona.ID) {
+	g.mu.Lock()
+	delete(g.views, id)
+	g.mu.Unlock()
+	g.streams.notify(id)
+}
+
+// Close refuses new requests, ends streams and waits for the calls in flight. When ctx ends first, they are cancelled
+// and the error says so; either way nothing runs when Close returns.
+func (g *Gateway) Close(ctx context.Context) error {
+	g.mu.Lock()
+	if !g.closed {
+		g.closed = true
+		close(g.closing)
+	}
+	g.mu.Unlock()
+	idle := make(chan struct{})
+	go func() { g.busy.Wait(); close(idle) }()
+	var err error
+	select {
+	case <-idle:
+	case <-ctx.Done():
+		err = fmt.Errorf("calls in flight were cancelled because they did not end in time: %w", ctx.Err())
+	}
+	g.end()
+	<-idle
+	g.refusals.flush()
+	return err
+}
+
+// complain logs what only an operator can put right.
+func (g *Gateway) complain(what string, err error) {
+	g.c.Log.Error(what, "err", err)
+}

@@ -1,0 +1,92 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"slices"
+)
+
+// serveLegacy serves the POST requests of the older era.
+func (g *Gateway) serveLegacy(x *exchange) {
+	if x.method == "initialize" && x.id != nil {
+		g.withView(x, func(*view) { g.initialize(x) })
+		return
+	}
+	if f := g.inSession(x); f != nil {
+		g.refuse(x, f)
+		return
+	}
+	switch {
+	case x.method == "": // a response; we asked nothing
+		x.w.WriteHeader(http.StatusAccepted)
+		return
+	case x.id == nil:
+		if id, ok := x.params["requestId"]; ok && x.method == "notifications/cancelled" {
+			x.session.cancel(string(id))
+		}
+		g.notified(x)
+		return
+	}
+	switch x.method {
+	case "ping":
+		x.succeed([]byte("{}"))
+	case "tools/list":
+		g.list(x)
+	case "tools/call":
+		g.call(x)
+	default:
+		x.fail(rpcFault(codeNoMethod, "Method not found: this endpoint offers tools only."))
+	}
+}
+
+// initialize opens a session in the version asked for, or in the newest with sessions.
+func (g *Gateway) initialize(x *exchange) {
+	version, ok := x.params.text("protocolVersion")
+	if !ok {
+		x.fail(rpcFault(codeInvalidParams, `The member "protocolVersion" of params must be a string.`))
+		return
+	}
+	if !slices.Contains(legacyVersions, version) {
+		version = legacyVersion
+	}
+	s := g.sessions.open(x.who, version)
+	x.w.Header().Set("Mcp-Session-Id", s.id)
+	x.succeed([]byte(`{"protocolVersion":` + quote(version) + `,` + capabilities + `,"serverInfo":` + g.info() + `}`))
+}
+
+// inSession finds the request's session and checks its version header.
+func (g *Gateway) inSession(x *exchange) *fault {
+	ids := x.r.Header.Values("Mcp-Session-Id")
+	if len(ids) != 1 {
+		return badRequest(codeInvalidRequest, "Send one Mcp-Session-Id.")
+	}
+	s, ok := g.sessions.get(ids[0], x.who)
+	if !ok {
+		return httpFault(http.StatusNotFound, "Session not found: it ended, or never was; send initialize to open one.")
+	}
+	if version := x.r.Header.Get("MCP-Protocol-Version"); version != "" && !slices.Contains(legacyVersions, version) {
+		return httpFault(http.StatusBadRequest, "Unsupported protocol version %q in a session; the session's is %s.", clean(version, 64), s.version)
+	}
+	x.session = s
+	return nil
+}
+
+// legacyStream serves GET and DELETE of the older era.
+func (g *Gateway) legacyStream(x *exchange) {
+	if f := g.inSession(x); f != nil {
+		g.refuse(x, f)
+		return
+	}
+	if x.r.Method == http.MethodDelete {
+		g.sessions.close(x.session)
+		x.w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	g.withView(x, func(*view) {
+		ctx, cancel := context.WithCancel(x.r.Context())
+		defer cancel()
+		detach := x.session.attach(cancel)
+		defer detach()
+		g.follow(ctx, x, []byte(`{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`), nil, nil)
+	})
+}

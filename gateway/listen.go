@@ -1,0 +1,128 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+
+	"remit/persona"
+)
+
+// streams are the open ones that wait for changes.
+type streams struct {
+	mu   sync.Mutex
+	open map[persona.ID]map[*listener]bool
+}
+
+// listener is one open stream.
+type listener struct {
+	key     string
+	changed chan struct{} // holds one change that was not told yet
+}
+
+// join adds a listener, unless its key has as many as it may.
+func (s *streams) join(id persona.ID, key string) (l *listener, leave func(), ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	count := 0
+	for other := range s.open[id] {
+		if other.key == key {
+			count++
+		}
+	}
+	if count >= maxStreams {
+		return nil, nil, false
+	}
+	if s.open == nil {
+		s.open = map[persona.ID]map[*listener]bool{}
+	}
+	if s.open[id] == nil {
+		s.open[id] = map[*listener]bool{}
+	}
+	l = &listener{key: key, changed: make(chan struct{}, 1)}
+	s.open[id][l] = true
+	return l, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if delete(s.open[id], l); len(s.open[id]) == 0 {
+			delete(s.open, id)
+		}
+	}, true
+}
+
+func (s *streams) notify(id persona.ID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for l := range s.open[id] {
+		select {
+		case l.changed <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// listen serves subscriptions/listen: tools are all there is to subscribe to.
+func (g *Gateway) listen(x *exchange) {
+	filter, ok := x.params.object("notifications")
+	if !ok {
+		x.fail(rpcFault(codeInvalidParams, `The member "notifications" of params must be an object.`))
+		return
+	}
+	meta := `"_meta":{"` + metaSubscription + `":` + string(x.id) + `}`
+	honoured, changed := `{}`, []byte(nil)
+	if string(filter["toolsListChanged"]) == "true" {
+		honoured = `{"toolsListChanged":true}`
+		changed = []byte(`{"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":{` + meta + `}}`)
+	}
+	first := []byte(`{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{` + meta + `,"notifications":` + honoured + `}}`)
+	end := x.resultOf([]byte(`{"resultType":"complete",` + meta + `}`))
+	g.follow(x.r.Context(), x, changed, first, &end)
+}
+
+// follow keeps a stream open until the client leaves, the key is no longer valid, or the gateway closes. changed is sent
+// after each change, unless it is nil; first at the start; end when we end the stream in good order.
+func (g *Gateway) follow(ctx context.Context, x *exchange, changed, first []byte, end *response) {
+	l, leave, ok := g.streams.join(x.persona, x.who.Key)
+	if !ok {
+		x.fail(httpFault(http.StatusTooManyRequests, "The key has %d open streams, which is the limit; close one.", maxStreams))
+		return
+	}
+	defer leave()
+	s := x.stream()
+	defer s.close()
+	if first != nil {
+		s.message(first)
+	}
+	tick := time.NewTicker(g.c.Recheck)
+	defer tick.Stop()
+	for {
+		told := false
+		select {
+		case <-ctx.Done():
+			return
+		case <-g.closing:
+			if end != nil {
+				s.message(end[:]...)
+			}
+			return
+		case <-l.changed:
+			told = changed != nil
+		case <-tick.C:
+		}
+		if !g.stillValid(ctx, x) {
+			return
+		}
+		if told {
+			s.message(changed)
+		} else {
+			s.comment()
+		}
+	}
+}
+
+// stillValid checks the key of an open stream again.
+func (g *Gateway) stillValid(ctx context.Context, x *exchange) bool {
+	who, err := g.c.Keys.Authenticate(ctx, x.secret)
+	return err == nil && who.Key == x.who.Key && who.Persona == x.who.Persona
+}

@@ -1,0 +1,179 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+
+	strict "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"remit/internal/strictjson"
+)
+
+// members are an object's, by exact name.
+type members map[string]jsontext.Value
+
+// message is one JSON-RPC message from a client.
+type message struct {
+	id     json.RawMessage // a string or an integer as sent; nil for a notification
+	method string          // empty for a response
+	params members
+	meta   members // params._meta
+}
+
+// tool is the name in a call, for the record.
+func (m *message) tool() string {
+	name, _ := m.params.text("name")
+	return name
+}
+
+// text returns a member that is a string.
+func (m members) text(name string) (string, bool) {
+	var s string
+	raw, ok := m[name]
+	if !ok || raw.Kind() != '"' || strict.Unmarshal(raw, &s) != nil {
+		return "", false
+	}
+	return s, true
+}
+
+// object returns a member that is an object.
+func (m members) object(name string) (members, bool) {
+	raw, ok := m[name]
+	if !ok || raw.Kind() != '{' {
+		return nil, false
+	}
+	var out members
+	err := strict.Unmarshal(raw, &out)
+	return out, err == nil
+}
+
+// onlyExact refuses members that are one of the known ones in another case: some readers would take them for it.
+func (m members) onlyExact(known ...string) *fault {
+	for name := range m {
+		for _, k := range known {
+			if name != k && strings.EqualFold(name, k) {
+				return badRequest(codeInvalidRequest, "The member %q is spelled %q here; names are case-sensitive.", k, clean(name, 64))
+			}
+		}
+	}
+	return nil
+}
+
+// The members that decisions are made on, at each level.
+var (
+	envelopeNames = []string{"jsonrpc", "id", "method", "params", "result", "error"}
+	paramNames    = []string{"name", "arguments", "_meta", "cursor", "protocolVersion", "requestId", "notifications"}
+	metaNames     = []string{metaVersion, metaCapabilities, metaClient, "progressToken", "traceparent", "tracestate", "baggage"}
+)
+
+// readBody reads a request's body within the limit, before anything in it is looked at.
+func (g *Gateway) readBody(x *exchange) ([]byte, *fault) {
+	kind, parameters, err := mime.ParseMediaType(x.r.Header.Get("Content-Type"))
+	charset := parameters["charset"]
+	if err != nil || kind != "application/json" || charset != "" && !strings.EqualFold(charset, "utf-8") || x.r.Header.Get("Content-Encoding") != "" {
+		return nil, httpFault(http.StatusUnsupportedMediaType, "Send the request as Content-Type: application/json, in UTF-8 and without a content encoding.")
+	}
+	tooLarge := httpFault(http.StatusRequestEntityTooLarge, "The request is over the limit of %d bytes.", g.c.MaxBody)
+	if x.r.ContentLength > g.c.MaxBody {
+		return nil, tooLarge
+	}
+	control := http.NewResponseController(x.w)
+	_ = control.SetReadDeadline(time.Now().Add(readTimeout)) // where there is one
+	body, err := io.ReadAll(http.MaxBytesReader(x.w, x.r.Body, g.c.MaxBody))
+	_ = control.SetReadDeadline(time.Time{})
+	var over *http.MaxBytesError
+	switch {
+	case errors.As(err, &over):
+		return nil, tooLarge
+	case err != nil:
+		return nil, httpFault(http.StatusBadRequest, "The request's body could not be read to its end.")
+	}
+	return body, nil
+}
+
+// readTimeout bounds how long a client may take to send a body.
+const readTimeout = 30 * time.Second
+
+// maxDepth bounds the nesting of a request.
+const maxDepth = 64
+
+// parse reads one message and refuses whatever two readers could understand differently.
+func parse(body []byte) (message, *fault) {
+	var m message
+	if first := bytes.TrimLeft(body, " \t\r\n"); len(first) > 0 && first[0] == '[' {
+		return m, badRequest(codeInvalidRequest, "Batches are not accepted; send each message as a request of its own.")
+	}
+	if err := strictjson.Check(body, strictjson.Limits{Bytes: len(body), Depth: maxDepth}); err != nil {
+		f := badRequest(codeParse, "The request is not JSON that every reader understands alike: duplicate names, trailing data, invalid UTF-8 and nesting deeper than %d are refused.", maxDepth)
+		f.reason = err.Error()
+		return m, f
+	}
+	var outer members
+	if strict.Unmarshal(body, &outer) != nil || outer == nil {
+		return m, badRequest(codeInvalidRequest, "The request is not a JSON object.")
+	}
+	if f := outer.onlyExact(envelopeNames...); f != nil {
+		return m, f
+	}
+	if version, _ := outer.text("jsonrpc"); version != "2.0" {
+		return m, badRequest(codeInvalidRequest, `The member "jsonrpc" must be "2.0".`)
+	}
+	if id, ok := outer["id"]; ok {
+		if !validID(id) {
+			return m, badRequest(codeInvalidRequest, `The member "id" must be a string or an integer of at most %d bytes.`, maxID)
+		}
+		m.id = json.RawMessage(id)
+	}
+	return m, m.read(outer)
+}
+
+// read takes the method and its parameters.
+func (m *message) read(outer members) *fault {
+	_, hasResult := outer["result"]
+	_, hasError := outer["error"]
+	_, hasMethod := outer["method"]
+	if hasMethod == (hasResult || hasError) {
+		return badRequest(codeInvalidRequest, `A message has either a "method", or a "result" or "error".`)
+	}
+	if !hasMethod {
+		return nil
+	}
+	var ok bool
+	if m.method, ok = outer.text("method"); !ok || m.method == "" || len(m.method) > 128 {
+		m.method = ""
+		return badRequest(codeInvalidRequest, `The member "method" must be a string of 1 to 128 bytes.`)
+	}
+	if _, given := outer["params"]; !given {
+		return nil
+	}
+	if m.params, ok = outer.object("params"); !ok {
+		return badRequest(codeInvalidParams, `The member "params" must be an object.`)
+	}
+	if f := m.params.onlyExact(paramNames...); f != nil {
+		return f
+	}
+	if _, given := m.params["_meta"]; !given {
+		return nil
+	}
+	if m.meta, ok = m.params.object("_meta"); !ok {
+		return badRequest(codeInvalidParams, `The member "_meta" must be an object.`)
+	}
+	return m.meta.onlyExact(metaNames...)
+}
+
+const maxID = 256
+
+// validID says whether raw is what MCP takes as an id: a string or an integer.
+func validID(raw jsontext.Value) bool {
+	if len(raw) > maxID {
+		return false
+	}
+	return raw.Kind() == '"' || raw.Kind() == '0' && !bytes.ContainsAny(raw, ".eE")
+}

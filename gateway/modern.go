@@ -1,0 +1,226 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// Versions of the protocol.
+const (
+	modernVersion = "2026-07-28"
+	legacyVersion = "2025-11-25" // the newest with sessions
+)
+
+var (
+	legacyVersions = []string{legacyVersion, "2025-06-18", "2025-03-26"}
+	allVersions    = append([]string{modernVersion}, legacyVersions...)
+)
+
+// Members of _meta.
+const (
+	metaVersion      = "io.modelcontextprotocol/protocolVersion"
+	metaCapabilities = "io.modelcontextprotocol/clientCapabilities"
+	metaClient       = "io.modelcontextprotocol/clientInfo"
+	metaSubscription = "io.modelcontextprotocol/subscriptionId"
+	metaServer       = "io.modelcontextprotocol/serverInfo"
+)
+
+// dispatch chooses the era: a request whose _meta names a version is of the stateless one, one that initializes or names
+// a session of the older one.
+func (g *Gateway) dispatch(x *exchange) {
+	session := x.r.Header.Get("Mcp-Session-Id") != ""
+	switch x.r.Method {
+	case http.MethodPost:
+	case http.MethodGet, http.MethodDelete:
+		if session {
+			g.legacyStream(x)
+			return
+		}
+		fallthrough
+	default:
+		x.w.Header().Set("Allow", "POST")
+		x.fail(httpFault(http.StatusMethodNotAllowed, "Send requests as POST; GET and DELETE are for sessions of the older protocol versions."))
+		return
+	}
+	body, f := g.readBody(x)
+	if f == nil {
+		x.message, f = parse(body)
+	}
+	if f != nil {
+		g.refuse(x, f)
+		return
+	}
+	_, hasVersion := x.meta[metaVersion]
+	switch {
+	case hasVersion:
+		x.modern = true
+		g.serveModern(x)
+	case x.method == "initialize" || session:
+		g.serveLegacy(x)
+	case x.id == nil && x.method != "":
+		g.notified(x) // without a session it tells us nothing
+	default:
+		g.refuse(x, x.noEra())
+	}
+}
+
+// noEra explains what a request of neither era lacks.
+func (x *exchange) noEra() *fault {
+	version := x.r.Header.Get("Mcp-Protocol-Version")
+	if version != "" && !slices.Contains(legacyVersions, version) {
+		x.modern = true
+		if version != modernVersion {
+			return unsupported(version)
+		}
+		return badRequest(codeInvalidParams, "params._meta lacks %q.", metaVersion)
+	}
+	return badRequest(codeInvalidRequest, "The request names no session: send initialize first, and its Mcp-Session-Id with every request after it.")
+}
+
+func unsupported(version string) *fault {
+	supported, _ := json.Marshal(allVersions) // strings always encode
+	f := badRequest(codeVersion, "Unsupported protocol version")
+	f.data = []byte(`{"supported":` + string(supported) + `,"requested":` + quote(clean(version, 64)) + `}`)
+	return f
+}
+
+// serveModern serves the stateless era.
+func (g *Gateway) serveModern(x *exchange) {
+	if x.id == nil {
+		g.notified(x)
+		return
+	}
+	if f := x.checkModern(); f != nil {
+		g.refuse(x, f)
+		return
+	}
+	switch x.method {
+	case "server/discover":
+		g.withView(x, func(*view) { x.succeed(g.discover()) })
+	case "tools/list":
+		g.list(x)
+	case "tools/call":
+		g.call(x)
+	case "subscriptions/listen":
+		g.withView(x, func(*view) { g.listen(x) })
+	default:
+		x.fail(&fault{status: http.StatusNotFound, code: codeNoMethod, message: "Method not found: this endpoint offers tools only."})
+	}
+}
+
+// notified answers a notification: accepted, unless it is a request without an id.
+func (g *Gateway) notified(x *exchange) {
+	if strings.HasPrefix(x.method, "notifications/") {
+		x.w.WriteHeader(http.StatusAccepted)
+		return
+	}
+	g.refuse(x, badRequest(codeInvalidRequest, `A request needs an "id".`))
+}
+
+// checkModern holds the headers against the body (2026-07-28, streamable HTTP, server validation) and asks for what every
+// request must carry.
+func (x *exchange) checkModern() *fault {
+	version, ok := x.meta.text(metaVersion)
+	if !ok {
+		return badRequest(codeInvalidParams, "The member %q of _meta must be a string.", metaVersion)
+	}
+	if f := x.match("MCP-Protocol-Version", version); f != nil {
+		return f
+	}
+	if version != modernVersion {
+		return unsupported(version)
+	}
+	if f := x.match("Mcp-Method", x.method); f != nil {
+		return f
+	}
+	if x.method == "tools/call" {
+		if f := x.match("Mcp-Name", x.tool()); f != nil {
+			return f
+		}
+	}
+	if _, ok := x.meta.object(metaCapabilities); !ok {
+		return badRequest(codeInvalidParams, "params._meta lacks the object %q.", metaCapabilities)
+	}
+	if _, given := x.meta[metaClient]; given {
+		if _, ok := x.meta.object(metaClient); !ok {
+			return badRequest(codeInvalidParams, "The member %q of _meta must be an object.", metaClient)
+		}
+	}
+	return nil
+}
+
+// match refuses a header that is missing, given twice, or not what the body says. No decision is taken from a header.
+func (x *exchange) match(name, body string) *fault {
+	values := x.r.Header.Values(name)
+	switch {
+	case len(values) == 0:
+		return badRequest(codeHeaderMismatch, "Header mismatch: the header %s is missing.", name)
+	case len(values) > 1:
+		return badRequest(codeHeaderMismatch, "Header mismatch: the header %s is given twice.", name)
+	}
+	if got, ok := decodeHeader(values[0]); !ok || got != body {
+		return badRequest(codeHeaderMismatch, "Header mismatch: the header %s says %q, the body says %q.", name, clean(values[0], 128), clean(body, 128))
+	}
+	return nil
+}
+
+// decodeHeader undoes the base64 form of values that a header cannot hold (streamable HTTP, value encoding).
+func decodeHeader(value string) (string, bool) {
+	inner, ok := strings.CutPrefix(value, "=?base64?")
+	if !ok {
+		return value, true
+	}
+	if inner, ok = strings.CutSuffix(inner, "?="); !ok {
+		return value, true
+	}
+	text, err := base64.StdEncoding.DecodeString(inner)
+	return string(text), err == nil
+}
+
+// freshFor is how long a client may use a list without asking again, in milliseconds. A longer time would not widen what
+// it may call: that is decided at the call.
+const freshFor = "60000"
+
+// info is how we name ourselves to clients.
+func (g *Gateway) info() string { return `{"name":"remit","version":` + quote(g.c.Version) + `}` }
+
+const capabilities = `"capabilities":{"tools":{"listChanged":true}}`
+
+// tail is what results of the stateless era carry beside their own members.
+func (g *Gateway) tail() string {
+	return `"resultType":"complete","ttlMs":` + freshFor + `,"cacheScope":"private","_meta":{"` + metaServer + `":` + g.info() + `}}`
+}
+
+func (g *Gateway) discover() []byte {
+	supported, _ := json.Marshal(allVersions) // strings always encode
+	return []byte(`{"supportedVersions":` + string(supported) + `,` + capabilities + `,` + g.tail())
+}
+
+// withView runs serve when the persona has a live revision, and else refuses.
+func (g *Gateway) withView(x *exchange, serve func(*view)) {
+	v, f := g.view(x)
+	if f != nil {
+		g.refuse(x, f)
+		return
+	}
+	serve(v)
+}
+
+// list answers with the approved definitions, on one page.
+func (g *Gateway) list(x *exchange) {
+	if cursor, given := x.params["cursor"]; given && !bytes.Equal(cursor, []byte("null")) {
+		x.fail(rpcFault(codeInvalidParams, "Unknown cursor: the list has one page."))
+		return
+	}
+	g.withView(x, func(v *view) {
+		if x.modern {
+			x.succeed(v.modernList)
+		} else {
+			x.succeed(v.legacyList)
+		}
+	})
+}

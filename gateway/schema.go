@@ -1,0 +1,314 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/big"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"golang.org/x/text/language"
+	english "golang.org/x/text/message"
+
+	strict "github.com/go-json-experiment/json"
+)
+
+// schema checks arguments against one approved input schema. Drafts 4, 6, 7, 2019-09 and 2020-12 are known by $schema,
+// and 2020-12 is meant without one; nothing is ever loaded from a network or a file; patterns run in linear time.
+type schema struct {
+	raw     json.RawMessage // as pinned
+	headers []paramHeader
+	tree    map[string]any // as decoded
+
+	mu       sync.Mutex // one check at a time, because of budget
+	compiled *jsonschema.Schema
+	budget   int
+}
+
+// maxEvaluations bounds one check: a schema that refers to itself in several branches takes time exponential in the depth
+// of the arguments. It is about half a second of one core.
+const maxEvaluations = 500_000
+
+// noInput is the schema of the few tools that have none: they take no arguments.
+const noInput = `{"type":"object","additionalProperties":false}`
+
+// compile reads the input schema out of a definition.
+func compile(definition json.RawMessage) (*schema, error) {
+	var d members
+	if err := strict.Unmarshal(definition, &d); err != nil {
+		return nil, fmt.Errorf("the definition cannot be read: %w", err)
+	}
+	raw, ok := d["inputSchema"]
+	if !ok {
+		raw = []byte(noInput)
+	}
+	decoded, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
+	if err != nil {
+		return nil, err
+	}
+	s := &schema{raw: json.RawMessage(raw)}
+	if s.tree, ok = decoded.(map[string]any); !ok {
+		return nil, errors.New("it is not an object")
+	}
+	if err := smallNumbers(decoded); err != nil {
+		return nil, err
+	}
+	c := jsonschema.NewCompiler()
+	c.DefaultDraft(jsonschema.Draft2020)
+	c.UseLoader(noLoader{})
+	const name = "https://remit.invalid/input.json" // so that relative references lead outside, too
+	if err := c.AddResource(name, decoded); err != nil {
+		return nil, err
+	}
+	if s.compiled, err = c.Compile(name); err != nil {
+		return nil, err
+	}
+	s.meter(reflect.ValueOf(s.compiled), map[uintptr]bool{})
+	s.headers = paramHeaders(s.tree, nil)
+	return s, nil
+}
+
+// noLoader refuses every schema that is not within the definition itself.
+type noLoader struct{}
+
+func (noLoader) Load(url string) (any, error) {
+	return nil, fmt.Errorf("it refers to %s, and schemas are never loaded from elsewhere", clean(url, 200))
+}
+
+// errBudget ends a check.
+var errBudget = errors.New("the check took too long: the arguments are nested too deeply for this schema")
+
+// meter makes every subschema spend from the budget when it is evaluated. The validator has no such limit; a format is
+// the one hook that it calls for every value.
+func (s *schema) meter(v reflect.Value, seen map[uintptr]bool) {
+	switch v.Kind() {
+	case reflect.Interface:
+		s.meter(v.Elem(), seen)
+	case reflect.Slice:
+		for i := range v.Len() {
+			s.meter(v.Index(i), seen)
+		}
+	case reflect.Map:
+		for _, key := range v.MapKeys() {
+			s.meter(v.MapIndex(key), seen)
+		}
+	case reflect.Pointer:
+		sub, ok := v.Interface().(*jsonschema.Schema)
+		if dynamic, is := v.Interface().(*jsonschema.DynamicRef); is && dynamic != nil {
+			sub, ok = dynamic.Ref, true
+		}
+		if !ok || sub == nil || seen[reflect.ValueOf(sub).Pointer()] {
+			return
+		}
+		seen[reflect.ValueOf(sub).Pointer()] = true
+		fields := reflect.ValueOf(sub).Elem()
+		for i := range fields.NumField() {
+			if fields.Type().Field(i).IsExported() {
+				s.meter(fields.Field(i), seen)
+			}
+		}
+		sub.Format = s.metered(sub.Format)
+	}
+}
+
+func (s *schema) metered(f *jsonschema.Format) *jsonschema.Format {
+	out := &jsonschema.Format{Name: "any"}
+	if f != nil {
+		out.Name = f.Name
+	}
+	out.Validate = func(v any) error {
+		if s.budget--; s.budget < 0 {
+			panic(errBudget)
+		}
+		if f == nil {
+			return nil
+		}
+		return f.Validate(v)
+	}
+	return out
+}
+
+// check says in words what is wrong with the arguments, if anything.
+func (s *schema) check(arguments json.RawMessage) (err error) {
+	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(arguments))
+	if err != nil {
+		return &mismatch{"", "they are not valid JSON"}
+	}
+	if err := smallNumbers(v); err != nil {
+		return &mismatch{"", err.Error()}
+	}
+	if err := lookAlike(s.tree, v, ""); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.budget = maxEvaluations
+	defer func() {
+		if p := recover(); p != nil {
+			if p != errBudget {
+				panic(p)
+			}
+			err = &mismatch{"", errBudget.Error()}
+		}
+	}()
+	var invalid *jsonschema.ValidationError
+	if err := s.compiled.Validate(v); errors.As(err, &invalid) {
+		return inWords(invalid)
+	} else if err != nil {
+		return &mismatch{"", err.Error()}
+	}
+	return nil
+}
+
+// mismatch is one thing wrong with arguments.
+type mismatch struct{ path, words string }
+
+func (m *mismatch) Error() string {
+	if m.path == "" {
+		return m.words
+	}
+	return "at " + m.path + ": " + m.words
+}
+
+// schemaPath is where the arguments failed; what they held there is not repeated.
+func schemaPath(err error) string {
+	var m *mismatch
+	if errors.As(err, &m) && m.path != "" {
+		return clean(m.path, 200)
+	}
+	return "their root"
+}
+
+// inWords takes the first cause that has no further cause.
+func inWords(e *jsonschema.ValidationError) *mismatch {
+	for len(e.Causes) > 0 {
+		e = e.Causes[0]
+	}
+	path := ""
+	for _, token := range e.InstanceLocation {
+		path += "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(token)
+	}
+	return &mismatch{path, e.ErrorKind.LocalizedString(english.NewPrinter(language.English))}
+}
+
+// maxNumber bounds the length and the exponent of a number: exact arithmetic on 1e999999999 fills the memory.
+const maxNumber = 400
+
+func smallNumbers(v any) error {
+	switch v := v.(type) {
+	case json.Number:
+		_, exponent, _ := strings.Cut(strings.ToLower(v.String()), "e")
+		if n, err := strconv.Atoi(orDefault(exponent, "0")); err != nil || n > maxNumber || n < -maxNumber || len(v) > maxNumber {
+			return fmt.Errorf("a number has more than %d digits", maxNumber)
+		}
+	case map[string]any:
+		for _, value := range v {
+			if err := smallNumbers(value); err != nil {
+				return err
+			}
+		}
+	case []any:
+		for _, value := range v {
+			if err := smallNumbers(value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// lookAlike refuses a member that a declared one's name matches in all but case: servers that do not mind case would take
+// it for that one, and the schema would not have checked it.
+func lookAlike(tree map[string]any, v any, path string) error {
+	object, _ := v.(map[string]any)
+	declared, _ := tree["properties"].(map[string]any)
+	for name, value := range object {
+		sub, ok := declared[name].(map[string]any)
+		if ok {
+			if err := lookAlike(sub, value, path+"/"+name); err != nil {
+				return err
+			}
+			continue
+		}
+		if _, exact := declared[name]; exact {
+			continue
+		}
+		for other := range declared {
+			if strings.EqualFold(name, other) {
+				return &mismatch{path + "/" + name, fmt.Sprintf("the tool's parameter is spelled %q", other)}
+			}
+		}
+	}
+	return nil
+}
+
+// paramHeader is an argument that the stateless era mirrors into a header (2026-07-28, streamable HTTP, x-mcp-header).
+type paramHeader struct {
+	name string
+	path []string
+}
+
+// paramHeaders finds the annotated parameters, through properties only.
+func paramHeaders(tree map[string]any, path []string) []paramHeader {
+	var out []paramHeader
+	properties, _ := tree["properties"].(map[string]any)
+	for name, raw := range properties {
+		sub, _ := raw.(map[string]any)
+		at := append(slices.Clone(path), name)
+		if header, _ := sub["x-mcp-header"].(string); header != "" {
+			out = append(out, paramHeader{"Mcp-Param-" + header, at})
+		}
+		out = append(out, paramHeaders(sub, at)...)
+	}
+	return out
+}
+
+// matchParams refuses a mirrored header that is missing or says something else than the arguments.
+func (c *call) matchParams(mirrored []paramHeader, arguments json.RawMessage) *fault {
+	if len(mirrored) == 0 {
+		return nil
+	}
+	decoded, err := jsonschema.UnmarshalJSON(bytes.NewReader(arguments))
+	if err != nil {
+		return badRequest(codeInvalidParams, "The arguments are not valid JSON.")
+	}
+	for _, p := range mirrored {
+		value := decoded
+		for _, name := range p.path {
+			object, _ := value.(map[string]any)
+			value = object[name]
+		}
+		given := c.r.Header.Values(p.name)
+		text := ""
+		if value != nil {
+			text = fmt.Sprint(value)
+		}
+		if value == nil && len(given) == 0 {
+			continue
+		}
+		if len(given) == 1 && value != nil {
+			got, ok := decodeHeader(given[0])
+			if ok && (got == text || sameNumber(value, got)) {
+				continue
+			}
+		}
+		return badRequest(codeHeaderMismatch, "Header mismatch: the header %s does not say what the argument %s says.", p.name, strings.Join(p.path, "."))
+	}
+	return nil
+}
+
+func sameNumber(value any, header string) bool {
+	n, ok := value.(json.Number)
+	if !ok || strings.Trim(header, "0123456789+-.eE") != "" || smallNumbers(json.Number(header)) != nil {
+		return false
+	}
+	a, ok1 := new(big.Rat).SetString(n.String())
+	b, ok2 := new(big.Rat).SetString(header)
+	return ok1 && ok2 && a.Cmp(b) == 0
+}

@@ -1,0 +1,174 @@
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"sync"
+	"time"
+
+	"remit/identity"
+)
+
+// session is one of the older era. It holds no right of its own: each of its requests is authenticated, and it serves
+// nobody but the key and the persona that opened it.
+type session struct {
+	id, key, persona string
+	version          string
+
+	mu     sync.Mutex
+	calls  map[string]context.CancelCauseFunc // in flight, by request id as sent
+	listen context.CancelFunc                 // ends its stream; nil when there is none
+	turn   int                                // which stream that is
+	over   bool
+	seen   time.Time // guarded by sessions.mu
+}
+
+// sessions are kept in memory: after a restart clients are told 404 and initialize again.
+type sessions struct {
+	idle time.Duration
+	now  func() time.Time
+
+	mu    sync.Mutex
+	byID  map[string]*session
+	swept time.Time
+}
+
+// open starts a session. It ends those that were idle too long, and the key's longest idle one when it has too many.
+func (s *sessions) open(who identity.Principal, version string) *session {
+	now := s.now()
+	n := &session{id: rand.Text(), key: who.Key, persona: who.Persona, version: version,
+		calls: map[string]context.CancelCauseFunc{}, seen: now}
+	var ended []*session
+	s.mu.Lock()
+	if s.byID == nil {
+		s.byID = map[string]*session{}
+	}
+	if now.Sub(s.swept) > time.Minute {
+		s.swept = now
+		for id, old := range s.byID {
+			if s.expired(old, now) {
+				delete(s.byID, id)
+				ended = append(ended, old)
+			}
+		}
+	}
+	count, oldest := 0, (*session)(nil)
+	for _, old := range s.byID {
+		if old.key == who.Key {
+			if count++; oldest == nil || old.seen.Before(oldest.seen) {
+				oldest = old
+			}
+		}
+	}
+	if count >= maxSessions {
+		delete(s.byID, oldest.id)
+		ended = append(ended, oldest)
+	}
+	s.byID[n.id] = n
+	s.mu.Unlock()
+	for _, old := range ended {
+		old.finish()
+	}
+	return n
+}
+
+// expired says whether a session was idle too long. One with a stream or a call is not idle.
+func (s *sessions) expired(old *session, now time.Time) bool {
+	if now.Sub(old.seen) <= s.idle {
+		return false
+	}
+	old.mu.Lock()
+	defer old.mu.Unlock()
+	return len(old.calls) == 0 && old.listen == nil
+}
+
+// get returns the session if it is who's own; an invented, expired or foreign one is not there.
+func (s *sessions) get(id string, who identity.Principal) (*session, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found, ok := s.byID[id]
+	if !ok || found.key != who.Key || found.persona != who.Persona {
+		return nil, false
+	}
+	now := s.now()
+	if s.expired(found, now) {
+		delete(s.byID, id)
+		return nil, false
+	}
+	found.seen = now
+	return found, true
+}
+
+func (s *sessions) close(x *session) {
+	s.mu.Lock()
+	delete(s.byID, x.id)
+	s.mu.Unlock()
+	x.finish()
+}
+
+var (
+	errCancelled = errors.New("the client cancelled the call")
+	errEnded     = errors.New("the client ended the session")
+)
+
+// finish ends what the session runs.
+func (x *session) finish() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.over = true
+	for _, cancel := range x.calls {
+		cancel(errEnded)
+	}
+	if x.listen != nil {
+		x.listen()
+	}
+}
+
+// begin makes a call of the session cancellable by its request id. It fails when the id is in use.
+func (x *session) begin(id string, cancel context.CancelCauseFunc) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if _, used := x.calls[id]; used || x.over {
+		return false
+	}
+	x.calls[id] = cancel
+	return true
+}
+
+func (x *session) done(id string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.calls, id)
+}
+
+func (x *session) cancel(id string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if cancel, ok := x.calls[id]; ok {
+		cancel(errCancelled)
+	}
+}
+
+// attach makes a stream the session's one, and ends the one before: a client that lost its connection comes back before
+// the loss is noticed here.
+func (x *session) attach(end context.CancelFunc) (detach func()) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.listen != nil {
+		x.listen()
+	}
+	x.listen = end
+	if x.over {
+		end()
+	}
+	x.turn++
+	mine := x.turn
+	return func() {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		if x.turn == mine {
+			x.listen = nil
+		}
+	}
+}

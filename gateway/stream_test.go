@@ -1,0 +1,110 @@
+package gateway_test
+
+import (
+	"bufio"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// events reads the data of a stream's messages.
+func events(r *http.Response) <-chan string {
+	out := make(chan string, 16)
+	go func() {
+		defer close(out)
+		defer r.Body.Close()
+		for lines := bufio.NewScanner(r.Body); lines.Scan(); {
+			if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
+				out <- data
+			}
+		}
+	}()
+	return out
+}
+
+func (w *world) get(id, session string) *http.Response {
+	w.t.Helper()
+	r, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, w.server.URL+"/k/"+id+"/mcp", nil)
+	must(w.t, err)
+	r.Header.Set("Authorization", "Bearer "+w.keys[id])
+	r.Header.Set("Mcp-Session-Id", session)
+	answer, err := client.Do(r)
+	must(w.t, err)
+	return answer
+}
+
+func TestListChanged(t *testing.T) {
+	w := newWorld(t, nil)
+	listen := `{"jsonrpc":"2.0","id":"s","method":"subscriptions/listen","params":{"notifications":{"toolsListChanged":true,"promptsListChanged":true},` + meta + `}}`
+	streams := map[string]<-chan string{
+		"stateless":   events(w.post(t.Context(), "support", "", listen)),
+		"session":     events(w.get("support", w.session("support"))),
+		"other agent": events(w.post(t.Context(), "clerk", "", listen)),
+		"nothing":     events(w.post(t.Context(), "support", "", strings.ReplaceAll(listen, "true", "false"))),
+	}
+	eventually(t, "streams", func() bool { return w.gateway.Streams() == 4 })
+	w.revise("support", grant("crm/echo")...)
+	const subscribed = `"_meta":{"io.modelcontextprotocol/subscriptionId":"s"}`
+	ack := func(n string) string {
+		return `{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{` + subscribed + `,"notifications":{` + n + `}}}`
+	}
+	changed := `{"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":{` + subscribed + `}}`
+	want := func(name string, messages ...string) {
+		t.Helper()
+		for _, m := range messages {
+			if got := <-streams[name]; got != m {
+				t.Errorf("%s: got %q, want %q", name, got, m)
+			}
+		}
+	}
+	want("stateless", ack(`"toolsListChanged":true`), changed)
+	want("session", `{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`)
+	want("nothing", ack(""))
+	want("other agent", ack(`"toolsListChanged":true`))
+
+	w.revoke("support")
+	for _, name := range []string{"stateless", "session", "nothing"} {
+		for m := range streams[name] { // ends with the key
+			if m != changed && !strings.HasSuffix(m, `list_changed"}`) {
+				t.Errorf("%s: got %q after the key was revoked", name, m)
+			}
+		}
+	}
+	must(t, w.gateway.Close(t.Context()))
+	want("other agent", `{"jsonrpc":"2.0","id":"s","result":{"resultType":"complete",`+subscribed+`}}`)
+	if m, open := <-streams["other agent"]; open {
+		t.Errorf("got %q after the end", m)
+	}
+	r := w.post(t.Context(), "clerk", "", listen)
+	w.text(r)
+	if r.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("after Close: got %d, want 503", r.StatusCode)
+	}
+}
+
+func TestASessionHasOneStream(t *testing.T) {
+	w := newWorld(t, nil)
+	session := w.session("support")
+	first := events(w.get("support", session))
+	eventually(t, "a stream", func() bool { return w.gateway.Streams() == 1 })
+	second := events(w.get("support", session))
+	for m := range first { // it ends: the second took its place
+		t.Errorf("got %q on the first stream", m)
+	}
+	w.revise("support", grant("crm/echo")...)
+	if got := <-second; !strings.Contains(got, "list_changed") {
+		t.Errorf("got %q on the second stream, want list_changed", got)
+	}
+}
+
+func TestStreamsOfAKeyAreBounded(t *testing.T) {
+	w := newWorld(t, nil)
+	listen := `{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{},` + meta + `}}`
+	for i := range 33 {
+		r := w.post(t.Context(), "support", "", listen)
+		defer r.Body.Close()
+		if want := map[bool]int{true: 200, false: 429}[i < 32]; r.StatusCode != want {
+			t.Errorf("stream %d: got %d, want %d", i+1, r.StatusCode, want)
+		}
+	}
+}

@@ -1,0 +1,98 @@
+package gateway
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"remit/catalog"
+	"remit/persona"
+)
+
+// view is a live revision, ready to be served. It is built once per revision: a revision's content never changes.
+type view struct {
+	revision   int
+	reviewed   time.Time
+	grants     map[string]*grant // by the name that the agent calls
+	legacyList []byte            // the whole result of tools/list
+	modernList []byte
+}
+
+// grant is one pinned tool.
+type grant struct {
+	persona.Grant
+	corrupt error // the stored definition is not what the digest says
+
+	once    sync.Once
+	schema  *schema // compiled at the first call
+	problem error   // why there is none
+}
+
+// view returns the persona's live revision. What is stored decides on every request; only what follows from it is kept.
+func (g *Gateway) view(x *exchange) (*view, *fault) {
+	p, err := g.c.Personas.Persona(x.r.Context(), x.persona)
+	if err != nil && !errors.Is(err, persona.ErrNotFound) {
+		g.complain("a persona could not be read", err)
+		return nil, rpcFault(codeInternal, "The persona cannot be read now, so nothing is allowed; try again later.")
+	}
+	live, ok := p.Live()
+	if !ok {
+		return nil, rpcFault(codeRefused, "The persona %q has no live revision, so it allows nothing; ask its reviewer.", x.persona)
+	}
+	g.mu.Lock()
+	v := g.views[x.persona]
+	g.mu.Unlock()
+	if v == nil || v.revision != live.Number || !v.reviewed.Equal(live.ReviewedAt) {
+		v = g.build(live)
+		g.mu.Lock()
+		g.views[x.persona] = v
+		g.mu.Unlock()
+	}
+	return v, nil
+}
+
+// build pins every grant again: a definition that is not what its digest says is neither listed nor called.
+func (g *Gateway) build(live persona.Revision) *view {
+	v := &view{revision: live.Number, reviewed: live.ReviewedAt, grants: make(map[string]*grant, len(live.Grants))}
+	var list bytes.Buffer
+	list.WriteString(`{"tools":[`)
+	listed := 0
+	for _, pinned := range live.Grants {
+		served, err := pinned.Served()
+		if err == nil {
+			err = verify(pinned.Pin)
+		}
+		if err != nil {
+			g.complain("the stored definition of a granted tool is damaged; it is not served", err)
+		} else {
+			if listed++; listed > 1 {
+				list.WriteByte(',')
+			}
+			list.Write(served)
+		}
+		v.grants[pinned.Name] = &grant{Grant: pinned, corrupt: err}
+	}
+	list.WriteByte(']')
+	v.legacyList = append(bytes.Clone(list.Bytes()), '}')
+	v.modernList = append(append(bytes.Clone(list.Bytes()), ','), g.tail()...)
+	return v
+}
+
+func verify(pin persona.Pin) error {
+	digest, err := catalog.DigestOf(pin.Definition)
+	if err == nil && digest != pin.Digest {
+		err = fmt.Errorf("its digest is %s, the pin says %s", digest.Short(), pin.Digest.Short())
+	}
+	if err != nil {
+		return fmt.Errorf("tool %s: %w", pin.Tool, err)
+	}
+	return nil
+}
+
+// arguments returns the compiled input schema, or why the arguments of this tool cannot be checked.
+func (t *grant) arguments() (*schema, error) {
+	t.once.Do(func() { t.schema, t.problem = compile(t.Definition) })
+	return t.schema, t.problem
+}

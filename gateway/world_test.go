@@ -1,0 +1,251 @@
+package gateway_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"remit/audit"
+	"remit/catalog"
+	"remit/gateway"
+	"remit/identity"
+	"remit/internal/fakemcp"
+	"remit/persona"
+	"remit/store"
+	"remit/upstream"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// world is a gateway on a real store in front of two real servers, crm and billing, with a persona for each of two
+// agents: support may look customers up, clerk may send refunds.
+type world struct {
+	t       testing.TB
+	store   *store.Store
+	people  *identity.Directory
+	persona *persona.Registry
+	pool    *upstream.Pool
+	fakes   map[string]*fakemcp.Server
+	gateway *gateway.Gateway
+	server  *httptest.Server
+	keys    map[string]string // secrets, by persona
+	ids     map[string]string // public ids of the keys, by persona
+
+	mu    sync.Mutex
+	tools map[catalog.ID]catalog.Tool
+}
+
+// raw turns literals into definitions or results.
+func raw(texts ...string) []json.RawMessage {
+	var out []json.RawMessage
+	for _, t := range texts {
+		out = append(out, json.RawMessage(t))
+	}
+	return out
+}
+
+const findCustomer = `{"name":"find_customer","title":"Find a customer","description":"Finds a customer by e-mail.",
+  "inputSchema":{"$schema":"http://json-schema.org/draft-07/schema#","type":"object","properties":{"email":{"type":"string","maxLength":40}},"required":["email"],"additionalProperties":false},
+  "annotations":{"readOnlyHint":true},"x-vendor":1.0}`
+
+var definitions = map[string][]json.RawMessage{
+	"crm": raw(findCustomer,
+		`{"name":"delete_customer","description":"Deletes a customer.","inputSchema":{"type":"object"}}`,
+		`{"name":"echo","description":"Repeats its arguments.","inputSchema":{"type":"object","properties":{"text":{"type":"string"}}}}`,
+		`{"name":"progress","description":"Takes a while.","inputSchema":{"properties":{}}}`,
+		`{"name":"slow","description":"Takes long.","inputSchema":{"type":"object"}}`,
+		`{"name":"error","description":"Breaks.","inputSchema":{"type":"object"}}`,
+		`{"name":"die","description":"Breaks the connection.","inputSchema":{"type":"object"}}`,
+		`{"name":"asks","description":"Wants input.","inputSchema":{"type":"object"}}`,
+		`{"name":"remote","description":"Has a schema elsewhere.","inputSchema":{"$ref":"https://example.com/schema.json"}}`,
+		`{"name":"region","description":"Mirrors a parameter.","inputSchema":{"type":"object","properties":{"region":{"type":"string","x-mcp-header":"Region"},"count":{"type":"integer","x-mcp-header":"Count"}}}}`),
+	"billing": raw(`{"name":"refund","description":"Sends money back.","inputSchema":{"type":"object","properties":{"cents":{"type":"integer","maximum":5000}},"required":["cents"]}}`,
+		`{"name":"echo","description":"Repeats its arguments, too.","inputSchema":{"type":"object"}}`),
+}
+
+var results = map[string]json.RawMessage{
+	"find_customer": json.RawMessage("{\n \"content\": [{\"type\":\"text\",\"text\":\"Ada\"}],\n \"structuredContent\":{\"id\":9007199254740993,\"x\":1.50}}"),
+	"region":        json.RawMessage(`{"content":[]}`),
+	"refund":        json.RawMessage(`{"content":[{"type":"text","text":"refunded"}]}`),
+	"asks":          json.RawMessage(`{"resultType":"input_required","requestState":"x","inputRequests":{}}`),
+}
+
+var grants = map[persona.ID][]persona.Grant{
+	"support": grant("crm/find_customer", "crm/echo", "billing/echo", "crm/progress", "crm/slow", "crm/error", "crm/die", "crm/asks", "crm/remote", "crm/region"),
+	"clerk":   grant("billing/refund"),
+}
+
+func grant(ids ...catalog.ID) (out []persona.Grant) {
+	for _, id := range ids {
+		out = append(out, persona.Grant{Pin: persona.Pin{Tool: id}})
+	}
+	return out
+}
+
+var (
+	ann = identity.Principal{Person: "ann", Roles: []identity.Role{identity.Author}}
+	bob = identity.Principal{Person: "bob", Roles: []identity.Role{identity.Reviewer, identity.Admin}}
+)
+
+// newWorld builds it. change may adapt the gateway's configuration.
+func newWorld(t testing.TB, change func(*gateway.Config)) *world {
+	t.Helper()
+	ctx := context.Background()
+	db, err := store.Open(ctx, t.TempDir()+"/remit.db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	w := &world{t: t, store: db, fakes: map[string]*fakemcp.Server{}, keys: map[string]string{}, ids: map[string]string{}, tools: map[catalog.ID]catalog.Tool{}}
+	var configs []upstream.Config
+	for name, tools := range definitions {
+		fake, err := fakemcp.New(fakemcp.Config{Name: name, Tools: tools, Results: results})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := httptest.NewServer(fake)
+		t.Cleanup(s.Close)
+		t.Cleanup(s.CloseClientConnections)
+		w.fakes[name] = fake
+		configs = append(configs, upstream.Config{Name: name, URL: s.URL, Headers: map[string]string{"Authorization": "Bearer of-the-upstream"}})
+	}
+	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
+	if w.pool, err = upstream.NewPool(configs, quiet); err != nil {
+		t.Fatal(err)
+	}
+	w.pool.Start(ctx)
+	t.Cleanup(func() { _ = w.pool.Close(context.Background()) })
+	for name := range definitions {
+		w.crawl(name)
+	}
+	c := gateway.Config{Personas: db, Audit: db, Current: w.current, Upstreams: gateway.Pool(w.pool), Log: quiet,
+		AllowedOrigins: []string{"https://tools.example"}, MaxBody: 1 << 20, Recheck: 20 * time.Millisecond, Version: "1"}
+	w.people = &identity.Directory{Store: db}
+	c.Keys = w.people
+	if change != nil {
+		change(&c)
+	}
+	w.gateway = gateway.New(c)
+	w.persona = &persona.Registry{Store: db, Current: w.current, Changed: w.gateway.Notify}
+	for id, g := range grants {
+		must(t, w.persona.Create(ctx, ann, id, string(id), persona.Proposal{Job: "Do the job.", Grants: g}))
+		w.approve(id, 1)
+		secret, key, err := w.people.IssueKey(ctx, bob, identity.KeySpec{Agent: "bot", User: "carol", Persona: string(id)})
+		must(t, err)
+		w.keys[string(id)], w.ids[string(id)] = secret, key.ID
+	}
+	w.server = httptest.NewServer(w.gateway)
+	t.Cleanup(w.server.Close)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		_ = w.gateway.Close(ctx) // what hangs is ended by it
+	})
+	return w
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *world) current(id catalog.ID) (catalog.Tool, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	tool, ok := w.tools[id]
+	return tool, ok
+}
+
+// crawl makes the catalog what the server offers now.
+func (w *world) crawl(name string) {
+	w.t.Helper()
+	s, _ := w.pool.Server(name)
+	listing, err := s.List(context.Background())
+	must(w.t, err)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for id := range w.tools {
+		if server, _ := id.Split(); server == name {
+			delete(w.tools, id)
+		}
+	}
+	for _, definition := range listing.Tools {
+		tool, err := catalog.Parse(name, definition)
+		must(w.t, err)
+		w.tools[tool.ID] = tool
+	}
+}
+
+func (w *world) approve(id persona.ID, rev int) {
+	w.t.Helper()
+	ctx := context.Background()
+	must(w.t, w.persona.Submit(ctx, ann, id, rev))
+	p, err := w.store.Persona(ctx, id)
+	must(w.t, err)
+	r, _ := p.Revision(rev)
+	must(w.t, w.persona.Approve(ctx, bob, id, rev, r.Digests()))
+}
+
+// revise makes a further revision live.
+func (w *world) revise(id persona.ID, g ...persona.Grant) {
+	w.t.Helper()
+	must(w.t, w.persona.Revise(context.Background(), ann, id, persona.Proposal{Job: "Do less.", Grants: g}))
+	p, err := w.store.Persona(context.Background(), id)
+	must(w.t, err)
+	w.approve(id, p.Latest().Number)
+}
+
+func (w *world) revoke(id string) {
+	w.t.Helper()
+	must(w.t, w.people.RevokeKey(context.Background(), bob, w.ids[id]))
+	w.gateway.Notify(persona.ID(id))
+}
+
+// entries are the gateway's, oldest first.
+func (w *world) entries() []audit.Entry {
+	w.t.Helper()
+	all, err := w.store.Entries(context.Background(), audit.Query{Limit: 1000})
+	must(w.t, err)
+	var out []audit.Entry
+	for i := len(all) - 1; i >= 0; i-- {
+		if all[i].Kind == audit.ToolCall || all[i].Kind == audit.RequestRefused {
+			out = append(out, all[i])
+		}
+	}
+	return out
+}
+
+// calls is how many calls reached the servers.
+func (w *world) calls() int {
+	n := 0
+	for _, f := range w.fakes {
+		n += f.Stats().Calls
+	}
+	return n
+}
+
+// eventually waits for a condition.
+func eventually(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: it did not happen", what)
+		}
+		<-tick.C
+	}
+}
+
+var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
