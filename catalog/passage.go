@@ -12,8 +12,8 @@ func PassageText(t Tool) string {
 	if t.Title != "" {
 		b.WriteString(". " + cut(t.Title, 200))
 	}
-	if t.Description != "" {
-		b.WriteString(". " + cut(t.Description, 800))
+	if d := strings.TrimRight(cut(t.Description, 800), ". \n"); d != "" {
+		b.WriteString(". " + d)
 	}
 	for i, p := range t.Params {
 		if i == 0 {

@@ -135,10 +135,10 @@ func (d *Directory) keepAdmin(ctx context.Context, name string, stays bool) erro
 	if err != nil || stays {
 		return err
 	}
-	for _, p := range people {
-		if p.Name != name && !p.Disabled && slices.Contains(p.Roles, Admin) {
-			return nil
-		}
+	isAdmin := func(p Person) bool { return !p.Disabled && slices.Contains(p.Roles, Admin) }
+	if !slices.ContainsFunc(people, func(p Person) bool { return p.Name == name && isAdmin(p) }) ||
+		slices.ContainsFunc(people, func(p Person) bool { return p.Name != name && isAdmin(p) }) {
+		return nil
 	}
 	return fmt.Errorf("%w: %s is the last admin; make somebody else admin first", ErrInvalid, name)
 }

@@ -23,7 +23,7 @@ func (c *Crawler) replace() error {
 				continue
 			}
 			tools = append(tools, t)
-			if v, ok := c.vectors[HashOf(t)]; ok {
+			if v, ok := c.vectors[hashOf(t)]; ok {
 				vectors[t.ID] = v
 			}
 		}
@@ -32,8 +32,8 @@ func (c *Crawler) replace() error {
 	return c.cfg.Catalog.Replace(tools, vectors)
 }
 
-// HashOf identifies the text of a tool that is embedded.
-func HashOf(t catalog.Tool) TextHash { return sha256.Sum256([]byte(catalog.PassageText(t))) }
+// hashOf identifies the text of a tool that is embedded.
+func hashOf(t catalog.Tool) TextHash { return sha256.Sum256([]byte(catalog.PassageText(t))) }
 
 // rebuild gives the catalog the tools that are new, to be found by words at once, then embeds the texts that have no
 // vector yet and gives it those. With nothing new it does nothing.
@@ -111,4 +111,25 @@ func (c *Crawler) learn(batch map[TextHash][]float32) {
 	for h, v := range batch {
 		c.vectors[h] = v
 	}
+}
+
+// Load gives the catalog what the store knows, for commands that search without reaching any server.
+func Load(ctx context.Context, s Store, embedder catalog.Embedder, cat *catalog.Catalog) error {
+	tools, err := s.Tools(ctx)
+	if err != nil {
+		return err
+	}
+	vectors := map[catalog.ID][]float32{}
+	if embedder != nil {
+		known, err := s.Vectors(ctx, embedder.Model())
+		if err != nil {
+			return err
+		}
+		for _, t := range tools {
+			if v, ok := known[hashOf(t)]; ok {
+				vectors[t.ID] = v
+			}
+		}
+	}
+	return cat.Replace(tools, vectors)
 }

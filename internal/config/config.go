@@ -1,0 +1,145 @@
+// Package config owns what an administrator can set: one YAML file, the same names as flags and environment variables,
+// the references by which secrets are named and never written down, and the import of other MCP clients' files.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Base are the settings that every command needs to find Remit's data. Each field of it and of [Options] is one name in
+// three places: the flag --public-url, the variable REMIT_PUBLIC_URL and the key public-url of the file. A flag wins
+// over the variable, the variable over the file, the file over the default.
+type Base struct {
+	Data      string `yaml:"data" env:"REMIT_DATA" default:"${data}" placeholder:"DIR" help:"Folder with everything Remit keeps (default: ${data})."`
+	Listen    string `yaml:"listen" env:"REMIT_LISTEN" default:"127.0.0.1:8321" placeholder:"HOST:PORT" help:"Address of the pages and the personas' endpoints (default: 127.0.0.1:8321)."`
+	PublicURL string `yaml:"public-url" env:"REMIT_PUBLIC_URL" default:"" placeholder:"URL" help:"How people and agents reach Remit (default: http:// and the listen address)."`
+	LogLevel  string `yaml:"log-level" env:"REMIT_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" placeholder:"LEVEL" help:"Least level that is logged: debug, info, warn or error (default: info)."`
+	LogFormat string `yaml:"log-format" env:"REMIT_LOG_FORMAT" default:"text" enum:"text,json" placeholder:"FORM" help:"Form of the log on standard error: text or json (default: text)."`
+}
+
+// Options are all settings that have a flag.
+type Options struct {
+	Base           `yaml:",inline"`
+	AllowedHosts   []string      `yaml:"allowed-hosts" env:"REMIT_ALLOWED_HOSTS" default:"" placeholder:"HOST,..." help:"Further Host headers to answer to, beside the listen address and the public URL (default: none)."`
+	AllowedOrigins []string      `yaml:"allowed-origins" env:"REMIT_ALLOWED_ORIGINS" default:"" placeholder:"URL,..." help:"Further web origins whose pages may call the endpoints (default: none)."`
+	SingleOperator bool          `yaml:"single-operator" env:"REMIT_SINGLE_OPERATOR" default:"false" negatable:"" help:"Let authors approve their own personas; each such approval says so in the record (default: false)."`
+	MaxTools       int           `yaml:"max-tools" env:"REMIT_MAX_TOOLS" default:"100" placeholder:"N" help:"Most tools that one persona may have (default: 100)."`
+	CrawlInterval  time.Duration `yaml:"crawl-interval" env:"REMIT_CRAWL_INTERVAL" default:"15m" placeholder:"TIME" help:"How often every upstream is listed again (default: 15m)."`
+	CallTimeout    time.Duration `yaml:"call-timeout" env:"REMIT_CALL_TIMEOUT" default:"2m" placeholder:"TIME" help:"Longest wait for an upstream's answer to one call (default: 2m)."`
+	Embeddings     Embeddings    `yaml:"embeddings" embed:"" prefix:"embeddings-"`
+}
+
+// Embeddings says where the vectors of the search come from.
+type Embeddings struct {
+	URL   string `yaml:"url" env:"REMIT_EMBEDDINGS_URL" default:"" placeholder:"URL" help:"OpenAI-compatible embeddings endpoint, such as http://127.0.0.1:11434/v1; \"off\" searches by words only (default: empty, the model inside the binary)."`
+	Model string `yaml:"model" env:"REMIT_EMBEDDINGS_MODEL" default:"" placeholder:"NAME" help:"Model at that endpoint (default: none; needed with a URL)."`
+	Key   string `yaml:"key" env:"REMIT_EMBEDDINGS_KEY" default:"" placeholder:"REFERENCE" help:"Key of that endpoint, as $${NAME} or $${file:/path} (default: none)."`
+}
+
+// Off says that the search shall use words only.
+func (e Embeddings) Off() bool { return e.URL == "off" }
+
+// Upstream is one MCP server of the file: a command, or a URL. Every text in it may hold references to secrets.
+type Upstream struct {
+	Command        string            `yaml:"command,omitempty" jsonschema:"oneof_required=command" help:"Program that speaks MCP on its standard input and output; it is started without a shell."`
+	Args           []string          `yaml:"args,omitempty" help:"Arguments of the command."`
+	Env            map[string]string `yaml:"env,omitempty" help:"Environment of the command, beside PATH, HOME and the like. Write secrets as $${NAME} or $${file:/path}."`
+	Dir            string            `yaml:"dir,omitempty" help:"Working directory of the command."`
+	URL            string            `yaml:"url,omitempty" jsonschema:"oneof_required=url" help:"Address of a streamable HTTP server."`
+	Headers        map[string]string `yaml:"headers,omitempty" help:"Headers sent to the url. Write secrets as $${NAME} or $${file:/path}."`
+	Concurrency    int               `yaml:"concurrency,omitempty" default:"16" help:"Most calls at a time."`
+	ConnectTimeout time.Duration     `yaml:"connect-timeout,omitempty" default:"30s" help:"Longest wait for the start and the handshake."`
+	ListTimeout    time.Duration     `yaml:"list-timeout,omitempty" default:"1m" help:"Longest wait for the list of tools."`
+	CallTimeout    time.Duration     `yaml:"call-timeout,omitempty" help:"Longest wait for the answer to one call (default: call-timeout above)."`
+	MaxMessage     int               `yaml:"max-message,omitempty" default:"16777216" help:"Most bytes of one message from the server."`
+}
+
+// File is the whole of remit.yaml.
+type File struct {
+	Options   `yaml:",inline"`
+	Upstreams map[string]Upstream `yaml:"upstreams" help:"The MCP servers whose tools personas may be given, by name."`
+
+	Path   string         `yaml:"-"` // where it was read; empty when there is none
+	values map[string]any // what the file sets, by flag name
+}
+
+// Validate checks what the types cannot.
+func (o Options) Validate() error {
+	if _, _, err := net.SplitHostPort(o.Listen); err != nil {
+		return fmt.Errorf("listen is %q: write a host and a port, such as 127.0.0.1:8321", o.Listen)
+	}
+	for name, text := range map[string]string{"public-url": o.PublicURL, "embeddings.url": o.Embeddings.URL} {
+		if text == "" || name == "embeddings.url" && o.Embeddings.Off() {
+			continue
+		}
+		u, err := url.Parse(text)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" {
+			return fmt.Errorf("%s is not a usable address: it must look like https://host, without a user or a query", name)
+		}
+		if name == "public-url" && strings.Trim(u.Path, "/") != "" {
+			return errors.New("public-url has a path: Remit needs a host name of its own, such as https://remit.example.com")
+		}
+	}
+	switch {
+	case o.Embeddings.URL != "" && !o.Embeddings.Off() && o.Embeddings.Model == "":
+		return errors.New("embeddings.url needs embeddings.model: name the model at that endpoint")
+	case o.MaxTools < 1:
+		return fmt.Errorf("max-tools is %d: it must be at least 1", o.MaxTools)
+	case o.CrawlInterval < time.Second:
+		return fmt.Errorf("crawl-interval is %s: it must be at least 1s", o.CrawlInterval)
+	case o.CallTimeout < time.Second:
+		return fmt.Errorf("call-timeout is %s: it must be at least 1s", o.CallTimeout)
+	}
+	return nil
+}
+
+// Address is the URL at which people and agents reach Remit, without a slash at its end.
+func (b Base) Address() string {
+	if b.PublicURL != "" {
+		return strings.TrimRight(b.PublicURL, "/")
+	}
+	host, port, _ := net.SplitHostPort(b.Listen)
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
+
+// Vars are the values that defaults of the flags refer to.
+func Vars() map[string]string { return map[string]string{"data": defaultData()} }
+
+func defaultData() string {
+	return filepath.Join(xdg("XDG_DATA_HOME", ".local", "share"), "remit")
+}
+
+func xdg(variable string, below ...string) string {
+	if dir := os.Getenv(variable); filepath.IsAbs(dir) {
+		return dir
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "." // no home: the folder in which Remit was started
+	}
+	return filepath.Join(append([]string{home}, below...)...)
+}
+
+// Find returns the file to read: path when it is set, else ./remit.yaml, else remit/remit.yaml in the user's
+// configuration folder, else "".
+func Find(path string) string {
+	if path != "" {
+		return path
+	}
+	for _, candidate := range []string{"remit.yaml", filepath.Join(xdg("XDG_CONFIG_HOME", ".config"), "remit", "remit.yaml")} {
+		if _, err := os.Stat(candidate); err == nil {
+			return candidate
+		}
+	}
+	return ""
+}

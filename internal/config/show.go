@@ -1,0 +1,61 @@
+package config
+
+import (
+	"maps"
+	"net/url"
+	"slices"
+
+	"github.com/goccy/go-yaml"
+)
+
+const hidden = "(written out, not shown)"
+
+// Show returns the settings in force as YAML. References stay references; what looks like a secret that is written out
+// is hidden.
+func Show(o Options, f *File) (string, error) {
+	shown := File{Options: o, Upstreams: map[string]Upstream{}}
+	if k := o.Embeddings.Key; k != "" && !reference.MatchString(k) {
+		shown.Embeddings.Key = hidden
+	}
+	for name, u := range f.Upstreams {
+		shown.Upstreams[name] = masked(u)
+	}
+	text, err := yaml.MarshalWithOptions(shown, yaml.IndentSequence(true))
+	return string(text), err
+}
+
+func masked(u Upstream) Upstream {
+	u.Env, u.Headers = maskedMap(u.Env), maskedMap(u.Headers)
+	u.Args = slices.Clone(u.Args)
+	for _, arg := range secretArgs(u.Args) {
+		u.Args[arg.index] = u.Args[arg.index][:arg.start] + hidden
+	}
+	if names := secretQuery(u.URL); len(names) > 0 || revealing(u.URL) {
+		u.URL = maskedURL(u.URL, names)
+	}
+	return u
+}
+
+func maskedMap(values map[string]string) map[string]string {
+	out := maps.Clone(values)
+	for name, value := range out {
+		if looksSecret(name, value) {
+			out[name] = hidden
+		}
+	}
+	return out
+}
+
+func maskedURL(text string, names []string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return hidden
+	}
+	u.User = nil
+	query := u.Query()
+	for _, name := range names {
+		query.Set(name, "hidden")
+	}
+	u.RawQuery = query.Encode()
+	return u.String()
+}

@@ -1,0 +1,60 @@
+// Package prompts owns every text that is put before or around what a model reads. A prompt's version is kept with what
+// it produced, so that a changed prompt is seen: vectors made with another version are rebuilt.
+package prompts
+
+import (
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"text/template"
+)
+
+//go:embed embed/*.tmpl
+var files embed.FS
+
+var templates = template.Must(template.New("").Option("missingkey=error").ParseFS(files, "embed/*.tmpl"))
+
+// Prompt is one template.
+type Prompt struct{ file, text string }
+
+// Embedding returns the prompts that a family of embedding models was trained with, for the tools that are embedded and
+// for what is searched. The family is told from the model's name; for an unknown one both are the bare text.
+func Embedding(model string) (passage, query Prompt) {
+	family := "plain"
+	model = strings.ToLower(model)
+	for _, f := range []struct{ name, mark string }{
+		{"e5", "e5-"}, {"nomic", "nomic-embed"}, {"qwen", "qwen3-embedding"}, {"bge", "bge-"}, {"mxbai", "mxbai-embed"},
+	} {
+		if strings.Contains(model, f.mark) && !strings.Contains(model, "bge-m3") && !strings.Contains(model, "e5-mistral") {
+			family = f.name
+			break
+		}
+	}
+	return load("passage." + family + ".tmpl"), load("query." + family + ".tmpl")
+}
+
+// load panics for a file that is not embedded: the names are in this file and the folder, and a test reads them all.
+func load(file string) Prompt {
+	text, err := files.ReadFile("embed/" + file)
+	if err != nil {
+		panic(err)
+	}
+	return Prompt{file: file, text: string(text)}
+}
+
+// Version is a digest of the prompt's text: 12 hex digits of its SHA-256.
+func (p Prompt) Version() string {
+	sum := sha256.Sum256([]byte(p.text))
+	return hex.EncodeToString(sum[:6])
+}
+
+// Fill puts the text where the prompt wants it. The text is data: nothing in it is read as a template.
+func (p Prompt) Fill(text string) (string, error) {
+	var b strings.Builder
+	if err := templates.ExecuteTemplate(&b, p.file, map[string]string{"Text": text}); err != nil {
+		return "", fmt.Errorf("prompt %s: %w", p.file, err)
+	}
+	return strings.TrimRight(b.String(), "\n"), nil
+}

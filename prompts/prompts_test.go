@@ -1,0 +1,43 @@
+package prompts_test
+
+import (
+	"testing"
+
+	"remit/prompts"
+)
+
+func TestEmbedding(t *testing.T) {
+	for _, tc := range []struct{ model, passage, query string }{
+		{"text-embedding-3-small", "{{x}} & <y>", "{{x}} & <y>"},
+		{"intfloat/e5-small-v2", "passage: {{x}} & <y>", "query: {{x}} & <y>"},
+		{"intfloat/multilingual-e5-base", "passage: {{x}} & <y>", "query: {{x}} & <y>"},
+		{"nomic-embed-text:latest", "search_document: {{x}} & <y>", "search_query: {{x}} & <y>"},
+		{"Qwen/Qwen3-Embedding-0.6B", "{{x}} & <y>",
+			"Instruct: Given what an agent has to do, retrieve the tools that can do it\nQuery:{{x}} & <y>"},
+		{"BAAI/bge-small-en-v1.5", "{{x}} & <y>", "Represent this sentence for searching relevant passages: {{x}} & <y>"},
+		{"mxbai-embed-large", "{{x}} & <y>", "Represent this sentence for searching relevant passages: {{x}} & <y>"},
+		{"BAAI/bge-m3", "{{x}} & <y>", "{{x}} & <y>"},
+	} {
+		passage, query := prompts.Embedding(tc.model)
+		for _, p := range []struct {
+			prompt prompts.Prompt
+			want   string
+		}{{passage, tc.passage}, {query, tc.query}} {
+			if got, err := p.prompt.Fill("{{x}} & <y>"); err != nil || got != p.want {
+				t.Errorf("%s: got %q, %v, want %q", tc.model, got, err, p.want)
+			}
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	plain, _ := prompts.Embedding("text-embedding-3-small")
+	again, _ := prompts.Embedding("another")
+	_, e5 := prompts.Embedding("e5-base")
+	if plain.Version() != again.Version() || plain.Version() == e5.Version() {
+		t.Errorf("got versions %s, %s, %s, want the first two alike", plain.Version(), again.Version(), e5.Version())
+	}
+	if got, want := len(plain.Version()), 12; got != want {
+		t.Errorf("got a version of %d digits, want %d", got, want)
+	}
+}
