@@ -25,12 +25,12 @@ import (
 )
 
 // BenchmarkCatalog crawls a catalog of thousands of tools through one stdio server per name in it, with the built binary,
-// then searches and composes over what was crawled. `make measure` runs it; REMIT_DATA names the folder with
+// then searches and composes over what was crawled. `make measure` runs it; REMIT_EVAL_DATA names the folder with
 // persona/catalog.jsonl and persona/dev.jsonl.
 func BenchmarkCatalog(b *testing.B) {
-	data := os.Getenv("REMIT_DATA")
+	data := os.Getenv("REMIT_EVAL_DATA")
 	if data == "" {
-		b.Fatal("set REMIT_DATA to the folder that holds persona/catalog.jsonl")
+		b.Fatal("set REMIT_EVAL_DATA to the folder that holds persona/catalog.jsonl")
 	}
 	file, err := filepath.Abs(filepath.Join(data, "persona", "catalog.jsonl"))
 	if err != nil {
@@ -91,28 +91,18 @@ func open(b *testing.B, path string) *catalog.Catalog {
 	if err != nil {
 		b.Fatal(err)
 	}
-	tools, err := s.Tools(b.Context())
-	if err != nil {
-		b.Fatal(err)
-	}
-	vectors, err := s.Vectors(b.Context(), encoder.Model())
-	if err != nil {
-		b.Fatal(err)
-	}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	start := time.Now()
 	cat := catalog.New(catalog.Config{Embedder: encoder, NewVectors: vector.New})
-	byTool := map[catalog.ID][]float32{}
-	for _, t := range tools {
-		byTool[t.ID] = vectors[crawl.HashOf(t)]
-	}
-	if err := cat.Replace(tools, byTool); err != nil {
+	if err := crawl.Load(b.Context(), s, encoder, cat); err != nil {
 		b.Fatal(err)
 	}
+	took := time.Since(start)
 	runtime.GC()
 	runtime.ReadMemStats(&after)
-	fmt.Printf("index of %d tools: %.0f ms, %d MB\n", len(cat.Tools()), float64(time.Since(start).Microseconds())/1000,
+	tools := cat.Tools()
+	fmt.Printf("loading and indexing %d tools: %.0f ms, %d MB\n", len(tools), float64(took.Microseconds())/1000,
 		int64(after.HeapAlloc-before.HeapAlloc)>>20)
 	count := time.Now()
 	for _, t := range tools[:200] {

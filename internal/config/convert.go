@@ -14,6 +14,7 @@ import (
 type Import struct {
 	Add   map[string]Upstream // ready for the file: secrets are references
 	From  map[string]string   // the file that each came from
+	Set   []string            // environment variables that the references need, sorted; never their values
 	Lines []string            // what was left out or changed, in words for a person
 
 	values map[string]string // secret values by variable, to give equal ones one name and others another
@@ -56,6 +57,7 @@ func (im *Import) Take(path string, servers []ClientServer) {
 		}
 		im.Add[free], im.From[free] = u, path
 	}
+	im.Set = im.variables()
 }
 
 func (im *Import) say(format string, args ...any) {
@@ -190,8 +192,8 @@ func (im *Import) refer(value string, names ...string) string {
 	}
 }
 
-// Variables returns the environment variables that the references of the servers to add need, sorted; never their values.
-func (im *Import) Variables() []string {
+// variables returns the environment variables that the references of the servers to add need, sorted; never their values.
+func (im *Import) variables() []string {
 	var out []string
 	for _, u := range im.Add {
 		u.mapped(func(text string) string {

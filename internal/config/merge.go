@@ -34,6 +34,7 @@ func (im *Import) Merge(path string, text []byte, force bool) ([]byte, error) {
 			delete(im.Add, name)
 		}
 	}
+	im.Set = im.variables()
 	if len(im.Add) == 0 {
 		return text, nil
 	}

@@ -7,8 +7,9 @@ import (
 )
 
 // Source gives kong the values of the file for the flags of a command. It reads the file when the first of these flags
-// asks, so that a command without settings does not stumble over a broken file. Kong asks its resolvers after it has
+// asks, and never for a command with the tag nosettings, which must not stumble over a broken file. Kong asks its resolvers after it has
 // read the environment and lets them win; Source therefore stays silent where a variable is set.
+// A variable that is set to nothing counts as not set.
 type Source struct{ file *File }
 
 // File returns the file that was read; an empty one when the command has no settings.
@@ -27,6 +28,9 @@ func (s *Source) Resolve(ctx *kong.Context, parent *kong.Path, flag *kong.Flag) 
 	if len(flag.Envs) == 0 || flag.Name == "config" {
 		return nil, nil // no setting of the file
 	}
+	if command := ctx.Selected(); command != nil && command.Tag.Has("nosettings") {
+		return nil, nil
+	}
 	if s.file == nil {
 		path := ""
 		for _, f := range ctx.Flags() {
@@ -40,12 +44,16 @@ func (s *Source) Resolve(ctx *kong.Context, parent *kong.Path, flag *kong.Flag) 
 		}
 		s.file = file
 	}
+	value, ok := s.file.values[flag.Name]
 	for _, name := range flag.Envs {
-		if _, set := os.LookupEnv(name); set {
+		switch text, set := os.LookupEnv(name); {
+		case text != "":
 			return nil, nil
+		case set && !ok && flag.HasDefault:
+			return flag.Default, nil // kong took the empty text
 		}
 	}
-	return s.file.values[flag.Name], nil
+	return value, nil
 }
 
 // FileError is an error in the file, as opposed to one on the command line.

@@ -35,7 +35,7 @@ var allowed = map[string][]string{
 	"gateway":                 {"audit", "catalog", "identity", "internal/strictjson", "persona", "upstream"},
 	"store":                   {"audit", "catalog", "catalog/crawl", "identity", "persona"},
 	"evals":                   {"catalog", "composer"},
-	"web":                     {"audit", "catalog", "catalog/crawl", "composer", "identity", "persona"},
+	"web":                     {"audit", "catalog", "catalog/crawl", "composer", "identity", "persona", "upstream"},
 	"internal/config":         {"upstream"},
 	"internal/demo":           {},
 	"internal/fakemcp":        {},

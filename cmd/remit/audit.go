@@ -1,0 +1,90 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"remit/audit"
+	"remit/store"
+)
+
+type auditCmd struct {
+	List   auditListCmd   `cmd:"" default:"withargs" help:"Print the newest entries (also without the word list)."`
+	Verify auditVerifyCmd `cmd:"" help:"Check the whole chain of entries for deletions, edits and reordering."`
+}
+
+type auditListCmd struct {
+	Persona  string `placeholder:"ID" help:"Only this persona."`
+	Agent    string `placeholder:"NAME" help:"Only this agent."`
+	User     string `placeholder:"NAME" help:"Only agents of this user."`
+	Person   string `placeholder:"NAME" help:"Only what this person did."`
+	Tool     string `placeholder:"SERVER/TOOL" help:"Only this tool."`
+	Kind     string `placeholder:"KIND" help:"Only this kind, such as tool.call or persona.approve."`
+	Decision string `enum:",allowed,refused,failed,unknown,changed" default:"" placeholder:"DECISION" help:"Only allowed, refused, failed, unknown or changed."`
+	Before   int64  `placeholder:"N" help:"Only entries before this number."`
+	Limit    int    `short:"n" default:"20" help:"Most entries, up to 1000 (default: 20)."`
+	JSON     bool   `help:"Print one JSON object a line."`
+}
+
+// Run prints entries, newest first.
+func (c auditListCmd) Run(a *app) error {
+	return a.withStore(func(s *store.Store) error {
+		entries, err := s.Entries(a.ctx, audit.Query{Persona: c.Persona, Agent: c.Agent, User: c.User, Person: c.Person, Tool: c.Tool,
+			Kind: c.Kind, Decision: audit.Decision(c.Decision), Before: c.Before, Limit: c.Limit})
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			return jsonLines(a.out, entries)
+		}
+		var rows [][]string
+		for _, e := range entries {
+			rows = append(rows, []string{fmt.Sprint(e.Seq), moment(e.Time), e.Kind, who(e.Actor), on(e), e.Tool, string(e.Decision), e.Reason, took(e)})
+		}
+		return table(a.out, []string{"NO", "TIME", "KIND", "WHO", "PERSONA", "TOOL", "DECISION", "REASON", "TOOK"}, rows)
+	})
+}
+
+// who is the person, or the agent and for whom it works, or Remit itself.
+func who(a audit.Actor) string {
+	var parts []string
+	if a.Person != "" {
+		parts = append(parts, a.Person)
+	}
+	if a.Agent != "" {
+		parts = append(parts, a.Agent+" for "+a.User)
+	}
+	if len(parts) == 0 {
+		return "remit"
+	}
+	return strings.Join(parts, ": ")
+}
+
+func on(e audit.Entry) string {
+	if e.Persona == "" || e.Revision == 0 {
+		return e.Persona
+	}
+	return fmt.Sprintf("%s#%d", e.Persona, e.Revision)
+}
+
+func took(e audit.Entry) string {
+	if e.Micros == 0 {
+		return ""
+	}
+	return (time.Duration(e.Micros) * time.Microsecond).String()
+}
+
+type auditVerifyCmd struct{}
+
+// Run verifies the chain.
+func (auditVerifyCmd) Run(a *app) error {
+	return a.withStore(func(s *store.Store) error {
+		head, err := s.Verify(a.ctx)
+		if err != nil {
+			return fmt.Errorf("the record is not what was written: %w; compare it with a backup", err)
+		}
+		_, err = fmt.Fprintf(a.out, "%d entries verified; the last has the hash %s\n", head.Seq, head.Hash)
+		return err
+	})
+}

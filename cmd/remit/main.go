@@ -1,0 +1,144 @@
+// Command remit drafts, reviews and serves the least-privilege set of tools for an agent's job.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"remit/internal/config"
+)
+
+func main() { os.Exit(Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+// Exit codes.
+const (
+	exitOK     = 0
+	exitFailed = 1 // the error says what to do next
+	exitUsage  = 2 // the command line is wrong
+)
+
+type cli struct {
+	Config string `env:"REMIT_CONFIG" placeholder:"FILE" help:"Configuration file (default: ./remit.yaml, then ~/.config/remit/remit.yaml)."`
+	config.Options
+
+	Serve   serveCmd   `cmd:"" help:"Serve the pages and every persona's endpoint."`
+	Demo    demoCmd    `cmd:"" help:"Serve a small company's demo tools to three people, on data that is thrown away."`
+	Crawl   crawlCmd   `cmd:"" help:"List the tools of every upstream now."`
+	Search  searchCmd  `cmd:"" help:"Search the catalog."`
+	Import  importCmd  `cmd:"" nosettings:"" help:"Take the servers of other MCP clients' files over into the configuration."`
+	Conf    configCmd  `cmd:"" name:"config" help:"Show the settings in force, or the JSON Schema of the file."`
+	Person  personCmd  `cmd:"" help:"Add and change the people who sign in."`
+	Key     keyCmd     `cmd:"" help:"Create, list and revoke Agent Access Keys."`
+	Persona personaCmd `cmd:"" help:"List and show personas."`
+	Audit   auditCmd   `cmd:"" help:"Read and verify the record."`
+	Eval    evalCmd    `cmd:"" help:"Measure search and drafts against suites."`
+	Version versionCmd `cmd:"" nosettings:"" help:"Print the version."`
+
+	DemoServer demoServerCmd `cmd:"" nosettings:"" hidden:"" help:"One of the demo's tool servers, on standard input and output."`
+}
+
+// app is one run of the command line.
+type app struct {
+	ctx      context.Context // ends with the first SIGINT or SIGTERM; the second ends the process
+	in       io.Reader
+	out, err io.Writer
+	opts     config.Options
+	source   *config.Source
+}
+
+// ended is how kong stops after --help.
+type ended int
+
+// Main runs the command line and returns the exit code.
+func Main(args []string, in io.Reader, out, errs io.Writer) (code int) {
+	defer func() {
+		if r := recover(); r != nil {
+			stop, ok := r.(ended)
+			if !ok {
+				panic(r)
+			}
+			code = int(stop)
+		}
+	}()
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	var c cli
+	a := &app{ctx: ctx, in: in, out: out, err: errs, source: &config.Source{}}
+	parser, err := kong.New(&c, kong.Name("remit"), kong.Description("Describe an agent's job; get one MCP endpoint that can do that job and nothing else."),
+		kong.Writers(out, errs), kong.Exit(func(code int) { panic(ended(code)) }), kong.Vars(config.Vars()), kong.Resolvers(a.source),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 120}), kong.Bind(a))
+	if err != nil {
+		return a.fail(err, exitFailed)
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	run, err := parser.Parse(args)
+	if file, ok := errors.AsType[config.FileError](err); ok {
+		return a.fail(file.Unwrap(), exitFailed)
+	}
+	if err != nil {
+		return a.fail(fmt.Errorf("%w; remit --help lists what there is", err), exitUsage)
+	}
+	a.opts = c.Options
+	if err := run.Run(); err != nil {
+		return a.fail(err, exitFailed)
+	}
+	return exitOK
+}
+
+func (a *app) fail(err error, code int) int {
+	fmt.Fprintf(a.err, "remit: %s\n", strings.TrimSpace(err.Error()))
+	return code
+}
+
+// log writes to standard error from the configured level up.
+func (a *app) log() *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(a.opts.LogLevel)) // the flag allows only names that it knows
+	return a.logFrom(level)
+}
+
+func (a *app) logFrom(level slog.Level) *slog.Logger {
+	options := &slog.HandlerOptions{Level: level}
+	if a.opts.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(a.err, options))
+	}
+	return slog.New(slog.NewTextHandler(a.err, options))
+}
+
+type versionCmd struct{}
+
+func (versionCmd) Run(a *app) error {
+	_, err := fmt.Fprintf(a.out, "remit %s, %s\n", version(), runtime.Version())
+	return err
+}
+
+// version is that of the module, or the commit it was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		return v
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return s.Value[:min(len(s.Value), 12)]
+		}
+	}
+	return "(devel)"
+}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"remit/identity"
+)
+
+type personCmd struct {
+	Add     personAddCmd     `cmd:"" help:"Add a person and print their one-time sign-in link."`
+	Link    personLinkCmd    `cmd:"" help:"Print a new one-time sign-in link."`
+	Roles   personRolesCmd   `cmd:"" help:"Replace a person's roles."`
+	Disable personDisableCmd `cmd:"" help:"End a person's access at once; --undo restores it."`
+	List    personListCmd    `cmd:"" help:"List everybody."`
+}
+
+func roles(names []string) []identity.Role {
+	var out []identity.Role
+	for _, name := range names {
+		out = append(out, identity.Role(name))
+	}
+	return out
+}
+
+// link prints a one-time link.
+func (a *app) link(d *identity.Directory, name string) error {
+	token, err := d.NewLink(a.ctx, identity.Operator(), name)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(a.out, "%s signs in once, within a day, at %s\n", name, linkURL(a.opts.Address(), token))
+	return err
+}
+
+type personAddCmd struct {
+	Name  string   `arg:"" help:"Name to sign in with."`
+	Roles []string `required:"" placeholder:"ROLE" help:"Any of author, reviewer, admin."`
+}
+
+func (c personAddCmd) Run(a *app) error {
+	return a.directory(func(d *identity.Directory) error {
+		if err := d.AddPerson(a.ctx, identity.Operator(), c.Name, roles(c.Roles), ""); err != nil {
+			return err
+		}
+		return a.link(d, c.Name)
+	})
+}
+
+type personLinkCmd struct {
+	Name string `arg:"" help:"Whose link."`
+}
+
+func (c personLinkCmd) Run(a *app) error {
+	return a.directory(func(d *identity.Directory) error { return a.link(d, c.Name) })
+}
+
+type personRolesCmd struct {
+	Name  string   `arg:"" help:"Whose roles."`
+	Roles []string `arg:"" help:"All roles from now on: author, reviewer, admin."`
+}
+
+func (c personRolesCmd) Run(a *app) error {
+	return a.directory(func(d *identity.Directory) error {
+		return d.SetRoles(a.ctx, identity.Operator(), c.Name, roles(c.Roles))
+	})
+}
+
+type personDisableCmd struct {
+	Name string `arg:"" help:"Whose access."`
+	Undo bool   `help:"Restore the access."`
+}
+
+func (c personDisableCmd) Run(a *app) error {
+	return a.directory(func(d *identity.Directory) error {
+		return d.SetDisabled(a.ctx, identity.Operator(), c.Name, !c.Undo)
+	})
+}
+
+type personListCmd struct{}
+
+func (personListCmd) Run(a *app) error {
+	return a.directory(func(d *identity.Directory) error {
+		people, err := d.People(a.ctx, identity.Operator())
+		if err != nil {
+			return err
+		}
+		var rows [][]string
+		for _, p := range people {
+			var names []string
+			for _, r := range p.Roles {
+				names = append(names, string(r))
+			}
+			state := map[bool]string{false: "enabled", true: "disabled"}[p.Disabled]
+			rows = append(rows, []string{p.Name, orDash(strings.Join(names, ", ")), state, moment(p.Created)})
+		}
+		return table(a.out, []string{"NAME", "ROLES", "STATE", "SINCE"}, rows)
+	})
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"remit/catalog"
+	"remit/persona"
+	"remit/store"
+)
+
+type personaCmd struct {
+	List personaListCmd `cmd:"" help:"List personas."`
+	Show personaShowCmd `cmd:"" help:"Show a persona's revision: its job and its tools."`
+}
+
+type personaListCmd struct{}
+
+// Run lists the personas.
+func (personaListCmd) Run(a *app) error {
+	return a.withStore(func(s *store.Store) error {
+		all, err := s.Personas(a.ctx)
+		if err != nil {
+			return err
+		}
+		var rows [][]string
+		for _, p := range all {
+			live := "-"
+			if r, ok := p.Live(); ok {
+				live = fmt.Sprintf("%d (%d tools)", r.Number, len(r.Grants))
+			}
+			last := p.Latest()
+			rows = append(rows, []string{string(p.ID), p.Title, live, fmt.Sprintf("%d %s", last.Number, last.State), last.Author})
+		}
+		return table(a.out, []string{"PERSONA", "TITLE", "LIVE REVISION", "LATEST", "AUTHOR"}, rows)
+	})
+}
+
+type personaShowCmd struct {
+	ID       string `arg:"" help:"The persona's id."`
+	Revision int    `placeholder:"N" help:"Which revision (default: the live one, or the latest)."`
+	JSON     bool   `help:"Print JSON."`
+}
+
+// granted is a tool as JSON shows it.
+type granted struct {
+	Tool       catalog.ID     `json:"tool"`
+	Name       string         `json:"name"` // that the agent calls
+	Effect     catalog.Effect `json:"effect"`
+	Digest     catalog.Digest `json:"digest"`
+	Reason     string         `json:"reason,omitempty"`
+	Confidence float64        `json:"confidence"`
+	AddedBy    string         `json:"added_by,omitempty"`
+}
+
+type shown struct {
+	Persona    persona.ID    `json:"persona"`
+	Title      string        `json:"title"`
+	Revision   int           `json:"revision"`
+	State      persona.State `json:"state"`
+	Job        string        `json:"job"`
+	Author     string        `json:"author"`
+	ReviewedBy string        `json:"reviewed_by,omitempty"`
+	ReviewedAt time.Time     `json:"reviewed_at,omitzero"`
+	SoloReview bool          `json:"single_operator,omitempty"`
+	Tools      []granted     `json:"tools"`
+}
+
+// Run shows the revision.
+func (c personaShowCmd) Run(a *app) error {
+	return a.withStore(func(db *store.Store) error {
+		p, err := db.Persona(a.ctx, persona.ID(c.ID))
+		if err != nil {
+			return fmt.Errorf("persona %q: %w; remit persona list shows them", c.ID, err)
+		}
+		r, ok := p.Live()
+		if c.Revision != 0 {
+			if r, ok = p.Revision(c.Revision); !ok {
+				return fmt.Errorf("persona %s has the revisions 1 to %d", c.ID, len(p.Revisions))
+			}
+		} else if !ok {
+			r = p.Latest()
+		}
+		s := shown{p.ID, p.Title, r.Number, r.State, r.Job, r.Author, r.ReviewedBy, r.ReviewedAt, r.SoloReview, []granted{}}
+		for _, g := range r.Grants {
+			s.Tools = append(s.Tools, granted{g.Tool, g.Name, g.Effect, g.Digest, g.Reason, g.Confidence, g.AddedBy})
+		}
+		if c.JSON {
+			return printJSON(a.out, s)
+		}
+		return a.show(s)
+	})
+}
+
+// show prints a revision for a person.
+func (a *app) show(s shown) error {
+	fmt.Fprintf(a.out, "%s: %s, revision %d, %s\n", s.Persona, plain(s.Title), s.Revision, s.State)
+	fmt.Fprintf(a.out, "job: %s\n", plain(s.Job))
+	fmt.Fprintf(a.out, "author: %s, reviewed by: %s\n\n", s.Author, orDash(s.ReviewedBy))
+	var rows [][]string
+	for _, g := range s.Tools {
+		by := "draft"
+		if g.AddedBy != "" {
+			by = g.AddedBy
+		}
+		rows = append(rows, []string{g.Name, string(g.Tool), string(g.Effect), by, g.Reason})
+	}
+	return table(a.out, []string{"NAME", "TOOL", "EFFECT", "ADDED BY", "WHY"}, rows)
+}

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"remit/composer"
+	"remit/gateway"
+	"remit/identity"
+	"remit/persona"
+	"remit/upstream"
+	"remit/web"
+)
+
+type serveCmd struct{}
+
+func (serveCmd) Run(a *app) error {
+	log := a.log()
+	configs, err := a.upstreams(log)
+	if err != nil {
+		return err
+	}
+	return a.serve(configs, log, func(s *system, address string) error {
+		d := &identity.Directory{Store: s.store}
+		name, link, created, err := d.Bootstrap(a.ctx)
+		if err != nil {
+			return err
+		}
+		if created {
+			fmt.Fprintf(a.out, "First start: sign in as %s once, within a day, at %s\n", name, linkURL(address, link))
+		}
+		return nil
+	})
+}
+
+func linkURL(address, token string) string { return address + "/link/" + token }
+
+// serve runs everything until the context ends: the pages and the endpoints on one address, the crawler, the servers.
+// ready is called when the address answers.
+func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *system, address string) error) (err error) {
+	release, err := lock(a.opts.Data)
+	if err != nil {
+		return err
+	}
+	defer release()
+	listener, err := net.Listen("tcp", a.opts.Listen)
+	if err != nil {
+		return fmt.Errorf("the address %s cannot be served: %w; choose another with --listen", a.opts.Listen, err)
+	}
+	defer listener.Close()
+	a.opts.Listen = listener.Addr().String()
+	s, err := a.assemble(configs, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	if n, err := s.store.Recover(a.ctx); err != nil {
+		return err
+	} else if n > 0 {
+		log.Warn("calls were in flight when Remit last stopped; the record says so", "calls", n)
+	}
+	front, gate, err := a.front(s, log)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: front, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
+	g, ctx := errgroup.WithContext(a.ctx)
+	g.Go(func() error {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	g.Go(func() error { return s.crawler.Run(ctx) })
+	g.Go(func() error {
+		<-ctx.Done()
+		log.Info("stopping: calls in flight may finish within 10 s")
+		bound, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		return errors.Join(gate.Close(bound), server.Shutdown(bound))
+	})
+	fmt.Fprintf(a.out, "Remit serves %s\n", a.opts.Address())
+	if err := ready(s, a.opts.Address()); err != nil {
+		return errors.Join(err, server.Close())
+	}
+	return g.Wait()
+}
+
+// front joins the pages and the gateway.
+func (a *app) front(s *system, log *slog.Logger) (http.Handler, *gateway.Gateway, error) {
+	hosts := append([]string{"localhost", "127.0.0.1", "::1"}, a.opts.AllowedHosts...)
+	if u, err := url.Parse(a.opts.PublicURL); err == nil && u.Hostname() != "" {
+		hosts = append(hosts, u.Hostname())
+	}
+	directory := &identity.Directory{Store: s.store}
+	gate := gateway.New(gateway.Config{Personas: s.store, Keys: directory, Current: s.catalog.Tool, Upstreams: gateway.Pool(s.pool),
+		Audit: s.store, AllowedHosts: hosts, AllowedOrigins: a.opts.AllowedOrigins, CallTimeout: a.opts.CallTimeout,
+		Version: version(), Log: log})
+	registry := &persona.Registry{Store: s.store, Current: s.catalog.Tool, MaxTools: a.opts.MaxTools,
+		SingleOperator: a.opts.SingleOperator, Changed: gate.Notify}
+	site, err := web.New(web.Config{Registry: registry, Personas: s.store, Directory: directory, Catalog: s.catalog,
+		Composer: composer.New(composer.Config{Finder: s.catalog, MaxTools: a.opts.MaxTools}), Audit: s.store,
+		Servers: s.crawler.Status, PublicURL: a.opts.PublicURL, Hosts: a.opts.AllowedHosts, SingleOperator: a.opts.SingleOperator, Log: log})
+	if err != nil {
+		return nil, nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/k/", gate)
+	mux.Handle("/", site)
+	return mux, gate, nil
+}
+
+func lockPath(data string) string { return filepath.Join(data, "remit.lock") }

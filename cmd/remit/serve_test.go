@@ -1,0 +1,192 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"remit/catalog"
+	"remit/identity"
+	"remit/persona"
+	"remit/store"
+)
+
+// served is a remit serve that runs in this process.
+type served struct {
+	t    *testing.T
+	data string
+	url  string
+	code chan int
+}
+
+var servesAt = regexp.MustCompile(`^Remit serves (http://\S+)$`)
+
+// startServe serves one demo server and returns once the address answers.
+func startServe(t *testing.T) *served {
+	t.Helper()
+	dir := t.TempDir()
+	remit := filepath.Join(dir, "remit")
+	if err := os.Symlink(must(os.Executable()), remit); err != nil {
+		t.Fatal(err)
+	}
+	s := &served{t: t, data: filepath.Join(dir, "data"), code: make(chan int, 1)}
+	t.Setenv("REMIT_DATA", s.data)
+	t.Setenv("REMIT_LISTEN", "127.0.0.1:0")
+	t.Setenv("REMIT_LOG_LEVEL", "error")
+	t.Setenv("REMIT_CONFIG", filepath.Join(dir, "remit.yaml"))
+	text := "upstreams:\n  crm: {command: " + remit + ", args: [demo-server, crm]}\n"
+	if err := os.WriteFile(filepath.Join(dir, "remit.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, in := io.Pipe()
+	go func() {
+		s.code <- Main([]string{"serve"}, strings.NewReader(""), in, t.Output())
+		in.Close()
+	}()
+	lines := bufio.NewScanner(out)
+	for s.url == "" && lines.Scan() {
+		if m := servesAt.FindStringSubmatch(lines.Text()); m != nil {
+			s.url = m[1]
+		}
+	}
+	if s.url == "" {
+		t.Fatal("serve ended before it listened")
+	}
+	go io.Copy(io.Discard, out)
+	return s
+}
+
+func must[T any](value T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return value
+}
+
+// stop sends the signal that a service manager sends.
+func (s *served) stop() {
+	s.t.Helper()
+	if err := syscall.Kill(os.Getpid(), syscall.SIGTERM); err != nil {
+		s.t.Fatal(err)
+	}
+	if got := <-s.code; got != exitOK {
+		s.t.Errorf("serve ended with %d after SIGTERM, want %d", got, exitOK)
+	}
+}
+
+// remit runs another command on the same data and returns its exit code and what it wrote.
+func (s *served) remit(args ...string) (code int, stdout, stderr string) {
+	var out, errs bytes.Buffer
+	code = Main(args, strings.NewReader(""), &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+func (s *served) list(key string) int {
+	s.t.Helper()
+	body := `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}`
+	req := must(http.NewRequestWithContext(s.t.Context(), http.MethodPost, s.url+"/k/support/mcp", strings.NewReader(body)))
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", "application/json, text/event-stream")
+	req.Header.Set("Authorization", "Bearer "+key)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	res.Body.Close()
+	return res.StatusCode
+}
+
+// approve makes a live persona of one tool, as an author and a reviewer do on the pages.
+func (s *served) approve(ctx context.Context) {
+	s.t.Helper()
+	db := must(store.Open(ctx, filepath.Join(s.data, "remit.db")))
+	defer db.Close()
+	tools := map[catalog.ID]catalog.Tool{}
+	deadline, tick := time.After(time.Minute), time.NewTicker(20*time.Millisecond)
+	defer tick.Stop()
+	for len(tools) == 0 {
+		for _, t := range must(db.Tools(ctx)) {
+			tools[t.ID] = t
+		}
+		select {
+		case <-deadline:
+			s.t.Fatal("the demo server was not crawled within a minute")
+		case <-tick.C:
+		}
+	}
+	const tool catalog.ID = "crm/get_customer"
+	r := persona.Registry{Store: db, Current: func(id catalog.ID) (catalog.Tool, bool) { t, ok := tools[id]; return t, ok }}
+	ada := identity.Principal{Person: "ada", Roles: []identity.Role{identity.Author}}
+	ravi := identity.Principal{Person: "ravi", Roles: []identity.Role{identity.Reviewer}}
+	proposal := persona.Proposal{Job: "Look up customers.", Grants: []persona.Grant{{Pin: persona.Pin{Tool: tool}}}}
+	for _, step := range []error{
+		r.Create(ctx, ada, "support", "Support", proposal),
+		r.Submit(ctx, ada, "support", 1),
+		r.Approve(ctx, ravi, "support", 1, persona.Digests{tool: tools[tool].Digest}),
+	} {
+		if step != nil {
+			s.t.Fatal(step)
+		}
+	}
+}
+
+// An admin creates and revokes a key on the command line while remit serve runs: the next request is refused.
+func TestKeyIsRevokedUnderARunningServer(t *testing.T) {
+	s := startServe(t)
+	defer s.stop()
+	s.approve(t.Context())
+	code, key, stderr := s.remit("key", "create", "--persona", "support", "--agent", "bot", "--user", "zoe")
+	if code != exitOK {
+		t.Fatal(stderr)
+	}
+	key = strings.TrimSpace(key)
+	if got := s.list(key); got != http.StatusOK {
+		t.Errorf("with the key: got %d, want 200", got)
+	}
+	id := strings.Split(key, "_")[1]
+	_, list, _ := s.remit("key", "list")
+	if !strings.Contains(list, id) || strings.Contains(list, key) {
+		t.Errorf("the list must name the key and not show its secret:\n%s", list)
+	}
+	if code, _, stderr := s.remit("key", "revoke", id); code != exitOK {
+		t.Fatal(stderr)
+	}
+	if got := s.list(key); got != http.StatusUnauthorized {
+		t.Errorf("with the revoked key: got %d, want 401", got)
+	}
+	if code, said, stderr := s.remit("audit", "verify"); code != exitOK {
+		t.Errorf("audit verify: %s%s", said, stderr)
+	}
+}
+
+// A second serve on the same data is refused with what to do; crawl may run beside the first.
+func TestSecondServeIsRefused(t *testing.T) {
+	s := startServe(t)
+	defer s.stop()
+	code, _, stderr := s.remit("serve")
+	if code != exitFailed || !strings.Contains(stderr, "another remit serves the data folder") {
+		t.Errorf("got %d, %q; want %d and the reason", code, stderr, exitFailed)
+	}
+	code, stdout, stderr := s.remit("crawl")
+	if code != exitOK || !strings.Contains(stdout, "of 1 servers: ") {
+		t.Errorf("crawl beside serve: got %d, %s%s", code, stdout, stderr)
+	}
+}
+
+func TestUsageErrors(t *testing.T) {
+	for _, args := range [][]string{{"serve", "--no-such-flag"}, {"person", "add"}, {"audit", "--decision", "maybe"}, {"nonsense"}, {"--log-level", "loud", "version"}} {
+		var out, errs bytes.Buffer
+		if got := Main(args, strings.NewReader(""), &out, &errs); got != exitUsage || !strings.HasPrefix(errs.String(), "remit: ") || strings.Count(errs.String(), "\n") != 1 {
+			t.Errorf("%v: got %d and %q, want %d and one line", args, got, errs.String(), exitUsage)
+		}
+	}
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"remit/catalog"
+	"remit/catalog/crawl"
+	"remit/catalog/embed"
+	"remit/catalog/tokens"
+	"remit/catalog/vector"
+	"remit/identity"
+	"remit/internal/config"
+	"remit/internal/llm"
+	"remit/store"
+	"remit/upstream"
+)
+
+// openStore opens the database in the data folder, which it creates readable by its owner only.
+func (a *app) openStore() (*store.Store, error) {
+	if err := os.MkdirAll(a.opts.Data, 0o700); err != nil {
+		return nil, fmt.Errorf("the data folder cannot be created: %w; choose another with --data", err)
+	}
+	return store.Open(a.ctx, filepath.Join(a.opts.Data, "remit.db"))
+}
+
+// withStore runs do on the opened database.
+func (a *app) withStore(do func(*store.Store) error) (err error) {
+	s, err := a.openStore()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	return do(s)
+}
+
+// directory is withStore for commands about people and keys.
+func (a *app) directory(do func(*identity.Directory) error) error {
+	return a.withStore(func(s *store.Store) error { return do(&identity.Directory{Store: s}) })
+}
+
+// embedder returns what the options choose: the model inside the binary, an endpoint, or nil for words only.
+func (a *app) embedder() (catalog.Embedder, error) {
+	switch e := a.opts.Embeddings; {
+	case e.Off():
+		return nil, nil
+	case e.URL == "":
+		return embed.New()
+	default:
+		key, err := config.Expand(e.Key)
+		if err != nil {
+			return nil, fmt.Errorf("embeddings.key: %w", err)
+		}
+		return llm.New(llm.Config{URL: e.URL, Model: e.Model, Key: key})
+	}
+}
+
+func newCatalog(e catalog.Embedder) *catalog.Catalog {
+	return catalog.New(catalog.Config{Embedder: e, NewVectors: vector.New})
+}
+
+// catalogue loads the catalog as the last crawl left it.
+func (a *app) catalogue() (*catalog.Catalog, error) {
+	e, err := a.embedder()
+	if err != nil {
+		return nil, err
+	}
+	c := newCatalog(e)
+	return c, a.withStore(func(s *store.Store) error {
+		if err := crawl.Load(a.ctx, s, e, c); err != nil {
+			return err
+		}
+		if len(c.Tools()) == 0 {
+			return errors.New("the catalog is empty: run remit crawl first")
+		}
+		return nil
+	})
+}
+
+// upstreams returns how every server of the configuration is reached.
+func (a *app) upstreams(log *slog.Logger) ([]upstream.Config, error) {
+	f := a.source.File()
+	for _, w := range f.Warnings() {
+		log.Warn(w)
+	}
+	configs, err := f.Configs(a.opts)
+	if err == nil && len(configs) == 0 {
+		err = errors.New("no upstreams are configured: add some with remit import FILE, or write them below upstreams: in remit.yaml")
+	}
+	return configs, err
+}
+
+// system is what serves and crawls: the servers, what is known of them, and the database.
+type system struct {
+	store   *store.Store
+	pool    *upstream.Pool
+	catalog *catalog.Catalog
+	crawler *crawl.Crawler
+}
+
+// assemble opens the database and starts connecting to the servers.
+func (a *app) assemble(configs []upstream.Config, log *slog.Logger) (_ *system, err error) {
+	e, err := a.embedder()
+	if err != nil {
+		return nil, err
+	}
+	s := &system{catalog: newCatalog(e)}
+	if s.pool, err = upstream.NewPool(configs, log); err != nil {
+		return nil, err
+	}
+	if s.store, err = a.openStore(); err != nil {
+		return nil, err
+	}
+	s.crawler, err = crawl.New(a.ctx, crawl.Config{Servers: s.pool.Servers(), Store: s.store, Catalog: s.catalog, Embedder: e,
+		Tokens: tokens.Count, Interval: a.opts.CrawlInterval, Log: log,
+		Changed: func(server string, c crawl.Changes) {
+			log.Info("tools changed", "server", server, "added", len(c.Added)+len(c.Back), "changed", len(c.Changed), "gone", len(c.Gone))
+		}})
+	if err != nil {
+		return nil, errors.Join(err, s.store.Close())
+	}
+	s.pool.Start(context.WithoutCancel(a.ctx)) // ended by close, in order
+	return s, nil
+}
+
+// close ends the servers' processes, then the database.
+func (s *system) close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return errors.Join(s.pool.Close(ctx), s.store.Close())
+}

@@ -1,0 +1,64 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"remit/identity"
+)
+
+type accountPage struct {
+	frame
+	HasPassword bool // the present one is asked for
+	Error       string
+}
+
+func (s *site) account(c echo.Context, by identity.Principal) error {
+	return s.renderAccount(c, by, http.StatusOK, "")
+}
+
+func (s *site) renderAccount(c echo.Context, by identity.Principal, status int, problem string) error {
+	me, err := s.Directory.Store.Person(c.Request().Context(), by.Person)
+	if err != nil {
+		return err
+	}
+	return s.render(c, status, "account", accountPage{frame: s.frame(c, by, "My account", "account"), HasPassword: me.Password != "", Error: problem})
+}
+
+// postPassword asks for the present password, so that a browser left open does not give the account away.
+func (s *site) postPassword(c echo.Context, by identity.Principal) error {
+	ctx, form := c.Request().Context(), c.Request().PostForm
+	me, err := s.Directory.Store.Person(ctx, by.Person)
+	if err != nil {
+		return err
+	}
+	if form.Get("password") != form.Get("again") {
+		return s.renderAccount(c, by, http.StatusUnprocessableEntity, "The two new passwords differ.")
+	}
+	if me.Password != "" {
+		if !s.limit.allow("name " + cutName(by.Person)) {
+			return s.renderAccount(c, by, http.StatusTooManyRequests, "Too many tries. Wait a minute and try again.")
+		}
+		token, err := s.Directory.SignIn(ctx, by.Person, form.Get("current"))
+		if errors.Is(err, identity.ErrCredential) {
+			return s.renderAccount(c, by, http.StatusForbidden, "The present password is not right.")
+		}
+		if err != nil {
+			return err
+		}
+		if err := s.Directory.SignOut(ctx, token); err != nil { // the session was opened to check the password only
+			return err
+		}
+	}
+	err = s.Directory.SetPassword(ctx, by, by.Person, form.Get("password"))
+	if err != nil && expected(err) {
+		status, _, text := explain(err)
+		return s.renderAccount(c, by, status, text)
+	}
+	if err != nil {
+		return err
+	}
+	return redirect(c, "/account", "password")
+}

@@ -1,0 +1,135 @@
+package web
+
+import (
+	"encoding/json"
+
+	"remit/catalog"
+	"remit/composer"
+	"remit/persona"
+)
+
+// card is one tool as every page shows it.
+type card struct {
+	Number      int // on the page, from 1; 0 where tools are not numbered
+	ID          catalog.ID
+	Server      string
+	Tool        string
+	Called      string // by the agent, where that is another name
+	Title       string
+	Description string
+	Judgement   catalog.Judgement
+	Digest      catalog.Digest
+	Definition  string // indented
+	Hidden      int    // characters that people cannot see
+	Tokens      int    // 0 when they are not known
+	Params      []catalog.Param
+
+	Quotes     []string // the words of the job that ask for it
+	Reason     string
+	Percent    int // confidence
+	AddedBy    string
+	Gone       bool // no upstream offers it now
+	Drifted    bool // the catalog's definition is another one
+	Difference []line
+}
+
+// card shows a definition; the catalog knows its tokens if it still is the one that is offered.
+func (s *site) card(id catalog.ID, digest catalog.Digest, definition json.RawMessage) card {
+	server, name := id.Split()
+	c := card{ID: id, Server: server, Tool: name, Digest: digest, Definition: pretty(definition), Hidden: countHidden(definition)}
+	if t, err := catalog.Parse(server, definition); err == nil {
+		c.Title, c.Description, c.Judgement, c.Params = t.Title, t.Description, t.Effect, t.Params
+	}
+	now, ok := s.Catalog.Tool(id)
+	switch {
+	case !ok:
+		c.Gone = true
+	case now.Digest != digest:
+		c.Drifted, c.Difference = true, difference(c.Definition, pretty(now.Definition))
+	default:
+		c.Tokens = now.Tokens
+	}
+	return c
+}
+
+// grantCards are the tools of a revision, numbered in its order.
+func (s *site) grantCards(r persona.Revision) []card {
+	out := make([]card, len(r.Grants))
+	for i, g := range r.Grants {
+		c := s.card(g.Tool, g.Digest, g.Definition)
+		c.Number, c.Reason, c.Percent, c.AddedBy = i+1, g.Reason, int(g.Confidence*100+0.5), g.AddedBy
+		c.Quotes = quoted(r.Job, g.Words)
+		if g.Effect != "" {
+			c.Judgement.Effect = g.Effect
+		}
+		if g.Name != c.Tool {
+			c.Called = g.Name
+		}
+		out[i] = c
+	}
+	return out
+}
+
+// sumTokens adds what is known and counts what is not.
+func sumTokens(cards []card) (tokens, unknown int) {
+	for _, c := range cards {
+		tokens += c.Tokens
+		if c.Tokens == 0 {
+			unknown++
+		}
+	}
+	return tokens, unknown
+}
+
+// miss is a near miss or a search result that can be added.
+type miss struct {
+	card
+	Why   string
+	Words []string
+}
+
+// findings are what the composer noted beside the grants.
+type findings struct {
+	Misses   []miss
+	Gaps     []gap
+	Spans    []persona.Span // of the gaps
+	Warnings []composer.Warning
+	Degraded string
+	Composer string
+}
+
+type gap struct{ Words, Reason string }
+
+// findings reads a revision's notes. Notes that are no draft say nothing.
+func (s *site) findings(r persona.Revision) findings {
+	var d composer.Draft
+	if len(r.Notes) == 0 || json.Unmarshal(r.Notes, &d) != nil {
+		return findings{}
+	}
+	granted := r.Digests()
+	f := findings{Warnings: d.Warnings, Degraded: d.Degraded, Composer: d.Composer}
+	for _, m := range d.NearMisses {
+		t, offered := s.Catalog.Tool(m.Tool)
+		if _, in := granted[m.Tool]; in || !offered {
+			continue
+		}
+		f.Misses = append(f.Misses, miss{card: s.card(t.ID, t.Digest, t.Definition), Why: m.Reason, Words: quoted(r.Job, m.Words)})
+	}
+	for _, g := range d.Gaps {
+		words := quoted(r.Job, []persona.Span{g.Words})
+		if len(words) == 1 {
+			f.Gaps = append(f.Gaps, gap{Words: words[0], Reason: g.Reason})
+			f.Spans = append(f.Spans, g.Words)
+		}
+	}
+	return f
+}
+
+// grants turns a draft's choices into what a revision asks for.
+func grants(d composer.Draft) []persona.Grant {
+	out := make([]persona.Grant, len(d.Choices))
+	for i, c := range d.Choices {
+		out[i] = persona.Grant{Pin: persona.Pin{Tool: c.Tool}, Words: c.Words, Reason: c.Reason, Confidence: c.Confidence}
+	}
+	return out
+}

@@ -1,0 +1,98 @@
+package web
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"remit/identity"
+	"remit/persona"
+)
+
+type personasPage struct {
+	frame
+	Waiting []personaRow // for the review of who looks
+	Rows    []personaRow // all, the waiting ones too
+	Tools   int          // in the catalog
+}
+
+type personaRow struct {
+	ID     persona.ID
+	Title  string
+	Path   string // the page on which it goes on
+	State  persona.State
+	Latest int
+	Tools  int
+	Live   int // revision; 0 for none
+	Author string
+	Mine   bool
+}
+
+func (s *site) personas(c echo.Context, by identity.Principal) error {
+	all, err := s.Personas.Personas(c.Request().Context())
+	if err != nil {
+		return err
+	}
+	page := personasPage{frame: s.frame(c, by, "Personas", "personas"), Tools: len(s.Catalog.Tools())}
+	for _, p := range all {
+		latest := p.Latest()
+		row := personaRow{ID: p.ID, Title: p.Title, Path: onwards(p), State: latest.State, Latest: latest.Number,
+			Tools: len(latest.Grants), Author: latest.Author, Mine: latest.Author == by.Person}
+		if live, ok := p.Live(); ok {
+			row.Live = live.Number
+		}
+		page.Rows = append(page.Rows, row)
+		if s.mayApprove(by, latest) {
+			page.Waiting = append(page.Waiting, row)
+		}
+	}
+	return s.render(c, http.StatusOK, "personas", page)
+}
+
+// onwards is the page on which the newest revision of p goes on.
+func onwards(p persona.Persona) string {
+	base := "/personas/" + string(p.ID)
+	switch p.Latest().State {
+	case persona.Submitted:
+		return base + "/review"
+	case persona.Live, persona.Retired:
+		return base + "/live"
+	}
+	return base
+}
+
+// mayApprove mirrors what the registry will decide.
+func (s *site) mayApprove(by identity.Principal, r persona.Revision) bool {
+	return r.State == persona.Submitted && by.Has(identity.Reviewer) && (r.Author != by.Person || s.SingleOperator)
+}
+
+// persona reads the one that the path names.
+func (s *site) persona(c echo.Context) (persona.Persona, error) {
+	id := persona.ID(c.Param("id"))
+	if id.Validate() != nil {
+		return persona.Persona{}, persona.ErrNotFound
+	}
+	p, err := s.Personas.Persona(c.Request().Context(), id)
+	if err == nil && len(p.Revisions) == 0 {
+		err = persona.ErrNotFound
+	}
+	return p, err
+}
+
+// head is what the pages of one persona have in common.
+type head struct {
+	ID      persona.ID
+	Name    string // the persona's title
+	Tab     string
+	Latest  persona.Revision
+	Live    int // revision; 0 for none
+	Retired bool
+}
+
+func newHead(p persona.Persona, tab string) head {
+	h := head{ID: p.ID, Name: p.Title, Tab: tab, Latest: p.Latest(), Retired: p.Retired()}
+	if live, ok := p.Live(); ok {
+		h.Live = live.Number
+	}
+	return h
+}

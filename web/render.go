@@ -1,0 +1,167 @@
+package web
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"mime"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"remit/catalog"
+	"remit/identity"
+)
+
+// frame is what every page has around its content.
+type frame struct {
+	Title  string
+	By     identity.Principal
+	Active string // of the navigation
+	Notice string // what the last form did
+	Admin  bool
+	Author bool
+	Member bool
+}
+
+const frameKey = "by"
+
+// notices are what a redirect may say; anything else in the address says nothing.
+var notices = map[string]string{
+	"saved":     "The draft is saved.",
+	"composed":  "The draft was composed anew.",
+	"submitted": "Submitted. A reviewer sees it now.",
+	"approved":  "Approved. The gateway serves this revision from the next request on.",
+	"returned":  "Sent back to its author.",
+	"revoked":   "The key is revoked: its next call is refused.",
+	"retired":   "Retired: the gateway refuses every call from now on.",
+	"revised":   "A new draft was started from the newest revision.",
+	"added":     "The person was added.",
+	"changed":   "Changed.",
+	"password":  "Your password is changed.",
+	"out":       "You are signed out.",
+}
+
+func (s *site) frame(c echo.Context, by identity.Principal, title, active string) frame {
+	return frame{Title: title, By: by, Active: active, Notice: notices[c.QueryParam("did")],
+		Admin: by.Has(identity.Admin), Author: by.Has(identity.Author), Member: len(by.Roles) > 0}
+}
+
+// pages are the parsed templates by name, each with the layout and the parts that pages share.
+type pages struct {
+	byName map[string]*template.Template
+	assets map[string]string // name → digest of the content
+}
+
+func parsePages() (*pages, error) {
+	p := &pages{byName: map[string]*template.Template{}, assets: map[string]string{}}
+	static, err := fs.ReadDir(files, "static")
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range static {
+		content, err := files.ReadFile("static/" + f.Name())
+		if err != nil {
+			return nil, err
+		}
+		sum := sha256.Sum256(content)
+		p.assets[f.Name()] = hex.EncodeToString(sum[:6])
+	}
+	base, err := template.New("").Funcs(p.funcs()).ParseFS(files, "templates/layout.html", "templates/parts.html")
+	if err != nil {
+		return nil, err
+	}
+	names, err := fs.Glob(files, "templates/*.html")
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		page := strings.TrimSuffix(path.Base(name), ".html")
+		if page == "layout" || page == "parts" {
+			continue
+		}
+		t, err := base.Clone()
+		if err != nil {
+			return nil, err
+		}
+		if p.byName[page], err = t.ParseFS(files, name); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+func (p *pages) funcs() template.FuncMap {
+	return template.FuncMap{
+		"show":   show,
+		"count":  count,
+		"time":   clock,
+		"day":    func(t time.Time) string { return t.UTC().Format("2 Jan 2006") },
+		"asset":  func(name string) string { return "/static/" + name + "?v=" + p.assets[name] },
+		"short":  catalog.Digest.Short,
+		"digest": func(s string) catalog.Digest { return catalog.Digest(s) },
+		"has":    func(list []identity.Role, r identity.Role) bool { return slices.Contains(list, r) },
+		"plural": plural,
+	}
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return count(n) + " " + many
+}
+
+// count is n with thousands separated: 812,000.
+func count(n int) string {
+	text := strconv.Itoa(n)
+	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
+}
+
+// clock marks a time up for people and machines.
+func clock(t time.Time) template.HTML {
+	if t.IsZero() {
+		return "never"
+	}
+	t = t.UTC()
+	return template.HTML(fmt.Sprintf(`<time datetime="%s">%s</time>`, t.Format(time.RFC3339), t.Format("2 Jan 2006, 15:04 UTC")))
+}
+
+// render writes a page once it is whole.
+func (s *site) render(c echo.Context, status int, name string, page any) error {
+	var b bytes.Buffer
+	if err := s.pages.byName[name].ExecuteTemplate(&b, "layout", page); err != nil {
+		return fmt.Errorf("page %s: %w", name, err)
+	}
+	return c.HTMLBlob(status, b.Bytes())
+}
+
+func (s *site) static(c echo.Context, _ identity.Principal) error {
+	name := c.Param("name")
+	sum, ok := s.pages.assets[name]
+	if !ok {
+		return echo.ErrNotFound
+	}
+	content, err := files.ReadFile("static/" + name)
+	if err != nil {
+		return err
+	}
+	if c.QueryParam("v") == sum {
+		c.Response().Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+	}
+	return c.Blob(200, mime.TypeByExtension(path.Ext(name)), content)
+}
+
+func (s *site) favicon(c echo.Context, _ identity.Principal) error {
+	return c.Redirect(301, "/static/logo.svg")
+}

@@ -1,0 +1,105 @@
+package web
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"remit/catalog"
+	"remit/identity"
+	"remit/persona"
+)
+
+type reviewPage struct {
+	frame
+	head
+	Revision persona.Revision
+	Job      []piece
+	Tools    []card
+	findings
+	Tokens, Unknown, CatalogTokens int
+
+	HasLive bool // there is something to compare with
+	Added   []catalog.ID
+	Removed []card
+	Changed []change
+	SameJob bool
+
+	MayApprove bool
+	OwnWork    bool // who looks wrote it
+	Drifted    bool // approving will be refused
+	Solo       bool // single-operator mode
+}
+
+// change is a tool that is live under another definition.
+type change struct {
+	ID         catalog.ID
+	Difference []line
+}
+
+func (s *site) review(c echo.Context, by identity.Principal) error {
+	p, err := s.persona(c)
+	if err != nil {
+		return err
+	}
+	r := p.Latest()
+	page := reviewPage{frame: s.frame(c, by, "Review: "+p.Title, "personas"), head: newHead(p, "review"), Revision: r,
+		Tools: s.grantCards(r), findings: s.findings(r), CatalogTokens: s.Catalog.Tokens(),
+		MayApprove: s.mayApprove(by, r), OwnWork: r.Author == by.Person, Solo: s.SingleOperator}
+	page.Job = pieces(r.Job, r.Grants, page.Spans)
+	page.Tokens, page.Unknown = sumTokens(page.Tools)
+	for _, t := range page.Tools {
+		page.Drifted = page.Drifted || t.Drifted || t.Gone
+	}
+	if live, ok := p.Live(); ok && live.Number != r.Number {
+		page.compare(s, live)
+	}
+	return s.render(c, http.StatusOK, "review", page)
+}
+
+// compare fills in what approving would change.
+func (page *reviewPage) compare(s *site, live persona.Revision) {
+	page.HasLive, page.SameJob = true, live.Job == page.Revision.Job
+	before, after := map[catalog.ID]persona.Grant{}, page.Revision.Digests()
+	for _, g := range live.Grants {
+		before[g.Tool] = g
+		if _, stays := after[g.Tool]; !stays {
+			page.Removed = append(page.Removed, s.card(g.Tool, g.Digest, g.Definition))
+		}
+	}
+	for _, g := range page.Revision.Grants {
+		old, was := before[g.Tool]
+		switch {
+		case !was:
+			page.Added = append(page.Added, g.Tool)
+		case old.Digest != g.Digest:
+			page.Changed = append(page.Changed, change{g.Tool, difference(pretty(old.Definition), pretty(g.Definition))})
+		}
+	}
+}
+
+// postApprove passes on the digests that were on the reviewer's screen, not those of now.
+func (s *site) postApprove(c echo.Context, by identity.Principal) error {
+	id, form := persona.ID(c.Param("id")), c.Request().PostForm
+	revision, _ := strconv.Atoi(form.Get("revision")) // what is no number is revision 0, which there never is
+	seen := persona.Digests{}
+	for _, field := range form["seen"] {
+		digest, tool, _ := strings.Cut(field, " ")
+		seen[catalog.ID(tool)] = catalog.Digest(digest)
+	}
+	if err := s.Registry.Approve(c.Request().Context(), by, id, revision, seen); err != nil {
+		return err
+	}
+	return redirect(c, "/personas/"+string(id)+"/live", "approved")
+}
+
+func (s *site) postSendBack(c echo.Context, by identity.Principal) error {
+	id, form := persona.ID(c.Param("id")), c.Request().PostForm
+	revision, _ := strconv.Atoi(form.Get("revision"))
+	if err := s.Registry.SendBack(c.Request().Context(), by, id, revision, jobText(form.Get("comment"))); err != nil {
+		return err
+	}
+	return redirect(c, "/personas/"+string(id), "returned")
+}

@@ -1,0 +1,121 @@
+package web
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"remit/identity"
+)
+
+// access says who may ask for a route at all. What a person may change is decided by the registry and the directory.
+type access int
+
+const (
+	anyone   access = iota
+	signedIn        // any person, even without a role
+	member          // a person with some role
+)
+
+type route struct {
+	method, path string
+	access       access
+	handle       func(*site, echo.Context, identity.Principal) error
+}
+
+// routes is everything that the site answers. Only POST changes anything.
+var routes = []route{
+	{"GET", "/static/:name", anyone, (*site).static},
+	{"GET", "/favicon.ico", anyone, (*site).favicon},
+	{"GET", "/sign-in", anyone, (*site).signIn},
+	{"POST", "/sign-in", anyone, (*site).postSignIn},
+	{"GET", "/link/:token", anyone, (*site).link},
+	{"POST", "/link/:token", anyone, (*site).postLink},
+	{"POST", "/sign-out", signedIn, (*site).postSignOut},
+
+	{"GET", "/", signedIn, (*site).personas},
+	{"GET", "/new", signedIn, (*site).describe},
+	{"POST", "/new", signedIn, (*site).postDescribe},
+	{"GET", "/personas/:id", signedIn, (*site).draft},
+	{"POST", "/personas/:id", signedIn, (*site).postDraft},
+	{"POST", "/personas/:id/compose", signedIn, (*site).postCompose},
+	{"POST", "/personas/:id/revise", signedIn, (*site).postRevise},
+	{"GET", "/personas/:id/review", signedIn, (*site).review},
+	{"POST", "/personas/:id/approve", signedIn, (*site).postApprove},
+	{"POST", "/personas/:id/send-back", signedIn, (*site).postSendBack},
+	{"GET", "/personas/:id/live", signedIn, (*site).live},
+	{"POST", "/personas/:id/keys", signedIn, (*site).postKey},
+	{"POST", "/personas/:id/keys/:key/revoke", signedIn, (*site).postRevokeKey},
+	{"POST", "/personas/:id/retire", signedIn, (*site).postRetire},
+
+	{"GET", "/catalog", signedIn, (*site).catalogue},
+	{"GET", "/tool", signedIn, (*site).tool},
+	{"GET", "/api/tools", signedIn, (*site).apiTools},
+	{"GET", "/servers", member, (*site).servers},
+	{"GET", "/audit", member, (*site).audit},
+	{"POST", "/audit/verify", member, (*site).postVerify},
+	{"GET", "/people", signedIn, (*site).people},
+	{"POST", "/people", signedIn, (*site).postPerson},
+	{"POST", "/people/:name/roles", signedIn, (*site).postRoles},
+	{"POST", "/people/:name/disable", signedIn, (*site).postDisable},
+	{"POST", "/people/:name/link", signedIn, (*site).postNewLink},
+	{"GET", "/account", signedIn, (*site).account},
+	{"POST", "/account/password", signedIn, (*site).postPassword},
+}
+
+// errSignIn asks for a sign-in; the error page turns it into a redirect where that loses nothing.
+var errSignIn = errors.New("sign in first; your session may have ended")
+
+// admit finds out who is asking and reads the form before a handler runs.
+func (s *site) admit(r route) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		var by identity.Principal
+		if token, err := c.Cookie(s.cookieName(c.Request())); err == nil {
+			by, err = s.Directory.Session(c.Request().Context(), token.Value)
+			if err != nil && !errors.Is(err, identity.ErrCredential) {
+				return err
+			}
+		}
+		c.Set(frameKey, by) // for the error page's navigation only
+		if r.access != anyone && by.Person == "" {
+			return errSignIn
+		}
+		if r.access == member && len(by.Roles) == 0 {
+			return fmt.Errorf("%w: this needs a role; ask an admin for one", identity.ErrForbidden)
+		}
+		if r.method == http.MethodPost {
+			if err := c.Request().ParseForm(); err != nil {
+				return fmt.Errorf("%w: %w", errForm, err)
+			}
+		}
+		return r.handle(s, c, by)
+	}
+}
+
+var errForm = errors.New("the form could not be read")
+
+// redirect answers a change with the page to look at next, a path of this site.
+func redirect(c echo.Context, path string, notice string) error {
+	if notice != "" {
+		sep := "?"
+		if strings.Contains(path, "?") {
+			sep = "&"
+		}
+		path += sep + "did=" + url.QueryEscape(notice)
+	}
+	return c.Redirect(http.StatusSeeOther, path)
+}
+
+// local returns target if it is a path of this site, else "/".
+func local(target string) string {
+	u, err := url.Parse(target)
+	if err != nil || u.Scheme != "" || u.Host != "" || u.Opaque != "" || !strings.HasPrefix(target, "/") ||
+		strings.HasPrefix(target, "//") || strings.ContainsAny(target, "\\\r\n\t") || strings.HasPrefix(u.Path, "//") {
+		return "/"
+	}
+	return target
+}

@@ -1,0 +1,60 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"remit/identity"
+)
+
+type signInPage struct {
+	frame
+	Name  string
+	Next  string // path of this site to go to afterwards
+	Error string
+}
+
+func (s *site) signIn(c echo.Context, by identity.Principal) error {
+	next := local(c.QueryParam("next"))
+	if by.Person != "" {
+		return redirect(c, next, "")
+	}
+	return s.render(c, http.StatusOK, "signin", signInPage{frame: s.frame(c, by, "Sign in", ""), Next: next})
+}
+
+// postSignIn gives one answer for an unknown name, a wrong password and a disabled person.
+func (s *site) postSignIn(c echo.Context, by identity.Principal) error {
+	form := c.Request().PostForm
+	page := signInPage{frame: s.frame(c, by, "Sign in", ""), Name: strings.TrimSpace(form.Get("name")), Next: local(form.Get("next"))}
+	if !s.limit.allow("address "+c.RealIP(), "name "+cutName(page.Name)) {
+		page.Error = "Too many tries. Wait a minute and try again."
+		c.Response().Header().Set("Retry-After", "60")
+		return s.render(c, http.StatusTooManyRequests, "signin", page)
+	}
+	token, err := s.Directory.SignIn(c.Request().Context(), page.Name, form.Get("password"))
+	if errors.Is(err, identity.ErrCredential) {
+		page.Error = "That name and password do not fit together. If you have no password yet, ask an admin for a one-time link."
+		return s.render(c, http.StatusUnauthorized, "signin", page)
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.signOut(c); err != nil {
+		return err
+	}
+	s.setCookie(c, token)
+	return redirect(c, page.Next, "")
+}
+
+func (s *site) postSignOut(c echo.Context, _ identity.Principal) error {
+	if err := s.signOut(c); err != nil {
+		return err
+	}
+	return redirect(c, "/sign-in", "out")
+}
+
+// cutName keeps the limiter's keys short; no name is longer.
+func cutName(name string) string { return name[:min(len(name), 64)] }

@@ -1,0 +1,116 @@
+// What the pages do more when scripts run. Everything works without it.
+"use strict";
+document.documentElement.classList.add("scripted");
+
+// Words of the job and the cards of the tools they ask for light up together.
+function light(numbers, on) {
+  for (const n of numbers) {
+    document.getElementById("tool-" + n)?.classList.toggle("lit", on);
+  }
+  for (const words of document.querySelectorAll("[data-tools]")) {
+    if (words.dataset.tools.trim().split(" ").some((n) => numbers.includes(n))) words.classList.toggle("lit", on);
+  }
+}
+for (const el of document.querySelectorAll("[data-tools], [data-card]")) {
+  const numbers = el.dataset.card ? [el.dataset.card] : el.dataset.tools.trim().split(" ");
+  el.addEventListener("mouseenter", () => light(numbers, true));
+  el.addEventListener("mouseleave", () => light(numbers, false));
+  el.addEventListener("focusin", () => light(numbers, true));
+  el.addEventListener("focusout", () => light(numbers, false));
+}
+
+for (const button of document.querySelectorAll("[data-copy]")) {
+  const label = button.textContent;
+  button.addEventListener("click", async () => {
+    const source = document.querySelector(button.dataset.copy);
+    try {
+      await navigator.clipboard.writeText(source.textContent);
+      button.textContent = "Copied";
+    } catch {
+      getSelection().selectAllChildren(source);
+      button.textContent = "Press Ctrl+C";
+    }
+    setTimeout(() => { button.textContent = label; }, 2000);
+  });
+}
+
+for (const form of document.querySelectorAll("form[data-busy]")) {
+  const button = form.querySelector("button");
+  const busy = form.querySelector(".busy");
+  form.addEventListener("submit", () => {
+    busy.textContent = form.dataset.busy;
+    button.disabled = true;
+  });
+  addEventListener("pageshow", () => { // also when the browser shows the page again from its memory
+    busy.textContent = "";
+    button.disabled = button.hasAttribute("data-off");
+  });
+}
+
+for (const button of document.querySelectorAll("[data-expand]")) {
+  button.addEventListener("click", () => {
+    const all = [...document.querySelectorAll(button.dataset.expand + " details")];
+    const open = !all.every((d) => d.open);
+    for (const d of all) d.open = open;
+    button.textContent = open ? "Close all definitions" : "Open all definitions";
+  });
+}
+
+// The token count follows the ticks before they are saved.
+const sum = document.querySelector("[data-sum]");
+for (const tick of document.querySelectorAll("input[name=remove]")) {
+  tick.addEventListener("change", () => {
+    let tokens = 0;
+    for (const card of document.querySelectorAll("[data-tokens]")) {
+      if (!card.querySelector("input[name=remove]").checked) tokens += Number(card.dataset.tokens);
+    }
+    sum.textContent = tokens.toLocaleString("en-US");
+    document.querySelector(".budget meter").value = tokens;
+  });
+}
+
+// The search answers while one types. Texts are set as text, never as HTML.
+function make(tag, className, text) {
+  const el = document.createElement(tag);
+  el.className = className;
+  el.textContent = text;
+  return el;
+}
+function result(tool) {
+  const item = make("li", "found", "");
+  const about = make("div", "", "");
+  const line = make("p", "cardline", "");
+  line.append(make("strong", "", tool.shown), " ", make("span", "effect " + tool.effect, tool.effect), " ",
+    make("span", "tokens", tool.tokens.toLocaleString("en-US") + " tokens"));
+  const add = make("button", "", "Add");
+  add.setAttribute("form", "draft");
+  add.setAttribute("aria-label", "Add " + tool.shown);
+  Object.assign(add, { name: "add", value: tool.id });
+  Object.assign(add.dataset, { testid: "add", tool: tool.id });
+  about.append(line, make("p", "clamp", tool.description), make("p", "dim", tool.why));
+  item.append(about, add);
+  return item;
+}
+for (const box of document.querySelectorAll("[data-live]")) {
+  const list = document.querySelector(box.dataset.live);
+  const here = [...document.querySelectorAll("article[data-tool]")].map((card) => card.dataset.tool);
+  let timer, running;
+  box.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(async () => {
+      running?.abort();
+      running = new AbortController();
+      const query = box.value.trim();
+      if (!query) return list.replaceChildren();
+      try {
+        const answer = await fetch("/api/tools?q=" + encodeURIComponent(query), { signal: running.signal });
+        const found = await answer.json();
+        const items = answer.ok ? found.tools.filter((t) => !here.includes(t.id)).map(result) : [make("li", "dim", found.error)];
+        if (found.degraded) items.unshift(make("li", "note warn", found.degraded));
+        list.replaceChildren(...(items.length ? items : [make("li", "dim", "Nothing fits.")]));
+      } catch (err) {
+        if (err.name !== "AbortError") list.replaceChildren(make("li", "dim", "The search did not answer. Press Search to try again."));
+      }
+    }, 200);
+  });
+}

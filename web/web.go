@@ -1,0 +1,113 @@
+// Package web owns the site on which people describe jobs, review drafts, hand out access keys and read the record. It
+// decides nothing: persona.Registry and identity.Directory do; pages only mirror what they will allow. Every page is one
+// Go file, one template and one page struct; all text from upstream servers is hostile and is shown with its invisible
+// characters spelt out.
+package web
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"remit/audit"
+	"remit/catalog"
+	"remit/catalog/crawl"
+	"remit/composer"
+	"remit/identity"
+	"remit/persona"
+)
+
+//go:embed templates static
+var files embed.FS
+
+// Composer drafts the tools for a job.
+type Composer interface {
+	Compose(ctx context.Context, job string) (composer.Draft, error)
+}
+
+// Config of the site. Registry, Personas, Directory, Catalog, Composer and Audit are needed.
+type Config struct {
+	Registry  *persona.Registry
+	Personas  persona.Store
+	Directory *identity.Directory
+	Catalog   *catalog.Catalog
+	Composer  Composer
+	Audit     audit.Log
+	// Servers reports on the upstream servers; nil means that there are none.
+	Servers func() []crawl.ServerStatus
+	// PublicURL is where people and agents reach Remit, such as https://remit.example.com. Empty means wherever the
+	// request was sent to, which must then be a loopback name.
+	PublicURL string
+	// Hosts are further names, without port, by which the site may be reached besides loopback's and PublicURL's.
+	Hosts []string
+	// SingleOperator is the Registry's; it changes only what pages say.
+	SingleOperator bool
+	// ComposeTimeout bounds one draft; 0 means 2 minutes.
+	ComposeTimeout time.Duration
+	Log            *slog.Logger     // nil means slog's default
+	Now            func() time.Time // nil means time.Now
+}
+
+const maxBody = 1 << 20 // bytes of a form
+
+// site answers the requests.
+type site struct {
+	Config
+	public *url.URL // nil without a PublicURL
+	pages  *pages
+	limit  *limiter
+}
+
+// New returns the site.
+func New(cfg Config) (http.Handler, error) {
+	if cfg.Registry == nil || cfg.Personas == nil || cfg.Directory == nil || cfg.Catalog == nil || cfg.Composer == nil || cfg.Audit == nil {
+		return nil, errors.New("web: the site needs a registry, personas, a directory, a catalog, a composer and an audit log")
+	}
+	if cfg.Servers == nil {
+		cfg.Servers = func() []crawl.ServerStatus { return nil }
+	}
+	if cfg.ComposeTimeout == 0 {
+		cfg.ComposeTimeout = 2 * time.Minute
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	s := &site{Config: cfg, limit: newLimiter(cfg.Now)}
+	var err error
+	if s.public, err = publicURL(cfg.PublicURL); err != nil {
+		return nil, err
+	}
+	if s.pages, err = parsePages(); err != nil {
+		return nil, err
+	}
+	e := echo.New()
+	e.HideBanner = true
+	e.IPExtractor = echo.ExtractIPDirect()
+	e.HTTPErrorHandler = s.fail
+	for _, r := range routes {
+		e.Add(r.method, r.path, s.admit(r))
+	}
+	return s.guard(e)
+}
+
+func publicURL(text string) (*url.URL, error) {
+	if text == "" {
+		return nil, nil
+	}
+	u, err := url.Parse(strings.TrimSuffix(text, "/"))
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.User != nil {
+		return nil, fmt.Errorf("web: the public URL %q must be http or https with a host and no path, such as https://remit.example.com", text)
+	}
+	return u, nil
+}

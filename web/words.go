@@ -1,0 +1,65 @@
+package web
+
+import (
+	"slices"
+	"unicode/utf8"
+
+	"remit/persona"
+)
+
+// piece is a stretch of the job and the numbers of the tools that it asks for.
+type piece struct {
+	Text  string
+	Tools []int // from 1, as the cards are numbered
+	Gap   bool  // nothing in the catalog does this
+}
+
+// Marked says that the stretch asks for something.
+func (p piece) Marked() bool { return len(p.Tools) > 0 }
+
+// pieces cuts the job where spans begin and end. Spans may overlap; ones outside the job are left out.
+func pieces(job string, grants []persona.Grant, gaps []persona.Span) []piece {
+	cuts := []int{0, len(job)}
+	fits := func(w persona.Span) bool {
+		return w.Start >= 0 && w.Start < w.End && w.End <= len(job) &&
+			utf8.RuneStart(job[w.Start]) && (w.End == len(job) || utf8.RuneStart(job[w.End]))
+	}
+	for _, g := range grants {
+		for _, w := range g.Words {
+			if fits(w) {
+				cuts = append(cuts, w.Start, w.End)
+			}
+		}
+	}
+	for _, w := range gaps {
+		if fits(w) {
+			cuts = append(cuts, w.Start, w.End)
+		}
+	}
+	slices.Sort(cuts)
+	cuts = slices.Compact(cuts)
+	var out []piece
+	for i := 0; i+1 < len(cuts); i++ {
+		p := piece{Text: job[cuts[i]:cuts[i+1]]}
+		in := func(w persona.Span) bool { return fits(w) && w.Start <= cuts[i] && cuts[i+1] <= w.End }
+		for n, g := range grants {
+			if slices.ContainsFunc(g.Words, in) {
+				p.Tools = append(p.Tools, n+1)
+			}
+		}
+		p.Gap = slices.ContainsFunc(gaps, in)
+		out = append(out, p)
+	}
+	return out
+}
+
+// quoted is the words of the job that a span covers.
+func quoted(job string, words []persona.Span) []string {
+	var out []string
+	for _, w := range words {
+		if w.Start >= 0 && w.Start < w.End && w.End <= len(job) {
+			out = append(out, job[w.Start:w.End])
+		}
+	}
+	return out
+}
