@@ -33,8 +33,11 @@ type Judgement struct {
 	Why     string // in words
 }
 
-// Disagrees says that the server's annotations claim another effect than its words do.
-func (j Judgement) Disagrees() bool { return j.Claimed != "" && j.Claimed != j.Effect }
+// Disagrees says that the server's annotations claim another effect than its words do. Annotations have no word for
+// External, so a claimed Write is not one.
+func (j Judgement) Disagrees() bool {
+	return j.Claimed != "" && j.Claimed != j.Effect && !(j.Claimed == Write && j.Effect == External)
+}
 
 // verbs that decide an effect when they lead a tool's name, or follow a noun there ("user_delete").
 var verbs = map[Effect][]string{

@@ -73,10 +73,13 @@ func (in *installation) tell(st story) {
 	in.record(st, got)
 
 	in.cli("key", "revoke", strings.Split(got.Key, "_")[1])
-	var refused struct{ Error string }
+	var refused struct {
+		Error string
+		Code  int
+	}
 	script(t, &refused, "sdk.mjs", got.Endpoint, got.Key, st.call, st.args)
-	if !strings.Contains(refused.Error, "401") && !strings.Contains(strings.ToLower(refused.Error), "unauthorized") {
-		t.Errorf("a revoked key: got %q, want 401", refused.Error)
+	if refused.Code != http.StatusUnauthorized {
+		t.Errorf("a revoked key: got %d %q, want 401", refused.Code, refused.Error)
 	}
 }
 
@@ -202,7 +205,7 @@ func (in *installation) crawled(tools ...string) {
 	}
 }
 
-// TestRealServers tells the same with servers from npm and PyPI: seven over stdio, one over streamable HTTP.
+// TestRealServers tells the same with servers from npm and PyPI: six over stdio, one over streamable HTTP.
 func TestRealServers(t *testing.T) {
 	dir := t.TempDir()
 	repo := sampleRepository(t, dir)
@@ -236,17 +239,16 @@ func TestRealServers(t *testing.T) {
   thinking: {command: %[1]s, args: [%[6]s]}
   everything: {command: %[1]s, args: [%[7]s, stdio]}
   git: {command: %[8]s, args: [--repository, %[3]s]}
-  sqlite: {command: %[9]s, args: [--db-path, %[10]s]}
-  time: {command: %[11]s}
-  remote: {url: "%[12]s"}
+  time: {command: %[9]s}
+  remote: {url: "%[10]s"}
 `, n, abs(module("server-filesystem")), repo, abs(module("server-memory")), filepath.Join(dir, "memory.json"),
 		abs(module("server-sequential-thinking")), abs(module("server-everything")), abs(python("mcp-server-git")),
-		abs(python("mcp-server-sqlite")), filepath.Join(dir, "orders.db"), abs(python("mcp-server-time")), url))
-	in.crawled("read_text_file", "git_log", "read_query", "create_entities", "sequentialthinking", "get_current_time", "echo")
+		abs(python("mcp-server-time")), url))
+	in.crawled("read_text_file", "git_log", "create_entities", "sequentialthinking", "get_current_time", "echo")
 	in.tell(story{
 		title: "Release notes helper",
 		job: "Read the text files in our project folder and look at the git log and the git status of the repository, so that you can write " +
-			"release notes. Look up numbers in our SQLite database with read-only queries. Never write, edit or move files, and never commit.",
+			"release notes. Never write, edit or move files, and never commit.",
 		keep:  []string{"filesystem/read_text_file", "git/git_log"},
 		query: "current time in a time zone", add: "time/get_current_time",
 		call: "read_text_file", args: fmt.Sprintf(`{"path":%q}`, filepath.Join(repo, "NOTES.md")), want: "The bell rings now",

@@ -274,10 +274,7 @@ func (c *conn) params(id int64, r request) (json.RawMessage, error) {
 	if len(meta) > 0 {
 		params["_meta"] = meta
 	}
-	if len(params) == 0 {
-		return nil, nil
-	}
-	raw, err := json.Marshal(params)
+	raw, err := json.Marshal(params) // at least {}: many servers drop a message whose params are null
 	if err != nil {
 		return nil, faultf(ErrInvalid, "server %s: the parameters of %s are not valid JSON: send an object", c.cfg.Name, r.method)
 	}

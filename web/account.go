@@ -38,7 +38,7 @@ func (s *site) postPassword(c echo.Context, by identity.Principal) error {
 		return s.renderAccount(c, by, http.StatusUnprocessableEntity, "The two new passwords differ.")
 	}
 	if me.Password != "" {
-		if !s.limit.allow("name " + cutName(by.Person)) {
+		if !s.names.allow(cutName(by.Person)) {
 			return s.renderAccount(c, by, http.StatusTooManyRequests, "Too many tries. Wait a minute and try again.")
 		}
 		token, err := s.Directory.SignIn(ctx, by.Person, form.Get("current"))

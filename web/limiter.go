@@ -7,11 +7,13 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Sign-ins that are allowed at once for one address or one name, and how fast they come back.
+// Tries to sign in that are allowed at once, and how fast they come back. An address may be a proxy's or an office's.
 const (
-	signInBurst = 10
-	signInEvery = 15 * time.Second
-	maxBuckets  = 10_000
+	nameBurst    = 10
+	nameEvery    = 15 * time.Second
+	addressBurst = 60
+	addressEvery = time.Second
+	maxBuckets   = 10_000
 )
 
 // limiter slows down guessing. It holds at most maxBuckets: when they are all in use a new address or name is refused,
@@ -19,41 +21,38 @@ const (
 type limiter struct {
 	mu      sync.Mutex
 	now     func() time.Time
+	burst   int
+	every   time.Duration
 	buckets map[string]*rate.Limiter
 }
 
-func newLimiter(now func() time.Time) *limiter {
-	return &limiter{now: now, buckets: map[string]*rate.Limiter{}}
+func newLimiter(now func() time.Time, burst int, every time.Duration) *limiter {
+	return &limiter{now: now, burst: burst, every: every, buckets: map[string]*rate.Limiter{}}
 }
 
-// allow takes one try from each bucket and says whether all had one.
-func (l *limiter) allow(keys ...string) bool {
+// allow takes one try and says whether there was one.
+func (l *limiter) allow(key string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
-	for _, key := range keys {
-		b, ok := l.buckets[key]
-		if !ok {
-			if len(l.buckets) >= maxBuckets {
-				l.sweep(now)
-			}
-			if len(l.buckets) >= maxBuckets {
-				return false
-			}
-			b = rate.NewLimiter(rate.Every(signInEvery), signInBurst)
-			l.buckets[key] = b
+	b, ok := l.buckets[key]
+	if !ok {
+		if len(l.buckets) >= maxBuckets {
+			l.sweep(now)
 		}
-		if !b.AllowN(now, 1) {
+		if len(l.buckets) >= maxBuckets {
 			return false
 		}
+		b = rate.NewLimiter(rate.Every(l.every), l.burst)
+		l.buckets[key] = b
 	}
-	return true
+	return b.AllowN(now, 1)
 }
 
 // sweep forgets the buckets that are full again.
 func (l *limiter) sweep(now time.Time) {
 	for key, b := range l.buckets {
-		if b.TokensAt(now) >= signInBurst {
+		if b.TokensAt(now) >= float64(l.burst) {
 			delete(l.buckets, key)
 		}
 	}

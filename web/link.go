@@ -25,7 +25,7 @@ func (s *site) link(c echo.Context, by identity.Principal) error {
 func (s *site) postLink(c echo.Context, by identity.Principal) error {
 	ctx, password := c.Request().Context(), c.Request().PostForm.Get("password")
 	page := linkPage{frame: s.frame(c, by, "One-time sign-in", ""), Token: c.Param("token")}
-	if !s.limit.allow("address " + c.RealIP()) {
+	if !s.addresses.allow(c.RealIP()) {
 		page.Error = "Too many tries. Wait a minute and try again."
 		return s.render(c, http.StatusTooManyRequests, "link", page)
 	}

@@ -85,16 +85,20 @@ func (s *site) renderAudit(c echo.Context, page auditPage) error {
 
 func row(e audit.Entry) entryRow {
 	r := entryRow{Entry: e, Who: "Remit"}
-	switch {
-	case e.Person != "":
-		r.Who = e.Person
-	case e.Agent != "":
-		r.Who = e.Agent
-	}
-	if e.User != "" {
-		r.Who += " for " + e.User
-	}
 	var parts []string
+	agent := e.Agent
+	if e.User != "" {
+		agent += " for " + e.User
+	}
+	switch {
+	case e.Person != "": // and the agent, where there is one, is whom the change is about
+		r.Who = e.Person
+		if agent != "" {
+			parts = append(parts, "key of "+agent)
+		}
+	case agent != "":
+		r.Who = agent
+	}
 	for _, key := range slices.Sorted(maps.Keys(e.Detail)) {
 		parts = append(parts, key+"="+e.Detail[key])
 	}

@@ -29,7 +29,7 @@ func (s *site) signIn(c echo.Context, by identity.Principal) error {
 func (s *site) postSignIn(c echo.Context, by identity.Principal) error {
 	form := c.Request().PostForm
 	page := signInPage{frame: s.frame(c, by, "Sign in", ""), Name: strings.TrimSpace(form.Get("name")), Next: local(form.Get("next"))}
-	if !s.limit.allow("address "+c.RealIP(), "name "+cutName(page.Name)) {
+	if !s.addresses.allow(c.RealIP()) || !s.names.allow(cutName(page.Name)) {
 		page.Error = "Too many tries. Wait a minute and try again."
 		c.Response().Header().Set("Retry-After", "60")
 		return s.render(c, http.StatusTooManyRequests, "signin", page)

@@ -61,9 +61,10 @@ const maxBody = 1 << 20 // bytes of a form
 // site answers the requests.
 type site struct {
 	Config
-	public *url.URL // nil without a PublicURL
-	pages  *pages
-	limit  *limiter
+	public    *url.URL // nil without a PublicURL
+	pages     *pages
+	names     *limiter // of tries to sign in
+	addresses *limiter
 }
 
 // New returns the site.
@@ -83,7 +84,7 @@ func New(cfg Config) (http.Handler, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	s := &site{Config: cfg, limit: newLimiter(cfg.Now)}
+	s := &site{Config: cfg, names: newLimiter(cfg.Now, nameBurst, nameEvery), addresses: newLimiter(cfg.Now, addressBurst, addressEvery)}
 	var err error
 	if s.public, err = publicURL(cfg.PublicURL); err != nil {
 		return nil, err

@@ -48,7 +48,7 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	x := &exchange{}
-	if json.Unmarshal(raw, &x.message) != nil {
+	if json.Unmarshal(raw, &x.message) != nil || string(x.message.Params) == "null" {
 		http.Error(w, "not JSON", http.StatusBadRequest)
 		return
 	}

@@ -115,8 +115,8 @@ func (s *Server) ServeStdio(in io.Reader, out io.Writer) error {
 // read takes a message of the client apart. What is no request is dealt with.
 func (s *Server) read(raw []byte) (*exchange, bool) {
 	x := &exchange{}
-	if json.Unmarshal(raw, &x.message) != nil {
-		return nil, false
+	if json.Unmarshal(raw, &x.message) != nil || string(x.message.Params) == "null" {
+		return nil, false // the official TypeScript SDK drops null params like this too
 	}
 	_ = json.Unmarshal(x.message.Params, &x.params) // what cannot be read is missing
 	if x.Method == "" || x.ID == nil {
