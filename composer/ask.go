@@ -135,15 +135,17 @@ func (x *index) ask(r reading, c clause, before *clause, last *ask, product []bo
 	return n
 }
 
+var relatives = set(`who whom whose which`)
+
 // takeObjects weighs what the clause is about: its words without stop words, products and the verb. What stands after a
-// preposition ("a ticket for the web team") counts half.
+// preposition ("a ticket for the web team") or says which one ("the customer who wrote") counts half.
 func (x *index) takeObjects(n *ask, c clause, product []bool) {
 	near := 1.0
 	if c.verb >= 0 && c.words[c.verb].stem == "log" {
 		n.objects["record"] = 0.5 * x.known("record")
 	}
 	for i, w := range c.words {
-		if i > c.verb+1 && len(n.objects) > 0 && (prepositions[w.text] || c.verb >= 0 && breaksClause(w.gap)) {
+		if i > c.verb+1 && len(n.objects) > 0 && (prepositions[w.text] || relatives[w.text] || c.verb >= 0 && breaksClause(w.gap)) {
 			near = 0.5
 		}
 		if i == c.verb {

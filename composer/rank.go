@@ -39,7 +39,7 @@ const (
 // wish to delete takes one that deletes.
 func (x *index) rank(n *ask, jobStems, jobServers map[string]bool) {
 	var own, others []candidate // of the products that the job names, and the rest
-	best := 0.0
+	best, deals := 0.0, false   // the best score of a named product's tool, and whether one is named after what the need is about
 	for _, t := range x.tools {
 		if len(n.scope) > 0 && !n.scope[t.server] || n.found[t] == 0 && !t.touches(n.objects) || !allowed(n, t) {
 			continue
@@ -59,14 +59,20 @@ func (x *index) rank(n *ask, jobStems, jobServers map[string]bool) {
 		}
 		if jobServers[t.server] {
 			best = max(best, raw)
+			deals = deals || c.kin >= 0.5 && t.dealsIn(n)
 		}
 		if c.score >= floor/2 {
 			own = append(own, c)
 		}
 	}
-	// The job names its products: another one must fit clearly better than they do.
+	// The job names its products: another one must fit clearly better than they do, or be the only one to deal in the thing.
 	for _, c := range others {
-		if !n.inherits && c.score > max(best+clearly, strange) && c.kin >= 0.5 && (c.named >= 0.2 || n.found[c.tool] >= 0.8) {
+		better := !n.inherits && c.score > max(best+clearly, strange) && (c.named >= 0.2 || n.found[c.tool] >= 0.8)
+		only := !deals && c.tool.dealsIn(n) && c.score > strange
+		if only {
+			c.score += priorNear
+		}
+		if c.kin >= 0.5 && (better || only) {
 			own = append(own, c)
 		}
 	}
@@ -83,6 +89,16 @@ func sortCandidates(cs []candidate) {
 func (t *tool) touches(objects map[string]float64) bool {
 	for o := range objects {
 		if t.nameStems[o] || t.firstStems[o] {
+			return true
+		}
+	}
+	return false
+}
+
+// dealsIn says that the name of t holds what the verb of n acts on.
+func (t *tool) dealsIn(n *ask) bool {
+	for o := range n.direct {
+		if t.nameStems[o] {
 			return true
 		}
 	}

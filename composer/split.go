@@ -1,6 +1,7 @@
 package composer
 
 import (
+	"slices"
 	"strings"
 
 	"remit/persona"
@@ -14,6 +15,7 @@ type clause struct {
 	act      action
 	context  bool // tells about the world ("we sell on …", "if …"), asks for nothing
 	forbids  bool // part of a prohibition
+	object   bool // a further object of the verb before ("… and their invoices")
 }
 
 func (c clause) span() persona.Span {
@@ -151,12 +153,12 @@ var (
 func clausesOf(job string) []clause {
 	var out []clause
 	var ws []word
-	sentence := 0
+	sentence, object := 0, false
 	flush := func() {
 		if len(ws) > 0 {
-			out = append(out, clause{words: ws, sentence: sentence, verb: -1})
+			out = append(out, clause{words: ws, sentence: sentence, verb: -1, object: object})
 		}
-		ws = nil
+		ws, object = nil, false
 	}
 	all := wordsOf(job, 0)
 	for i, w := range all {
@@ -169,6 +171,9 @@ func clausesOf(job string) []clause {
 				flush()
 			case connectors[w.text] && i+1 < len(all) && !endsSentence(w, all[i+1].gap) && len(ws) > 1 && newAction(all, i+1):
 				flush()
+			case w.text == "and" && furtherObject(ws, all[i+1:]):
+				flush()
+				object = true
 			case len(ws) > 2 && conditional[ws[0].text] && agents[w.text]:
 				if all[i-1].text == "the" {
 					ws = ws[:len(ws)-1]
@@ -184,6 +189,14 @@ func clausesOf(job string) []clause {
 	}
 	return join(out)
 }
+
+// furtherObject says that after "and" comes another thing that the verb of before acts on, with a determiner of its own.
+func furtherObject(before, after []word) bool {
+	return len(after) > 1 && (possessives[after[0].text] || after[0].text == "the") && !endsSentence(before[len(before)-1], after[0].gap) &&
+		!stop[after[1].text] && slices.ContainsFunc(before, func(w word) bool { return actions[w.stem] == reads })
+}
+
+var possessives = set(`our my your his her its their`)
 
 // newAction says that at i, which follows a connector, somebody does something.
 func newAction(all []word, i int) bool {
@@ -284,7 +297,7 @@ func join(in []clause) []clause {
 	var out []clause
 	for _, c := range in {
 		n := len(out)
-		if n > 0 && out[n-1].sentence == c.sentence && c.verb < 0 && !c.context && content(c.words) <= 1 && !negativeCue(c) {
+		if n > 0 && out[n-1].sentence == c.sentence && c.verb < 0 && !c.context && !c.object && content(c.words) <= 1 && !negativeCue(c) {
 			last := &out[n-1]
 			last.words = append(last.words, c.words...) // every clause has an array of its own
 			continue

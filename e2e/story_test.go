@@ -249,8 +249,8 @@ func TestRealServers(t *testing.T) {
 		title: "Release notes helper",
 		job: "Read the text files in our project folder and look at the git log and the git status of the repository, so that you can write " +
 			"release notes. Never write, edit or move files, and never commit.",
-		keep:  []string{"filesystem/read_text_file", "git/git_log"},
-		query: "current time in a time zone", add: "time/get_current_time",
+		keep:  []string{"filesystem/read_text_file"},
+		query: "commit logs", add: "git/git_log",
 		call: "read_text_file", args: fmt.Sprintf(`{"path":%q}`, filepath.Join(repo, "NOTES.md")), want: "The bell rings now",
 		outside: "write_file",
 	})
