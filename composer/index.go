@@ -51,7 +51,6 @@ type index struct {
 	servers map[string][]*tool
 	keys    []productKey
 	df      map[string]int
-	total   int // tokens
 }
 
 func newIndex(digest string, tools []catalog.Tool) *index {

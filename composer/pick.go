@@ -23,7 +23,6 @@ type selection struct {
 	chosen  map[*tool]*picked
 	order   []*picked
 	refused map[*tool]refusal
-	misses  []Miss
 	gaps    []Gap
 }
 

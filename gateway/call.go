@@ -85,7 +85,7 @@ func (g *Gateway) callContext(x *exchange) (context.Context, context.CancelCause
 	}
 }
 
-var errClosing = errors.New("Remit was shut down during the call")
+var errClosing = errors.New("the gateway was shut down during the call")
 
 // readCall takes the name and the arguments out of the parameters.
 func (g *Gateway) readCall(_ context.Context, c *call) *fault {

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -264,8 +263,7 @@ func TestParametersTravelInHeaders(t *testing.T) {
 	if _, err := s.Call(within(t), Call{Tool: "sql", Arguments: json.RawMessage(`{"region":"eu"}`)}); err != nil {
 		t.Fatal(err)
 	}
-	header := http.Header{}
-	if header = fake.Stats().Header; header.Get("Mcp-Param-Region") != "eu" {
+	if header := fake.Stats().Header; header.Get("Mcp-Param-Region") != "eu" {
 		t.Errorf("got headers %v", header)
 	}
 }

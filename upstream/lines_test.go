@@ -14,7 +14,7 @@ func TestLinesAreBounded(t *testing.T) {
 		t.Errorf("got %q, %v, %v", line, over, err)
 	}
 	line, over, err := in.next()
-	if line != nil && len(line) > 0 || over == nil || err != nil {
+	if len(line) > 0 || over == nil || err != nil {
 		t.Fatalf("got %d bytes, %v, %v", len(line), over, err)
 	}
 	if got, want := string(over.id), "42"; got != want {
