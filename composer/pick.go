@@ -321,7 +321,8 @@ func (s *selection) nearMisses(x *index, job string, asks []*ask, ks []constrain
 	return out[:min(len(out), maxMisses)]
 }
 
-// outlawed lists tools that a forbidden verb names outright, on the servers whose tools are granted.
+// outlawed lists tools that a prohibition names outright, by its verb or by what must not be changed, on the servers whose
+// tools are granted.
 func (s *selection) outlawed(x *index, ks []constraint) []*tool {
 	servers := map[string]bool{}
 	for _, p := range s.order {
@@ -333,7 +334,8 @@ func (s *selection) outlawed(x *index, ks []constraint) []*tool {
 			continue
 		}
 		for _, k := range ks {
-			if slices.Contains(k.verbs, t.verbStem) && k.covers(t, nil) {
+			named := slices.Contains(k.verbs, t.verbStem) || k.anything && len(k.objects) > 0
+			if named && k.covers(t, nil) {
 				out = append(out, t)
 				break
 			}
