@@ -1,0 +1,60 @@
+package identity
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestKeyText(t *testing.T) {
+	id, text := newKey()
+	if got, ok := keyID(text); !ok || got != id {
+		t.Errorf("keyID(%q): got %q, %v, want %q", text, got, ok, id)
+	}
+	if other, _ := newKey(); other == id {
+		t.Errorf("two keys have the id %q", id)
+	}
+	for name, wrong := range map[string]string{
+		"empty":          "",
+		"prefix only":    keyPrefix,
+		"cut":            text[:len(text)-1],
+		"longer":         text + "a",
+		"other letter":   text[:30] + flip(text[30]) + text[31:],
+		"other prefix":   "Remit_" + text[len(keyPrefix):],
+		"capitals":       strings.ToUpper(text),
+		"id of another":  text[:len(keyPrefix)] + strings.Repeat("a", idLen) + text[len(keyPrefix)+idLen:],
+		"no underscore":  strings.Replace(text[len(keyPrefix):], "_", "a", 1),
+		"a long string":  strings.Repeat("remit_", 1000),
+		"leading spaces": " " + text,
+	} {
+		if _, ok := keyID(wrong); ok {
+			t.Errorf("%s: %q was taken for a key", name, wrong)
+		}
+	}
+}
+
+func flip(b byte) string {
+	if b == 'a' {
+		return "b"
+	}
+	return "a"
+}
+
+func TestPasswords(t *testing.T) {
+	encoded := hashPassword("correct horse battery")
+	if !strings.HasPrefix(encoded, "$argon2id$v=19$m=19456,t=2,p=1$") || strings.Contains(encoded, "horse") {
+		t.Errorf("got %q", encoded)
+	}
+	if encoded == hashPassword("correct horse battery") {
+		t.Error("two hashes of one password are equal: the salt is missing")
+	}
+	for password, want := range map[string]bool{"correct horse battery": true, "correct horse batterY": false, "": false} {
+		if got := passwordMatches(encoded, password); got != want {
+			t.Errorf("%q: got %v, want %v", password, got, want)
+		}
+	}
+	for _, broken := range []string{"", "x", "$argon2id$v=19$m=1$!$!", "$$$$$"} {
+		if passwordMatches(broken, "") || passwordMatches(broken, "x") {
+			t.Errorf("the hash %q matched", broken)
+		}
+	}
+}
