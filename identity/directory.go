@@ -96,8 +96,8 @@ func (d *Directory) SetDisabled(ctx context.Context, by Principal, name string, 
 	})
 }
 
-// SetPassword sets one's own password, or as admin anybody's.
-func (d *Directory) SetPassword(ctx context.Context, by Principal, name, password string) error {
+// SetPassword sets one's own password, or as admin anybody's, and ends the person's sessions but the one with the token keep.
+func (d *Directory) SetPassword(ctx context.Context, by Principal, name, password, keep string) error {
 	if password == "" {
 		return fmt.Errorf("%w: the password is empty", ErrInvalid)
 	}
@@ -108,10 +108,14 @@ func (d *Directory) SetPassword(ctx context.Context, by Principal, name, passwor
 	if by.Person == name && name != "" {
 		by.Roles = append([]Role{Admin}, by.Roles...) // of oneself
 	}
-	return d.changePerson(ctx, by, name, "person.password", nil, func(p Person) (Person, error) {
+	err = d.changePerson(ctx, by, name, "person.password", nil, func(p Person) (Person, error) {
 		p.Password = encoded
 		return p, exists(p)
 	})
+	if err != nil {
+		return err
+	}
+	return d.Store.DeleteSessions(ctx, name, hash(keep))
 }
 
 func (d *Directory) changePerson(ctx context.Context, by Principal, name, kind string, roles []Role,

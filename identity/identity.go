@@ -94,18 +94,32 @@ var (
 // Store keeps people, keys and sessions. An Update runs change on the current value (the zero value when there is none)
 // and writes the new one and its audit entry in one transaction; an error from change leaves everything as it was.
 type Store interface {
+	People
+	Keys
+	Sessions
+}
+
+// People keeps people.
+type People interface {
 	Person(ctx context.Context, name string) (Person, error) // ErrNotFound
 	People(ctx context.Context) ([]Person, error)
 	UpdatePerson(ctx context.Context, name string, change func(Person) (Person, audit.Entry, error)) error
+}
 
+// Keys keeps access keys.
+type Keys interface {
 	Key(ctx context.Context, id string) (Key, error) // ErrNotFound
 	Keys(ctx context.Context, persona string) ([]Key, error)
 	UpdateKey(ctx context.Context, id string, change func(Key) (Key, audit.Entry, error)) error
 	TouchKey(ctx context.Context, id string, used time.Time) error // no entry: the call has its own
+}
 
+// Sessions keeps sign-ins.
+type Sessions interface {
 	SaveSession(ctx context.Context, s Session) error
 	Session(ctx context.Context, hash []byte) (Session, error) // ErrNotFound
 	DeleteSession(ctx context.Context, hash []byte) error
+	DeleteSessions(ctx context.Context, person string, except []byte) error
 	SaveLink(ctx context.Context, l Link) error
 	TakeLink(ctx context.Context, hash []byte) (Link, error) // deletes it; ErrNotFound
 }

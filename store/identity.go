@@ -152,6 +152,11 @@ func (s *Store) DeleteSession(ctx context.Context, hash []byte) error {
 	return s.exec(ctx, "delete from session where hash = $1", hash)
 }
 
+// DeleteSessions ends a person's sessions but one.
+func (s *Store) DeleteSessions(ctx context.Context, person string, except []byte) error {
+	return s.exec(ctx, "delete from session where person = $1 and hash <> $2", person, except)
+}
+
 // SaveLink keeps a one-time link.
 func (s *Store) SaveLink(ctx context.Context, l identity.Link) error {
 	return s.exec(ctx, "insert into link (hash, person, expires) values ($1, $2, $3)", l.Hash, l.Person, micros(l.Expires))

@@ -202,6 +202,19 @@ func peopleAndKeys(t *testing.T, e engine) {
 			t.Errorf("%v: got %v, want ErrCredential", wrong, err)
 		}
 	}
+	other, err := d.SignIn(ctx, "ada", "correct horse battery")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.SetPassword(ctx, ada, "ada", "another horse battery", token); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Session(ctx, other); !errors.Is(err, identity.ErrCredential) {
+		t.Errorf("a session elsewhere after a new password: got %v", err)
+	}
+	if _, err := d.Session(ctx, token); err != nil {
+		t.Errorf("the session that set the password: got %v", err)
+	}
 	spec := identity.KeySpec{Agent: "bot", User: "zoe", Persona: "support"}
 	if _, _, err := d.IssueKey(ctx, ada, spec); !errors.Is(err, identity.ErrForbidden) {
 		t.Errorf("an author issuing a key: got %v", err)

@@ -52,7 +52,11 @@ func (s *site) postPassword(c echo.Context, by identity.Principal) error {
 			return err
 		}
 	}
-	err = s.Directory.SetPassword(ctx, by, by.Person, form.Get("password"))
+	here, err := c.Cookie(s.cookieName(c.Request()))
+	if err != nil {
+		return err
+	}
+	err = s.Directory.SetPassword(ctx, by, by.Person, form.Get("password"), here.Value)
 	if err != nil && expected(err) {
 		status, _, text := explain(err)
 		return s.renderAccount(c, by, status, text)

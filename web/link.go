@@ -50,7 +50,7 @@ func (s *site) postLink(c echo.Context, by identity.Principal) error {
 		if err != nil {
 			return fmt.Errorf("reading the session that a link opened: %w", err)
 		}
-		if err := s.Directory.SetPassword(ctx, who, who.Person, password); err != nil {
+		if err := s.Directory.SetPassword(ctx, who, who.Person, password, token); err != nil {
 			return err
 		}
 	}

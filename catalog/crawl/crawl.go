@@ -281,7 +281,9 @@ func (c *Crawler) list(ctx context.Context, s *upstream.Server) (Changes, error)
 	at := time.Now().UTC()
 	changes, err := c.cfg.Store.SaveListing(ctx, s.Name(), tools, at)
 	if err != nil {
-		return Changes{}, fmt.Errorf("keeping the tools of %s: %w", s.Name(), err)
+		err = fmt.Errorf("keeping the tools of %s: %w", s.Name(), err)
+		c.note(s.Name(), func(st *ServerStatus) { st.Err = err.Error() })
+		return Changes{}, err
 	}
 	c.merge(s.Name(), tools, at)
 	c.note(s.Name(), func(st *ServerStatus) {
