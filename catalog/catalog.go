@@ -37,6 +37,7 @@ type Tool struct {
 	Title       string
 	Description string
 	Params      []Param
+	Untyped     bool // the input schema does not say "type": "object", without which strict clients refuse the whole list
 	Effect      Judgement
 	Tokens      int // of Definition, see package tokens
 	FirstSeen   time.Time
@@ -87,7 +88,7 @@ func Parse(server string, definition json.RawMessage) (Tool, error) {
 	if err != nil {
 		return Tool{}, fmt.Errorf("tool %s: inputSchema %w", t.Name, err)
 	}
-	t.Params = params(schema)
+	t.Params, t.Untyped = params(schema), string(schema["type"]) != `"object"`
 	t.Effect = Judge(t, members["annotations"])
 	return t, nil
 }

@@ -68,6 +68,12 @@ func TestParse(t *testing.T) {
 	if diff := cmp.Diff(want, got.Params); diff != "" || got.ID != "crm/find" || got.Title != "Find" {
 		t.Errorf("got %+v: %s", got, diff)
 	}
+	if got.Untyped {
+		t.Error("a schema of type object counts as untyped")
+	}
+	if loose, err := catalog.Parse("crm", []byte(`{"name":"find","inputSchema":{"properties":{}}}`)); err != nil || !loose.Untyped {
+		t.Errorf("a schema without a type: got %+v, %v", loose, err)
+	}
 	for name, def := range map[string]string{
 		"no name":          `{"inputSchema":{}}`,
 		"name in capitals": `{"Name":"x","inputSchema":{}}`,

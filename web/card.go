@@ -23,6 +23,7 @@ type card struct {
 	Hidden      int    // characters that people cannot see
 	Tokens      int    // 0 when they are not known
 	Params      []catalog.Param
+	Untyped     bool // see catalog.Tool
 
 	Quotes     []string // the words of the job that ask for it
 	Reason     string
@@ -38,7 +39,7 @@ func (s *site) card(id catalog.ID, digest catalog.Digest, definition json.RawMes
 	server, name := id.Split()
 	c := card{ID: id, Server: server, Tool: name, Digest: digest, Definition: pretty(definition), Hidden: countHidden(definition)}
 	if t, err := catalog.Parse(server, definition); err == nil {
-		c.Title, c.Description, c.Judgement, c.Params = t.Title, t.Description, t.Effect, t.Params
+		c.Title, c.Description, c.Judgement, c.Params, c.Untyped = t.Title, t.Description, t.Effect, t.Params, t.Untyped
 	}
 	now, ok := s.Catalog.Tool(id)
 	switch {
