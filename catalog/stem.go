@@ -19,6 +19,19 @@ func stem(word string) string {
 			break
 		}
 	}
+	return unending(word)
+}
+
+// Uninflected brings the forms of one English word together ("files", "filing", "filed" are fil), and no others: unlike the
+// search's stems it keeps verbs and the nouns made of them apart.
+func Uninflected(word string) string {
+	if len(word) < 4 {
+		return word
+	}
+	return unending(singular(word))
+}
+
+func unending(word string) string {
 	for _, suffix := range []string{"ing", "ed"} {
 		base, ok := strings.CutSuffix(word, suffix)
 		if !ok || len(base) < 3 || !strings.ContainsAny(base, "aeiouy") {

@@ -5,6 +5,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"remit/catalog"
 	"remit/persona"
 )
 
@@ -81,39 +82,7 @@ func (w word) innerCapital() bool {
 	return false
 }
 
-// stem brings the forms of an English word together ("files", "filing", "filed" are fil).
-func stem(w string) string {
-	if len(w) < 4 {
-		return w
-	}
-	switch {
-	case strings.HasSuffix(w, "ies") && len(w) > 4:
-		w = w[:len(w)-3] + "y"
-	case strings.HasSuffix(w, "sses"), strings.HasSuffix(w, "xes"), strings.HasSuffix(w, "ches"), strings.HasSuffix(w, "shes"):
-		w = w[:len(w)-2]
-	case strings.HasSuffix(w, "ss"), strings.HasSuffix(w, "us"), strings.HasSuffix(w, "is"):
-	case strings.HasSuffix(w, "s"):
-		w = w[:len(w)-1]
-	}
-	for _, suffix := range []string{"ing", "ed"} {
-		base, ok := strings.CutSuffix(w, suffix)
-		if !ok || len(base) < 3 || !strings.ContainsAny(base, "aeiouy") {
-			continue
-		}
-		if n := len(base); base[n-1] == base[n-2] && !strings.ContainsRune("lsz", rune(base[n-1])) {
-			base = base[:n-1] // planned, plan
-		}
-		w = base
-		break
-	}
-	if len(w) > 3 && strings.HasSuffix(w, "e") {
-		return w[:len(w)-1]
-	}
-	if len(w) > 3 && strings.HasSuffix(w, "y") {
-		return w[:len(w)-1] + "i"
-	}
-	return w
-}
+var stem = catalog.Uninflected
 
 func set(words string) map[string]bool {
 	m := map[string]bool{}
