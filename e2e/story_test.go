@@ -70,6 +70,7 @@ func (in *installation) tell(st story) {
 	}
 	in.typescriptAgent(st, got)
 	in.inspectorAgent(st, got)
+	in.snippets(got)
 	in.record(st, got)
 
 	in.cli("key", "revoke", strings.Split(got.Key, "_")[1])
@@ -142,6 +143,48 @@ func (in *installation) inspectorAgent(st story, got told) {
 	}
 	if out, err := run("--method", "tools/call", "--tool-name", st.outside); err == nil || strings.Contains(out, st.want) {
 		t.Errorf("the Inspector's call outside the persona: %v\n%s", err, out)
+	}
+}
+
+// snippets runs the configurations that the page offers to copy: curl's in a shell, Claude Desktop's by starting what it names
+// (mcp-remote) as a server of the Inspector.
+func (in *installation) snippets(got told) {
+	t := in.t
+	t.Helper()
+	ran := 0
+	for _, text := range got.Snippets {
+		var desktop struct {
+			MCPServers map[string]struct {
+				Command string
+				Args    []string
+				Env     map[string]string
+			} `json:"mcpServers"`
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		var cmd *exec.Cmd
+		if strings.Contains(text, "curl -") {
+			cmd = exec.CommandContext(ctx, "bash", "-c", text)
+		} else if json.Unmarshal([]byte(text), &desktop) == nil {
+			for _, s := range desktop.MCPServers {
+				if s.Command == "npx" {
+					cmd = exec.CommandContext(ctx, node, append([]string{"node_modules/.bin/mcp-inspector", "--cli", "--method", "tools/list",
+						"--transport", "stdio", "-e", "REMIT_AUTH=" + s.Env["REMIT_AUTH"], "--", node, "node_modules/mcp-remote/dist/proxy.js"}, s.Args[2:]...)...)
+					cmd.Env = append(os.Environ(), "HOME="+in.dir)
+				}
+			}
+		}
+		if cmd == nil {
+			continue
+		}
+		ran++
+		out, err := cmd.CombinedOutput()
+		if err != nil || strings.Count(string(out), `"inputSchema"`) != len(got.Reviewed) {
+			t.Errorf("a configuration from the page: %v\n%s\n%s", err, text, out)
+		}
+	}
+	if ran != 2 {
+		t.Errorf("%d configurations could be run, want curl's and Claude Desktop's", ran)
 	}
 }
 
