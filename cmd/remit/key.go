@@ -19,7 +19,7 @@ type keyCreateCmd struct {
 	Persona string        `required:"" placeholder:"ID" help:"Persona that the agent acts as."`
 	Agent   string        `required:"" placeholder:"NAME" help:"Which agent uses the key."`
 	User    string        `required:"" placeholder:"NAME" help:"For whom the agent works."`
-	Expires time.Duration `placeholder:"TIME" help:"How long the key is valid, such as 720h (default: until it is revoked)."`
+	Expires time.Duration `default:"2160h" placeholder:"TIME" help:"How long the key is valid; 0 means until it is revoked (default: 2160h, which is 90 days)."`
 }
 
 func (c keyCreateCmd) Run(a *app) error {
