@@ -59,8 +59,22 @@ type Entry struct {
 // Seal returns e as the entry that follows the one with sequence number seq and hash prev.
 func (e Entry) Seal(seq int64, prev string) Entry {
 	e.Seq, e.Prev, e.Time = seq+1, prev, e.Time.UTC().Truncate(time.Microsecond)
+	e = e.asRead()
 	e.Hash = e.sum()
 	return e
+}
+
+// asRead is e as it will be read back: JSON replaces invalid UTF-8, and what is hashed must be what is kept.
+func (e Entry) asRead() Entry {
+	var read Entry // a fresh one: decoding into e would add to its map
+	text, err := json.Marshal(e)
+	if err == nil {
+		err = json.Unmarshal(text, &read)
+	}
+	if err != nil {
+		panic(fmt.Sprintf("audit: an entry of strings and numbers did not encode: %v", err))
+	}
+	return read
 }
 
 // sum is the hex SHA-256 of the entry's JSON with an empty hash. encoding/json is deterministic for this struct: fields

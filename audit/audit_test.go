@@ -1,6 +1,7 @@
 package audit_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -27,6 +28,23 @@ func verify(entries []audit.Entry, head audit.Head) error {
 		}
 	}
 	return v.End(head)
+}
+
+// A name that is not UTF-8 must not make the entry look edited once it was stored and read.
+func TestSealSurvivesStorage(t *testing.T) {
+	e := audit.Entry{Kind: "x", Actor: audit.Actor{Agent: "a\xff"}, Detail: map[string]string{"k\xfe": "v\xff"}}.Seal(0, "")
+	text, err := json.Marshal(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back audit.Entry
+	if err := json.Unmarshal(text, &back); err != nil {
+		t.Fatal(err)
+	}
+	var v audit.Verifier
+	if err := v.Add(back); err != nil || back.Agent != e.Agent {
+		t.Errorf("got agent %q, %v, want %q and a chain that verifies", back.Agent, err, e.Agent)
+	}
 }
 
 func TestVerify(t *testing.T) {

@@ -39,6 +39,9 @@ func TestEffect(t *testing.T) {
 		{"delete_user", "", `{"readOnlyHint":true}`, catalog.Destructive, true}, // a lie in the harmless direction
 		{"user_delete", "", `{}`, catalog.Destructive, false},
 		{"get_and_delete", "", `{}`, catalog.Destructive, false},
+		{"get_or_create_customer", "", `{}`, catalog.Write, false},
+		{"find_and_send_invoice", "", `{"readOnlyHint":true}`, catalog.External, true},
+		{"list_merge_requests", "", `{}`, catalog.Read, false},
 		{"list_things", "", `{"destructiveHint":true}`, catalog.Destructive, false}, // a claim can only make it worse
 		{"update_record", "", `{"readOnlyHint":false,"destructiveHint":false}`, catalog.Write, false},
 		{"query", "", `{"readOnlyHint":true}`, catalog.Write, true}, // takes sql, see the schema below

@@ -115,16 +115,18 @@ func claimed(raw json.RawMessage) Effect {
 }
 
 // verbEffect takes the first word that is a verb of the table, nouns last; where a word stands under several effects
-// the most harmful one holds, and a later destructive verb ("get_and_delete") wins over an earlier read.
+// the most harmful one holds, and a later destructive verb ("user_delete"), or any that is joined by "and" or "or"
+// ("get_or_create"), wins over an earlier read.
 func verbEffect(words []string) (effect Effect, verb string) {
 	for _, skip := range []bool{true, false} {
-		for _, w := range words {
+		for i, w := range words {
+			joined := i > 0 && (words[i-1] == "and" || words[i-1] == "or") // get_or_create, find_and_send
 			if skip && slices.Contains(nouns, w) {
 				continue
 			}
 			for _, e := range Effects {
 				known := slices.Contains(verbs[e], w) || slices.Contains(verbs[e], strings.TrimSuffix(w, "s"))
-				if known && (verb == "" || verb == w || e == Destructive && effect == Read) {
+				if known && (verb == "" || verb == w || effect == Read && (e == Destructive || joined && e.Exceeds(effect))) {
 					effect, verb = e, w
 				}
 			}

@@ -17,7 +17,7 @@ import (
 )
 
 // Version names this procedure; it changes with every change of what a draft can hold.
-const Version = "words-2"
+const Version = "words-3"
 
 // MaxJob is the largest job that is read, in bytes.
 const MaxJob = 20_000

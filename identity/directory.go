@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"remit/audit"
 )
@@ -230,7 +232,8 @@ func (d *Directory) SignInByLink(ctx context.Context, link string) (token string
 
 func (d *Directory) open(ctx context.Context, name string) (string, error) {
 	token := newToken()
-	return token, d.Store.SaveSession(ctx, Session{Hash: hash(token), Person: name, Created: d.now(), Seen: d.now()})
+	now := d.now()
+	return token, d.Store.SaveSession(ctx, Session{Hash: hash(token), Person: name, Created: now, Seen: now})
 }
 
 // Session returns who a session's token belongs to, or ErrCredential.
@@ -273,7 +276,7 @@ type KeySpec struct {
 func (d *Directory) IssueKey(ctx context.Context, by Principal, spec KeySpec) (secret string, key Key, err error) {
 	now := d.now()
 	for what, value := range map[string]string{"agent": spec.Agent, "user": spec.User, "persona": spec.Persona} {
-		if value != strings.TrimSpace(value) || value == "" || len(value) > 100 || strings.ContainsFunc(value, isControl) {
+		if value != strings.TrimSpace(value) || value == "" || len(value) > 100 || !utf8.ValidString(value) || strings.ContainsFunc(value, unprintable) {
 			return "", Key{}, fmt.Errorf("%w: the key's %s has 1 to 100 printable characters", ErrInvalid, what)
 		}
 	}
@@ -353,4 +356,4 @@ func (d *Directory) Authenticate(ctx context.Context, secret string) (Principal,
 	return Principal{Agent: k.Agent, User: k.User, Persona: k.Persona, Key: k.ID}, nil
 }
 
-func isControl(r rune) bool { return r < ' ' || r == 0x7f }
+func unprintable(r rune) bool { return !unicode.IsPrint(r) }

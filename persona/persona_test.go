@@ -142,6 +142,18 @@ func TestOwnWork(t *testing.T) {
 	}
 }
 
+// Somebody who adds a tool to another author's draft cannot approve it either, whoever saved the draft last.
+func TestOwnToolInAnothersDraft(t *testing.T) {
+	w, ctx := newWorld(t), t.Context()
+	p := proposal("crm/find")
+	p.Grants[0].AddedBy = "both"
+	check(t, "create", w.Create(ctx, ada, "support", "Support", p), nil)
+	check(t, "submit", w.Submit(ctx, ada, "support", 1), nil)
+	seen := w.revision(t, 1).Digests()
+	check(t, "approve own tool", w.Approve(ctx, both, "support", 1, seen), persona.ErrOwnWork)
+	check(t, "another approves", w.Approve(ctx, ravi, "support", 1, seen), nil)
+}
+
 func TestInvalidProposals(t *testing.T) {
 	w, ctx := newWorld(t), t.Context()
 	outside := proposal("crm/find")

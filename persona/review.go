@@ -3,6 +3,7 @@ package persona
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"remit/identity"
 )
@@ -26,14 +27,15 @@ func (r *Registry) Submit(ctx context.Context, by identity.Principal, id ID, rev
 	})
 }
 
-// Approve makes a submitted revision live. ErrOwnWork if by wrote it, ErrDrifted if a tool is no longer what was reviewed
+// Approve makes a submitted revision live. ErrOwnWork if by wrote it or added one of its tools, ErrDrifted if a tool is no longer what was reviewed
 // (the digests that the reviewer saw are an argument, so a definition that moved meanwhile is refused).
 func (r *Registry) Approve(ctx context.Context, by identity.Principal, id ID, rev int, seen Digests) error {
 	return r.review(ctx, by, identity.Reviewer, id, rev, "persona.approve", func(p *Persona, at *Revision) error {
 		if at.State != Submitted {
 			return fmt.Errorf("%w: revision %d is %s, not submitted", ErrState, rev, at.State)
 		}
-		if at.Author == by.Person && !r.SingleOperator {
+		own := at.Author == by.Person || slices.ContainsFunc(at.Grants, func(g Grant) bool { return g.AddedBy == by.Person })
+		if own && !r.SingleOperator {
 			return ErrOwnWork
 		}
 		if len(seen) != len(at.Grants) {
@@ -49,7 +51,7 @@ func (r *Registry) Approve(ctx context.Context, by identity.Principal, id ID, re
 				p.Revisions[i].State = Approved
 			}
 		}
-		at.State, at.ReviewedBy, at.ReviewedAt, at.SoloReview = Live, by.Person, r.now(), at.Author == by.Person
+		at.State, at.ReviewedBy, at.ReviewedAt, at.SoloReview = Live, by.Person, r.now(), own
 		return nil
 	})
 }

@@ -131,10 +131,12 @@ func (s *Store) exec(ctx context.Context, query string, args ...any) error {
 	})
 }
 
-// SaveSession creates a session or notes when it was seen.
+// SaveSession creates a session or, when it was seen after its creation, notes that; one that ended meanwhile stays ended.
 func (s *Store) SaveSession(ctx context.Context, n identity.Session) error {
-	return s.exec(ctx, `insert into session (hash, person, created, seen) values ($1, $2, $3, $4)
-		on conflict (hash) do update set seen = excluded.seen`, n.Hash, n.Person, micros(n.Created), micros(n.Seen))
+	if n.Seen.After(n.Created) {
+		return s.exec(ctx, "update session set seen = $1 where hash = $2", micros(n.Seen), n.Hash)
+	}
+	return s.exec(ctx, "insert into session (hash, person, created, seen) values ($1, $2, $3, $4)", n.Hash, n.Person, micros(n.Created), micros(n.Seen))
 }
 
 // Session returns a session by its token's hash.

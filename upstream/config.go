@@ -48,10 +48,13 @@ type Config struct {
 	MaxMessage int
 	// MaxTools and MaxPages bound one List. Defaults 5000 and 200.
 	MaxTools, MaxPages int
+	// Secrets are further texts, beside Headers, Env and the query of URL, that
+	// are taken out of everything that is shown or logged.
+	Secrets []string `json:"-"`
 }
 
 var (
-	namePattern = regexp.MustCompile(`^[a-z0-9._-]{1,64}$`)
+	namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
 	headerName  = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
 	headerBreak = regexp.MustCompile(`[\x00-\x08\x0a-\x1f\x7f]`)
 )

@@ -21,6 +21,15 @@ func newRedactor(c Config) *redactor {
 			r.add(word)
 		}
 	}
+	for _, value := range c.Secrets {
+		r.add(value)
+		if _, after, ok := strings.Cut(value, "="); ok { // --token=…
+			r.add(after)
+		}
+		for _, word := range strings.Fields(value) {
+			r.add(word)
+		}
+	}
 	for name, value := range c.Env {
 		if !slices.Contains(inheritedEnv, name) {
 			r.add(value)

@@ -73,8 +73,10 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 		return err
 	}
 	server := &http.Server{Handler: front, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
-	g, ctx := errgroup.WithContext(a.ctx)
+		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelError)}
+	life, end := context.WithCancel(a.ctx)
+	defer end()
+	g, ctx := errgroup.WithContext(life)
 	g.Go(func() error {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			return err
@@ -91,7 +93,8 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 	})
 	fmt.Fprintf(a.out, "Remit serves %s\n", a.opts.Address())
 	if err := ready(s, a.opts.Address()); err != nil {
-		return errors.Join(err, server.Close())
+		end()
+		return errors.Join(err, g.Wait())
 	}
 	return g.Wait()
 }
@@ -99,6 +102,9 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 // front joins the pages and the gateway.
 func (a *app) front(s *system, log *slog.Logger) (http.Handler, *gateway.Gateway, error) {
 	hosts := append([]string{"localhost", "127.0.0.1", "::1"}, a.opts.AllowedHosts...)
+	if host, _, err := net.SplitHostPort(a.opts.Listen); err == nil && host != "" && !net.ParseIP(host).IsUnspecified() {
+		hosts = append(hosts, host)
+	}
 	if u, err := url.Parse(a.opts.PublicURL); err == nil && u.Hostname() != "" {
 		hosts = append(hosts, u.Hostname())
 	}
@@ -110,7 +116,7 @@ func (a *app) front(s *system, log *slog.Logger) (http.Handler, *gateway.Gateway
 		SingleOperator: a.opts.SingleOperator, Changed: gate.Notify}
 	site, err := web.New(web.Config{Registry: registry, Personas: s.store, Directory: directory, Catalog: s.catalog,
 		Composer: composer.New(composer.Config{Finder: s.catalog, MaxTools: a.opts.MaxTools}), Audit: s.store,
-		Servers: s.crawler.Status, PublicURL: a.opts.PublicURL, Hosts: a.opts.AllowedHosts, SingleOperator: a.opts.SingleOperator, Log: log})
+		Servers: s.crawler.Status, PublicURL: a.opts.PublicURL, Hosts: hosts, SingleOperator: a.opts.SingleOperator, Log: log})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -105,8 +105,9 @@ func TestConfigs(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []upstream.Config{
-		{Name: "a", Command: "srv", Args: []string{"canary"}, Env: map[string]string{"T": "canary"}, Headers: map[string]string{}, Concurrency: 3, CallTimeout: 60e9},
-		{Name: "b", URL: "https://h/mcp", Env: map[string]string{}, Headers: map[string]string{"Authorization": "Bearer canary"}, CallTimeout: 5e9},
+		{Name: "a", Command: "srv", Args: []string{"canary"}, Env: map[string]string{"T": "canary"}, Headers: map[string]string{}, Concurrency: 3, CallTimeout: 60e9,
+			Secrets: []string{"canary", "canary"}},
+		{Name: "b", URL: "https://h/mcp", Env: map[string]string{}, Headers: map[string]string{"Authorization": "Bearer canary"}, CallTimeout: 5e9, Secrets: []string{"Bearer canary"}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error("configs (-want +got):\n" + diff)

@@ -39,6 +39,9 @@ func (u Upstream) config(name string, o Options) (upstream.Config, error) {
 		if err != nil {
 			errs = append(errs, fmt.Errorf("upstream %s: %s: %w", name, place, err))
 		}
+		if value != text { // what a reference stood for
+			c.Secrets = append(c.Secrets, value)
+		}
 		return value
 	}
 	c.Command, c.Dir, c.URL = expand(u.Command, "command"), expand(u.Dir, "dir"), expand(u.URL, "url")
