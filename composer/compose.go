@@ -2,8 +2,6 @@ package composer
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"math"
@@ -14,13 +12,14 @@ import (
 	"unicode/utf8"
 
 	"remit/catalog"
+	"remit/persona"
 )
 
 // Version names this procedure; it changes with every change of what a draft can hold.
 const Version = "words-3"
 
 // MaxJob is the largest job that is read, in bytes.
-const MaxJob = 20_000
+const MaxJob = persona.MaxJob
 
 // ErrJob means that the job itself cannot be composed; the text says what to change.
 var ErrJob = errors.New("the job cannot be read")
@@ -30,6 +29,7 @@ type Finder interface {
 	Search(ctx context.Context, query string, k int) (catalog.Results, error)
 	Tools() []catalog.Tool
 	Tokens() int
+	Digest() string // of the catalog: differs when a tool comes, goes or changes
 }
 
 // Config of a [Composer].
@@ -110,17 +110,11 @@ func checkJob(job string) error {
 
 // current returns the index of the catalog as it is now, made anew only when a tool came, went or changed.
 func (c *Composer) current() *index {
-	tools := c.config.Finder.Tools()
-	hash := sha256.New()
-	for _, t := range tools {
-		hash.Write([]byte(t.ID))
-		hash.Write([]byte(t.Digest))
-	}
-	digest := hex.EncodeToString(hash.Sum(nil))
+	digest := c.config.Finder.Digest() // before the tools: if they change in between, the next draft builds the index anew
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.index == nil || c.index.digest != digest {
-		c.index = newIndex(digest, tools)
+		c.index = newIndex(digest, c.config.Finder.Tools())
 	}
 	return c.index
 }

@@ -43,7 +43,8 @@ type Proposal struct {
 	Notes  json.RawMessage
 }
 
-const maxJob = 20_000 // bytes
+// MaxJob is the longest job, in bytes.
+const MaxJob = 20_000
 
 // Create makes a persona with one draft revision.
 func (r *Registry) Create(ctx context.Context, by identity.Principal, id ID, title string, p Proposal) error {
@@ -81,8 +82,8 @@ func (r *Registry) Revise(ctx context.Context, by identity.Principal, id ID, p P
 }
 
 func (r *Registry) addDraft(old *Persona, by identity.Principal, p Proposal) (int, error) {
-	if strings.TrimSpace(p.Job) == "" || len(p.Job) > maxJob || !utf8.ValidString(p.Job) {
-		return 0, fmt.Errorf("%w: a job has 1 to %d bytes of UTF-8 text", ErrInvalid, maxJob)
+	if strings.TrimSpace(p.Job) == "" || len(p.Job) > MaxJob || !utf8.ValidString(p.Job) {
+		return 0, fmt.Errorf("%w: a job has 1 to %d bytes of UTF-8 text", ErrInvalid, MaxJob)
 	}
 	grants, err := r.pin(p)
 	if err != nil {

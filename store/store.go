@@ -173,7 +173,6 @@ func fromMicros(us int64) time.Time {
 // querier is what reads outside and inside a transaction share.
 type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
 // collect scans every row of a query.

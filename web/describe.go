@@ -84,7 +84,7 @@ func (s *site) compose(ctx context.Context, by identity.Principal, job string) (
 	if !by.Has(identity.Author) { // the registry decides it too; this spares the work
 		return persona.Proposal{}, fmt.Errorf("%w: this needs the role %s", persona.ErrForbidden, identity.Author)
 	}
-	if job == "" || len(job) > 20_000 {
+	if job == "" || len(job) > persona.MaxJob {
 		return persona.Proposal{}, fmt.Errorf("%w: describe the job in 1 to 20,000 bytes of text", persona.ErrInvalid)
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.ComposeTimeout)

@@ -43,7 +43,6 @@ var notices = map[string]string{
 	"revoked":   "The key is revoked: its next call is refused.",
 	"retired":   "Retired: the gateway refuses every call from now on.",
 	"revised":   "A new draft was started from the newest revision.",
-	"added":     "The person was added.",
 	"changed":   "Changed.",
 	"password":  "Your password is changed.",
 	"out":       "You are signed out.",
