@@ -14,6 +14,8 @@ import (
 type evalCmd struct {
 	Retrieve evalRetrieveCmd `cmd:"" help:"Measure the search on suites of queries with known answers."`
 	Compose  evalComposeCmd  `cmd:"" help:"Measure drafts on a suite of jobs with known tools."`
+	Capture  evalCaptureCmd  `cmd:"" help:"List real servers from their packages and write a catalog of their tools."`
+	Digests  evalDigestsCmd  `cmd:"" help:"Print the digest of every tool of a catalog file, to compare a capture with."`
 }
 
 var errNeedsModel = errors.New("this measures meaning too and cannot run with embeddings off")
