@@ -1,0 +1,160 @@
+package evals
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"remit/catalog"
+)
+
+// EnforceCase is one request to a gateway whose outcome is known exactly. The gateway serves one persona, "desk", whose
+// revision grants Grants; a second persona, "other", grants every tool that is offered.
+//
+// In Path, Headers and Body, $KEY is the caller's key, $OTHER_KEY that of the other persona, $SESSION the session's id,
+// and $META the _meta member that a request of the stateless era (2026-07-28) needs.
+type EnforceCase struct {
+	ID     string        `json:"id"`
+	Why    string        `json:"why" jsonschema:"description=What is attempted and why it must end as expected"`
+	Tags   []string      `json:"tags,omitempty"`
+	Offers []EnforceTool `json:"offers" jsonschema:"description=Tools that the upstream servers offer when the persona is approved"`
+	Grants []catalog.ID  `json:"grants" jsonschema:"description=Tools that the persona's revision grants"`
+
+	Caller  string        `json:"caller,omitempty" jsonschema:"enum=key,enum=revoked,enum=expired,enum=wrong,enum=other,enum=none,description=Whose key is sent as bearer token: the persona's (default); one that was revoked; one that expired; one with a mistyped end; the other persona's; none"`
+	Session string        `json:"session,omitempty" jsonschema:"description=Open a session of this protocol version first: $SESSION"`
+	Owner   string        `json:"session_owner,omitempty" jsonschema:"enum=desk,enum=other,description=Persona whose key opens the session (default desk)"`
+	Before  []EnforceMove `json:"before,omitempty" jsonschema:"description=What people and servers do before the request"`
+
+	Method    string   `json:"method,omitempty" jsonschema:"description=Default POST"`
+	Path      string   `json:"path,omitempty" jsonschema:"description=Default /k/desk/mcp"`
+	Stateless string   `json:"stateless,omitempty" jsonschema:"description=Send the stateless era's headers for this method and name: tools/call find_customer"`
+	Headers   []string `json:"headers,omitempty" jsonschema:"description=Further headers as Name: value; one may occur twice"`
+	Body      string   `json:"body,omitempty"`
+	Pad       int      `json:"pad,omitempty" jsonschema:"minimum=0,maximum=16777216,description=Lengthen the body to so many bytes with spaces"`
+	Chunked   bool     `json:"chunked,omitempty" jsonschema:"description=Send the body without its length"`
+
+	Expect EnforceOutcome `json:"expect"`
+	Hidden []string       `json:"hidden,omitempty" jsonschema:"description=Texts that neither the upstream nor the record may see; the caller's key is always one"`
+}
+
+// EnforceTool is a tool of an upstream server.
+type EnforceTool struct {
+	Server     string          `json:"server"`
+	Definition json.RawMessage `json:"definition"`
+}
+
+// EnforceMove is something that happens between the approval and the request.
+type EnforceMove struct {
+	// Do is revoke (the caller's key), retire (the persona), narrow (to Grants, reviewed and approved), draft (a newer
+	// revision with Grants that nobody approved), change (Tool now has Definition), remove (Tool is gone), stop (Tool's
+	// server does not answer any more) or close-store (the database fails).
+	Do         string          `json:"do" jsonschema:"enum=revoke,enum=retire,enum=narrow,enum=draft,enum=change,enum=remove,enum=stop,enum=close-store"`
+	Tool       catalog.ID      `json:"tool,omitempty"`
+	Definition json.RawMessage `json:"definition,omitempty"`
+	Grants     []catalog.ID    `json:"grants,omitempty"`
+}
+
+// EnforceOutcome is what came of the request, or what must.
+type EnforceOutcome struct {
+	Status int `json:"status" jsonschema:"description=HTTP status"`
+	// Answer is "result", "tool_error" (a result with isError), "error CODE" (JSON-RPC), "none" (an empty body) or
+	// "text" (anything else).
+	Answer   string   `json:"answer"`
+	Tools    []string `json:"tools,omitempty" jsonschema:"description=Names that a tools/list answered in their order"`
+	Upstream int      `json:"upstream" jsonschema:"description=Calls that reached the upstream servers"`
+	// Record is what the gateway wrote since the moves, as "KIND DECISION POLICY", oldest first.
+	Record []string `json:"record,omitempty"`
+	// Leaks are hidden texts that were found, and where. Nothing may be expected to leak.
+	Leaks []string `json:"leaks,omitempty" jsonschema:"maxItems=0"`
+}
+
+var (
+	enforceCallers = []string{"", "key", "revoked", "expired", "wrong", "other", "none"}
+	enforceMoves   = []string{"revoke", "retire", "narrow", "draft", "change", "remove", "stop", "close-store"}
+)
+
+// Validate says what is wrong with the case, without its file and line.
+func (c EnforceCase) Validate() error {
+	switch {
+	case c.ID == "" || strings.TrimSpace(c.Why) == "":
+		return errors.New("a case needs an id and a why")
+	case len(c.Offers) == 0 || len(c.Grants) == 0:
+		return fmt.Errorf("case %s needs at least one tool in offers and one in grants", c.ID)
+	case !slices.Contains(enforceCallers, c.Caller):
+		return fmt.Errorf("case %s: caller %q is none of key, revoked, expired, wrong, other, none", c.ID, c.Caller)
+	case c.Owner != "" && c.Owner != "desk" && c.Owner != "other":
+		return fmt.Errorf("case %s: session_owner is desk or other, not %q", c.ID, c.Owner)
+	case c.Expect.Status == 0 || c.Expect.Answer == "":
+		return fmt.Errorf("case %s: expect needs a status and an answer", c.ID)
+	case len(c.Expect.Leaks) > 0:
+		return fmt.Errorf("case %s: nothing may be expected to leak", c.ID)
+	case c.Pad < 0 || c.Pad > 16<<20:
+		return fmt.Errorf("case %s: pad is 0 to %d bytes", c.ID, 16<<20)
+	}
+	offered := map[catalog.ID]bool{}
+	for _, t := range c.Offers {
+		tool, err := catalog.Parse(t.Server, t.Definition)
+		if err != nil {
+			return fmt.Errorf("case %s offers: %w", c.ID, err)
+		}
+		offered[tool.ID] = true
+	}
+	for _, id := range c.Grants {
+		if !offered[id] {
+			return fmt.Errorf("case %s grants %s, which no server offers", c.ID, id)
+		}
+	}
+	for _, m := range c.Before {
+		if err := m.validate(offered); err != nil {
+			return fmt.Errorf("case %s: %w", c.ID, err)
+		}
+	}
+	for _, h := range c.Headers {
+		if name, _, ok := strings.Cut(h, ": "); !ok || name == "" {
+			return fmt.Errorf("case %s: header %q is not written as Name: value", c.ID, h)
+		}
+	}
+	return nil
+}
+
+func (m EnforceMove) validate(offered map[catalog.ID]bool) error {
+	if !slices.Contains(enforceMoves, m.Do) {
+		return fmt.Errorf("nobody can do %q: it is one of %s", m.Do, strings.Join(enforceMoves, ", "))
+	}
+	switch m.Do {
+	case "change", "remove", "stop":
+		if !offered[m.Tool] {
+			return fmt.Errorf("the move %s needs a tool that is offered, not %q", m.Do, m.Tool)
+		}
+	case "narrow", "draft":
+		if len(m.Grants) == 0 {
+			return fmt.Errorf("the move %s needs grants", m.Do)
+		}
+	}
+	if m.Do == "change" && len(m.Definition) == 0 {
+		return errors.New("the move change needs a definition")
+	}
+	return nil
+}
+
+// Differences says in words where got is not what the case expects; empty means that it passed.
+func (c EnforceCase) Differences(got EnforceOutcome) []string {
+	var out []string
+	differ := func(what string, got, want any) {
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			out = append(out, fmt.Sprintf("%s: got %v, want %v", what, got, want))
+		}
+	}
+	want := c.Expect
+	differ("status", got.Status, want.Status)
+	differ("answer", got.Answer, want.Answer)
+	differ("tools", got.Tools, want.Tools)
+	differ("calls at the upstream", got.Upstream, want.Upstream)
+	differ("record", got.Record, want.Record)
+	for _, leak := range got.Leaks {
+		out = append(out, "leaked: "+leak)
+	}
+	return out
+}
