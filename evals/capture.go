@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -24,10 +25,11 @@ type CaptureServer struct {
 	From    string `json:"from"` // the registry: npm or go
 	Version string `json:"version"`
 	Licence string `json:"licence"`
-	// Run is the command, split at spaces and never read by a shell. In it and in Env "{dir}" stands for the empty
-	// directory that the server is started in.
-	Run string            `json:"run"`
-	Env map[string]string `json:"env"` // what the server wants to see; nothing is called, so dummy credentials do
+	// Run is the command, split at spaces and never read by a shell. In it and in Env "{dir}" stands for the directory
+	// that the server is started in, which holds nothing but Files.
+	Run   string            `json:"run"`
+	Env   map[string]string `json:"env"`   // what the server wants to see; nothing is called, so dummy credentials do
+	Files map[string]string `json:"files"` // contents by name, without folders
 }
 
 // LoadCaptureServers reads a servers file. An error names the file and the line.
@@ -46,6 +48,11 @@ func LoadCaptureServers(path string) ([]CaptureServer, error) {
 			return fmt.Errorf("server %s needs a command in \"run\"", s.Server)
 		case seen[s.Server]:
 			return fmt.Errorf("there is a server %s already", s.Server)
+		}
+		for name := range s.Files {
+			if !filepath.IsLocal(name) || filepath.Base(name) != name {
+				return fmt.Errorf("server %s: a file has a name without folders, not %q", s.Server, name)
+			}
 		}
 		seen[s.Server] = true
 		servers = append(servers, s)
@@ -165,7 +172,7 @@ func captureTool(server string, definition json.RawMessage) (CapturedTool, error
 	if err != nil {
 		return CapturedTool{}, err
 	}
-	kept, err := catalogTool(text) // the digest is that of the tool as the file will be read
+	_, kept, err := readTool(text) // the digest is that of the tool as the file will be read
 	if err != nil {
 		return CapturedTool{}, err
 	}

@@ -65,53 +65,6 @@ func LoadCompose(path string) ([]ComposeCase, error) {
 	return suite, err
 }
 
-// LoadCatalog reads tools, one a line: {"server","name","title","description","input_schema","annotations"}, and makes the
-// definitions of them that an MCP server would list. count fills in the tokens of a definition; nil leaves them 0.
-func LoadCatalog(path string, count func(definition []byte) int) ([]catalog.Tool, error) {
-	var tools []catalog.Tool
-	err := eachLine(path, func(line []byte) error {
-		t, err := catalogTool(line)
-		if err != nil {
-			return err
-		}
-		if count != nil {
-			t.Tokens = count(t.Definition)
-		}
-		tools = append(tools, t)
-		return nil
-	})
-	return tools, err
-}
-
-func catalogTool(line []byte) (catalog.Tool, error) {
-	var in struct {
-		Server      string          `json:"server"`
-		Name        string          `json:"name"`
-		Title       string          `json:"title"`
-		Description string          `json:"description"`
-		InputSchema json.RawMessage `json:"input_schema"`
-		Annotations json.RawMessage `json:"annotations"`
-	}
-	if err := json.Unmarshal(line, &in); err != nil {
-		return catalog.Tool{}, err
-	}
-	if in.Server == "" || strings.Contains(in.Server, "/") {
-		return catalog.Tool{}, fmt.Errorf("a tool needs a server without a slash, not %q", in.Server)
-	}
-	out := struct {
-		Name        string          `json:"name"`
-		Title       string          `json:"title,omitempty"`
-		Description string          `json:"description"`
-		InputSchema json.RawMessage `json:"inputSchema,omitempty"`
-		Annotations json.RawMessage `json:"annotations,omitempty"`
-	}{in.Name, in.Title, in.Description, in.InputSchema, in.Annotations}
-	definition, err := json.Marshal(out)
-	if err != nil {
-		return catalog.Tool{}, err
-	}
-	return catalog.Parse(in.Server, definition)
-}
-
 // ComposeScore of one case, or the means over a suite. Definitions:
 //
 //   - NeedRecall: share of the needs that a granted tool serves; 1 where the case has none.

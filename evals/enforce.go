@@ -1,11 +1,16 @@
 package evals
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"remit/catalog"
 )
@@ -139,22 +144,62 @@ func (m EnforceMove) validate(offered map[catalog.ID]bool) error {
 	return nil
 }
 
-// Differences says in words where got is not what the case expects; empty means that it passed.
-func (c EnforceCase) Differences(got EnforceOutcome) []string {
-	var out []string
-	differ := func(what string, got, want any) {
-		if fmt.Sprint(got) != fmt.Sprint(want) {
-			out = append(out, fmt.Sprintf("%s: got %v, want %v", what, got, want))
-		}
-	}
+// Checks compares what came with what the case expects.
+func (c EnforceCase) Checks(got EnforceOutcome) []Check {
 	want := c.Expect
-	differ("status", got.Status, want.Status)
-	differ("answer", got.Answer, want.Answer)
-	differ("tools", got.Tools, want.Tools)
-	differ("calls at the upstream", got.Upstream, want.Upstream)
-	differ("record", got.Record, want.Record)
-	for _, leak := range got.Leaks {
-		out = append(out, "leaked: "+leak)
+	check := func(name string, want, got any) Check {
+		return Check{Name: name, Want: fmt.Sprint(want), Got: fmt.Sprint(got)}
 	}
-	return out
+	list := func(texts []string) string {
+		if len(texts) == 0 {
+			return "nothing"
+		}
+		return strings.Join(texts, ", ")
+	}
+	checks := []Check{check("http_status", want.Status, got.Status), check("answer", want.Answer, got.Answer),
+		check("upstream_calls", want.Upstream, got.Upstream), check("record", list(want.Record), list(got.Record)),
+		check("leaks", list(nil), list(got.Leaks))}
+	if len(want.Tools)+len(got.Tools) > 0 {
+		checks = append(checks, check("tools", list(want.Tools), list(got.Tools)))
+	}
+	return checks
+}
+
+// RunEnforce plays every case of the suite, parallel of them at a time, and returns their results in order. An error is
+// that of a case that could not be played; one that came out otherwise than expected is a result.
+func RunEnforce(ctx context.Context, suite []EnforceCase, parallel int, play func(context.Context, EnforceCase) (EnforceOutcome, error),
+	done func(CaseResult)) ([]CaseResult, error) {
+	results := make([]CaseResult, len(suite))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(max(1, parallel))
+	var mu sync.Mutex
+	for i, c := range suite {
+		g.Go(func() error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			start := time.Now()
+			got, err := play(ctx, c)
+			if err != nil {
+				return err
+			}
+			r := CaseResult{ID: c.ID, Text: c.Why, Tags: c.Tags, LatencyMS: float64(time.Since(start).Microseconds()) / 1000, Checks: c.Checks(got)}
+			var failed []string
+			for _, check := range r.Checks {
+				if check.Got != check.Want {
+					failed = append(failed, fmt.Sprintf("%s: got %s, want %s", check.Name, check.Got, check.Want))
+				}
+			}
+			r.Failed = strings.Join(failed, "; ")
+			r.Scores = map[string]float64{"exact": yes(r.Failed == "")}
+			mu.Lock()
+			defer mu.Unlock()
+			results[i] = r
+			if done != nil {
+				done(r)
+			}
+			return nil
+		})
+	}
+	return results, g.Wait()
 }

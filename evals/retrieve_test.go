@@ -104,13 +104,13 @@ func TestMacroAndTable(t *testing.T) {
 
 func TestLoadRetrieveErrors(t *testing.T) {
 	for _, tc := range []struct{ name, tools, queries, want string }{
-		{"bad tool", tools + "{", "", "tools.jsonl, line 5"},
-		{"tool twice", tools + `{"id":"a","name":"a"}`, "", "tools.jsonl, line 5: tool \"a\" is there twice"},
-		{"no name", `{"id":"a"}`, "", "tools.jsonl, line 1"},
-		{"unknown gold", tools, "\n" + `{"id":"1","query":"q","gold":["z"]}`, `queries.jsonl, line 2: query "1" wants tool "z"`},
+		{"bad tool", tools + "{", "", "tools.jsonl:5"},
+		{"tool twice", tools + `{"id":"a","name":"a"}`, "", "tools.jsonl:5: tool \"a\" is there twice"},
+		{"no name", `{"id":"a"}`, "", "tools.jsonl:1"},
+		{"unknown gold", tools, "\n" + `{"id":"1","query":"q","gold":["z"]}`, `queries.jsonl:2: query "1" wants tool "z"`},
 		{"unknown server", tools, `{"id":"1","query":"q","servers":["z"]}`, `server "z"`},
-		{"empty slot", tools, `{"id":"1","query":"q","gold":[[]]}`, "queries.jsonl, line 1: a gold entry"},
-		{"no gold", tools, `{"id":"1","query":"q","gold":[]}`, "line 1: a query needs"},
+		{"empty slot", tools, `{"id":"1","query":"q","gold":[[]]}`, "queries.jsonl:1: a gold entry"},
+		{"no gold", tools, `{"id":"1","query":"q","gold":[]}`, "queries.jsonl:1: a query needs"},
 	} {
 		if _, err := evals.LoadRetrieve(suite(t, tc.tools, tc.queries)); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: got %v, want %q in it", tc.name, err, tc.want)

@@ -1,13 +1,10 @@
 package evals
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
-	"strings"
 
 	"remit/catalog"
 )
@@ -35,57 +32,21 @@ type RetrieveQuery struct {
 // its ranking is that of servers, whatever its gold says. Errors name the file and line.
 func LoadRetrieve(dir string) (RetrieveSet, error) {
 	set := RetrieveSet{Name: filepath.Base(filepath.Clean(dir))}
-	ids := map[string]catalog.ID{}
-	servers := map[string]bool{}
-	err := eachLine(filepath.Join(dir, "tools.jsonl"), func(line []byte) error {
-		id, tool, err := setTool(line)
-		if err != nil {
-			return err
-		}
-		if _, twice := ids[id]; twice {
-			return fmt.Errorf("tool %q is there twice", id)
-		}
-		ids[id] = tool.ID
-		servers[tool.Server()] = true
-		set.Tools = append(set.Tools, tool)
-		return nil
-	})
+	tools, err := LoadTools(filepath.Join(dir, "tools.jsonl"), nil)
 	if err != nil {
 		return RetrieveSet{}, err
 	}
+	set.Tools = tools.Tools
+	servers := map[string]bool{}
+	for _, t := range tools.Tools {
+		servers[t.Server()] = true
+	}
 	err = eachLine(filepath.Join(dir, "queries.jsonl"), func(line []byte) error {
-		q, err := setQuery(line, ids, servers)
+		q, err := setQuery(line, tools.ids, servers)
 		set.Queries = append(set.Queries, q)
 		return err
 	})
 	return set, err
-}
-
-func setTool(line []byte) (id string, tool catalog.Tool, err error) {
-	var in struct {
-		ID, Server, Name, Title, Description string
-		InputSchema                          json.RawMessage `json:"input_schema"`
-	}
-	if err := json.Unmarshal(line, &in); err != nil {
-		return "", tool, err
-	}
-	if in.ID == "" || in.Name == "" {
-		return "", tool, errors.New("a tool needs an id and a name")
-	}
-	definition := map[string]any{"name": "x", "title": in.Title, "description": in.Description}
-	if len(in.InputSchema) > 0 {
-		definition["inputSchema"] = in.InputSchema
-	}
-	raw, err := json.Marshal(definition)
-	if err != nil {
-		return "", tool, err
-	}
-	// A set may hold names that no server could list ("GET /albums/{id}"), so the name is put in after the parse.
-	if tool, err = catalog.Parse("x", raw); err != nil {
-		return "", tool, err
-	}
-	tool.ID, tool.Name = catalog.NewID(strings.ReplaceAll(in.Server, "/", " "), in.ID), in.Name
-	return in.ID, tool, nil
 }
 
 func setQuery(line []byte, ids map[string]catalog.ID, servers map[string]bool) (RetrieveQuery, error) {
@@ -138,30 +99,5 @@ func (s *slot) UnmarshalJSON(raw []byte) error {
 		return fmt.Errorf("a gold entry is a tool's id or a list of ids, not %.60s", raw)
 	}
 	*s = several
-	return nil
-}
-
-// eachLine calls read with every line that is not blank; an error names the file and the line.
-func eachLine(path string, read func([]byte) error) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	lines := bufio.NewScanner(f)
-	lines.Buffer(nil, 16<<20)
-	number := 0
-	for lines.Scan() {
-		number++
-		if len(strings.TrimSpace(lines.Text())) == 0 {
-			continue
-		}
-		if err := read(lines.Bytes()); err != nil {
-			return fmt.Errorf("%s, line %d: %w", path, number, err)
-		}
-	}
-	if err := lines.Err(); err != nil {
-		return fmt.Errorf("%s, line %d: %w", path, number+1, err)
-	}
 	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"remit/catalog"
-	"remit/catalog/tokens"
 	"remit/catalog/vector"
 	"remit/composer"
 	"remit/evals"
@@ -16,6 +15,8 @@ type evalCmd struct {
 	Compose  evalComposeCmd  `cmd:"" help:"Measure drafts on a suite of jobs with known tools."`
 	Capture  evalCaptureCmd  `cmd:"" help:"List real servers from their packages and write a catalog of their tools."`
 	Digests  evalDigestsCmd  `cmd:"" help:"Print the digest of every tool of a catalog file, to compare a capture with."`
+	Draft    evalDraftCmd    `cmd:"" help:"Draft the jobs of a file, for a scorer outside of Remit."`
+	Rank     evalRankCmd     `cmd:"" help:"Rank tools for the queries of a file, for a scorer outside of Remit."`
 }
 
 var errNeedsModel = errors.New("this measures meaning too and cannot run with embeddings off")
@@ -61,7 +62,7 @@ func (c evalComposeCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	cat, err := c.load(a)
+	_, cat, err := a.loadTools(c.Catalog)
 	if err != nil {
 		return err
 	}
@@ -78,32 +79,4 @@ func (c evalComposeCmd) Run(a *app) error {
 	}
 	_, err = fmt.Fprint(a.out, reports)
 	return err
-}
-
-// load indexes the file's tools as a crawl would.
-func (c evalComposeCmd) load(a *app) (*catalog.Catalog, error) {
-	tools, err := evals.LoadCatalog(c.Catalog, tokens.Count)
-	if err != nil {
-		return nil, err
-	}
-	model, err := a.embedder()
-	if err != nil {
-		return nil, err
-	}
-	vectors := map[catalog.ID][]float32{}
-	if model != nil {
-		texts := make([]string, len(tools))
-		for i, t := range tools {
-			texts[i] = catalog.PassageText(t)
-		}
-		made, err := model.Embed(a.ctx, texts)
-		if err != nil {
-			return nil, err
-		}
-		for i, t := range tools {
-			vectors[t.ID] = made[i]
-		}
-	}
-	cat := newCatalog(model)
-	return cat, cat.Replace(tools, vectors)
 }

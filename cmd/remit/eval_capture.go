@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"os"
@@ -72,7 +73,7 @@ func (c evalCaptureCmd) Run(a *app) error {
 			failed = append(failed, server.Server)
 		}
 	}
-	if err := writeFile(c.Out, file.Bytes()); err != nil {
+	if err := evals.WriteFile(c.Out, a.out, func(out io.Writer) error { _, err := file.WriteTo(out); return err }); err != nil {
 		return err
 	}
 	fmt.Fprintf(a.out, "%d tools of %d servers written to %s\n", tools, len(servers)-len(failed), c.Out)
@@ -133,6 +134,11 @@ func (c evalCaptureCmd) list(ctx context.Context, server evals.CaptureServer) (_
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
+	for name, content := range server.Files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			return nil, err
+		}
+	}
 	argv, env := server.Command(dir)
 	set := map[string]string{}
 	for _, name := range packageEnv {
@@ -190,23 +196,6 @@ func giveUp(ctx context.Context, s *upstream.Server, cancel context.CancelFunc) 
 			}
 		}
 	}
-}
-
-// writeFile writes a whole file or nothing: what was there stays until all of the new content is on the disk.
-func writeFile(path string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return fmt.Errorf("%s cannot be written: %w", path, err)
-	}
-	_, err = f.Write(content)
-	err = errors.Join(err, f.Chmod(0o644), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("%s cannot be written: %w", path, err), os.Remove(f.Name()))
-	}
-	return nil
 }
 
 type evalDigestsCmd struct {

@@ -1,6 +1,6 @@
 // Package fakemcp is a fake of the outside world: an MCP server in raw
 // JSON-RPC, of either era, over HTTP on loopback or as a stdio child, that can
-// be told to misbehave. Tests of all packages use it; nothing else does.
+// be told to misbehave. Tests of all packages use it, and evals/world, which plays suites; nothing else does.
 package fakemcp
 
 import (

@@ -35,6 +35,7 @@ var allowed = map[string][]string{
 	"gateway":                 {"audit", "catalog", "identity", "internal/strictjson", "persona", "upstream"},
 	"store":                   {"audit", "catalog", "catalog/crawl", "identity", "persona"},
 	"evals":                   {"catalog", "composer"},
+	"evals/world":             {"audit", "catalog", "evals", "gateway", "identity", "internal/fakemcp", "persona", "store", "upstream"},
 	"web":                     {"audit", "catalog", "catalog/crawl", "composer", "identity", "persona", "upstream"},
 	"internal/config":         {"upstream"},
 	"internal/demo":           {},
