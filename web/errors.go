@@ -12,6 +12,7 @@ import (
 	"remit/catalog"
 	"remit/composer"
 	"remit/identity"
+	"remit/internal/visible"
 	"remit/persona"
 )
 
@@ -43,7 +44,7 @@ func (s *site) fail(err error, c echo.Context) {
 		s.Log.Error("a page failed", "method", r.Method, "route", c.Path(), "error", err)
 	}
 	if api {
-		_ = c.JSON(status, map[string]string{"error": visible(text)})
+		_ = c.JSON(status, map[string]string{"error": visible.Text(text)})
 		return
 	}
 	by, _ := c.Get(frameKey).(identity.Principal)

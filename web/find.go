@@ -9,6 +9,7 @@ import (
 
 	"remit/catalog"
 	"remit/identity"
+	"remit/internal/visible"
 )
 
 // find searches the catalog, and says in words why each tool matched.
@@ -52,8 +53,8 @@ func (s *site) apiTools(c echo.Context, _ identity.Principal) error {
 	}
 	tools := []apiTool{}
 	for _, f := range found {
-		tools = append(tools, apiTool{ID: string(f.ID), Shown: visible(string(f.ID)), Description: visible(f.Description),
-			Effect: string(f.Judgement.Effect), Why: visible(f.Why), Tokens: f.Tokens})
+		tools = append(tools, apiTool{ID: string(f.ID), Shown: visible.Text(string(f.ID)), Description: visible.Text(f.Description),
+			Effect: string(f.Judgement.Effect), Why: visible.Text(f.Why), Tokens: f.Tokens})
 	}
-	return c.JSON(http.StatusOK, map[string]any{"tools": tools, "degraded": visible(degraded)})
+	return c.JSON(http.StatusOK, map[string]any{"tools": tools, "degraded": visible.Text(degraded)})
 }

@@ -18,6 +18,7 @@ import (
 
 	"remit/catalog"
 	"remit/identity"
+	"remit/internal/visible"
 )
 
 // frame is what every page has around its content.
@@ -99,7 +100,7 @@ func parsePages() (*pages, error) {
 
 func (p *pages) funcs() template.FuncMap {
 	return template.FuncMap{
-		"show":   show,
+		"show":   visible.HTML,
 		"count":  count,
 		"time":   clock,
 		"day":    func(t time.Time) string { return t.UTC().Format("2 Jan 2006") },

@@ -9,6 +9,7 @@ import (
 
 	"remit/catalog"
 	"remit/identity"
+	"remit/internal/visible"
 )
 
 type toolPage struct {
@@ -24,7 +25,7 @@ func (s *site) tool(c echo.Context, by identity.Principal) error {
 	if !ok {
 		return errNoTool
 	}
-	page := toolPage{frame: s.frame(c, by, visible(string(t.ID)), "catalog"), Tool: s.card(t.ID, t.Digest, t.Definition),
+	page := toolPage{frame: s.frame(c, by, visible.Text(string(t.ID)), "catalog"), Tool: s.card(t.ID, t.Digest, t.Definition),
 		FirstSeen: t.FirstSeen, LastSeen: t.LastSeen}
 	return s.render(c, http.StatusOK, "tool", page)
 }
