@@ -216,8 +216,8 @@ type CaptureChanges struct {
 	Differ, Missing, Added []catalog.ID // sorted; Missing is recorded and no longer listed
 }
 
-// Compare compares what was listed with what was recorded.
-func Compare(captured []Captured, recorded map[catalog.ID]catalog.Digest) CaptureChanges {
+// CompareCapture compares what was listed with what was recorded.
+func CompareCapture(captured []Captured, recorded map[catalog.ID]catalog.Digest) CaptureChanges {
 	var c CaptureChanges
 	listed := map[string]bool{}
 	now := map[catalog.ID]bool{}

@@ -78,7 +78,7 @@ func TestCapture(t *testing.T) {
 	if diff := cmp.Diff(digests, read); diff != "" {
 		t.Errorf("digests (-written +read):\n%s", diff)
 	}
-	changes := Compare(got, map[catalog.ID]catalog.Digest{"b/two": digests["b/two"], "b/one": "sha256:other", "b/gone": "sha256:0", "none/x": "sha256:0"})
+	changes := CompareCapture(got, map[catalog.ID]catalog.Digest{"b/two": digests["b/two"], "b/one": "sha256:other", "b/gone": "sha256:0", "none/x": "sha256:0"})
 	want := CaptureChanges{Same: 1, Differ: []catalog.ID{"b/one"}, Missing: []catalog.ID{"b/gone"}, Added: []catalog.ID{"a/three"}}
 	if diff := cmp.Diff(want, changes); diff != "" {
 		t.Errorf("changes (-want +got):\n%s", diff)

@@ -2,15 +2,14 @@ package evals
 
 import (
 	"context"
-	"encoding/json"
+	stdjson "encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
+	"github.com/go-json-experiment/json"
 
 	"remit/catalog"
 )
@@ -46,8 +45,8 @@ type EnforceCase struct {
 
 // EnforceTool is a tool of an upstream server.
 type EnforceTool struct {
-	Server     string          `json:"server"`
-	Definition json.RawMessage `json:"definition"`
+	Server     string             `json:"server"`
+	Definition stdjson.RawMessage `json:"definition"`
 }
 
 // EnforceMove is something that happens between the approval and the request.
@@ -55,10 +54,10 @@ type EnforceMove struct {
 	// Do is revoke (the caller's key), retire (the persona), narrow (to Grants, reviewed and approved), draft (a newer
 	// revision with Grants that nobody approved), change (Tool now has Definition), remove (Tool is gone), stop (Tool's
 	// server does not answer any more) or close-store (the database fails).
-	Do         string          `json:"do" jsonschema:"enum=revoke,enum=retire,enum=narrow,enum=draft,enum=change,enum=remove,enum=stop,enum=close-store"`
-	Tool       catalog.ID      `json:"tool,omitempty"`
-	Definition json.RawMessage `json:"definition,omitempty"`
-	Grants     []catalog.ID    `json:"grants,omitempty"`
+	Do         string             `json:"do" jsonschema:"enum=revoke,enum=retire,enum=narrow,enum=draft,enum=change,enum=remove,enum=stop,enum=close-store"`
+	Tool       catalog.ID         `json:"tool,omitempty"`
+	Definition stdjson.RawMessage `json:"definition,omitempty"`
+	Grants     []catalog.ID       `json:"grants,omitempty"`
 }
 
 // EnforceOutcome is what came of the request, or what must.
@@ -165,41 +164,36 @@ func (c EnforceCase) Checks(got EnforceOutcome) []Check {
 	return checks
 }
 
-// RunEnforce plays every case of the suite, parallel of them at a time, and returns their results in order. An error is
-// that of a case that could not be played; one that came out otherwise than expected is a result.
-func RunEnforce(ctx context.Context, suite []EnforceCase, parallel int, play func(context.Context, EnforceCase) (EnforceOutcome, error),
-	done func(CaseResult)) ([]CaseResult, error) {
-	results := make([]CaseResult, len(suite))
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(max(1, parallel))
-	var mu sync.Mutex
-	for i, c := range suite {
-		g.Go(func() error {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			start := time.Now()
-			got, err := play(ctx, c)
-			if err != nil {
-				return err
-			}
-			r := CaseResult{ID: c.ID, Text: c.Why, Tags: c.Tags, LatencyMS: float64(time.Since(start).Microseconds()) / 1000, Checks: c.Checks(got)}
-			var failed []string
-			for _, check := range r.Checks {
-				if check.Got != check.Want {
-					failed = append(failed, fmt.Sprintf("%s: got %s, want %s", check.Name, check.Got, check.Want))
-				}
-			}
-			r.Failed = strings.Join(failed, "; ")
-			r.Scores = map[string]float64{"exact": yes(r.Failed == "")}
-			mu.Lock()
-			defer mu.Unlock()
-			results[i] = r
-			if done != nil {
-				done(r)
-			}
-			return nil
-		})
+// Result is the case's in a report.
+func (c EnforceCase) Result(got EnforceOutcome, took time.Duration) CaseResult {
+	r := CaseResult{ID: c.ID, Text: c.Why, Tags: c.Tags, LatencyMS: milliseconds(took), Checks: c.Checks(got)}
+	var failed []string
+	for _, check := range r.Checks {
+		if check.Got != check.Want {
+			failed = append(failed, fmt.Sprintf("%s: got %s, want %s", check.Name, check.Got, check.Want))
+		}
 	}
-	return results, g.Wait()
+	r.Failed = strings.Join(failed, "; ")
+	r.Scores = map[string]float64{"exact": yes(r.Failed == "")}
+	return r
+}
+
+// EnforceWith makes of what plays a case a [Runner]'s Enforce.
+func EnforceWith(play func(context.Context, EnforceCase) (EnforceOutcome, error)) func(context.Context, RawCase) (CaseResult, error) {
+	return func(ctx context.Context, raw RawCase) (CaseResult, error) {
+		c, err := enforceCase(raw.JSON)
+		if err != nil {
+			return CaseResult{}, err
+		}
+		start := time.Now()
+		got, err := play(ctx, c)
+		return c.Result(got, time.Since(start)), err
+	}
+}
+
+func enforceCase(raw []byte) (c EnforceCase, err error) {
+	if err := json.Unmarshal(raw, &c, json.RejectUnknownMembers(true)); err != nil {
+		return c, said(err)
+	}
+	return c, c.Validate()
 }

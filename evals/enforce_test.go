@@ -2,6 +2,8 @@ package evals
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -36,6 +38,22 @@ func TestEnforceCaseValidate(t *testing.T) {
 		spoil(&c)
 		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want an error that says %q", err, want)
+		}
+	}
+}
+
+// TestEnforceSuite: mistakes in a suite are found before any case is played, with their line.
+func TestEnforceSuite(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "suite.jsonl")
+	for _, tc := range []struct{ line, want string }{
+		{`{"id":"a","why":"It must.","offers":[{"server":"s","definition":{"name":"t"}}],"grants":["s/t"],"caller":"king","expect":{"status":200,"answer":"result"}}`, `suite.jsonl:2: case a: caller "king"`},
+		{`{"id":"a","why":"It must.","wish":1}`, `suite.jsonl:2: there is no member "wish"`},
+	} {
+		if err := os.WriteFile(path, []byte(`{"suite":"x","kind":"enforce"}`+"\n"+tc.line+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := LoadSuite(path); err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("got %v, want an error that says %q", err, tc.want)
 		}
 	}
 }

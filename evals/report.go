@@ -1,6 +1,12 @@
+// Package evals owns how good the parts of Remit are: suites of cases, what is measured on them, runs, and what differs between runs.
 package evals
 
-import "time"
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"time"
+)
 
 // Kind is what a suite measures.
 type Kind string
@@ -199,4 +205,20 @@ func find(metrics []Metric, name string) (Metric, bool) {
 		}
 	}
 	return Metric{}, false
+}
+
+// LoadRun reads the JSON of a run.
+func LoadRun(path string) (Run, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return Run{}, fmt.Errorf("the report cannot be read: %w", err)
+	}
+	var run Run
+	if err := json.Unmarshal(raw, &run); err != nil {
+		return run, fmt.Errorf("%s is no report of remit eval run: %w", path, err)
+	}
+	if run.Format != Format {
+		return run, fmt.Errorf("%s has format %d and %d is read: make it anew with remit eval run --json", path, run.Format, Format)
+	}
+	return run, nil
 }

@@ -69,6 +69,9 @@ func (f *ToolFile) Name(id catalog.ID) string { return f.names[id] }
 // ID is the catalog's id of the tool that the file calls name.
 func (f *ToolFile) ID(name string) (catalog.ID, bool) { id, ok := f.ids[name]; return id, ok }
 
+// server is that of the tool which the file calls name; empty for a name that it does not have.
+func (f *ToolFile) server(name string) string { server, _ := f.ids[name].Split(); return server }
+
 // readTool makes of a line the definition that an MCP server would list.
 func readTool(line []byte) (id string, t catalog.Tool, err error) {
 	var in struct {
@@ -82,28 +85,6 @@ func readTool(line []byte) (id string, t catalog.Tool, err error) {
 	if strings.TrimSpace(in.Name) == "" {
 		return "", t, errors.New("a tool needs a name")
 	}
-	definition := struct {
-		Name        string          `json:"name"`
-		Title       string          `json:"title,omitempty"`
-		Description string          `json:"description"`
-		InputSchema json.RawMessage `json:"inputSchema,omitempty"`
-		Annotations json.RawMessage `json:"annotations,omitempty"`
-	}{in.Name, in.Title, in.Description, in.InputSchema, in.Annotations}
-	raw, err := json.Marshal(definition)
-	if err != nil {
-		return "", t, err
-	}
-	definition.Name = "x" // of a name only the form is checked, which names of public sets do not have
-	checked, err := json.Marshal(definition)
-	if err != nil {
-		return "", t, err
-	}
-	if t, err = catalog.Parse("x", checked); err != nil {
-		return "", t, err
-	}
-	if t.Digest, err = catalog.DigestOf(raw); err != nil {
-		return "", t, err
-	}
 	server := strings.ReplaceAll(in.Server, "/", " ") // an id splits at its first slash
 	own := in.ID
 	if own == "" || own == in.Server+"/"+in.Name {
@@ -112,13 +93,49 @@ func readTool(line []byte) (id string, t catalog.Tool, err error) {
 	if id = in.ID; id == "" {
 		id = in.Server + "/" + in.Name
 	}
-	t.ID, t.Name, t.Definition = catalog.NewID(server, own), in.Name, raw
-	t.Effect = catalog.Judge(t, in.Annotations)
-	return id, t, nil
+	t, err = definition{in.Name, in.Title, in.Description, in.InputSchema, in.Annotations}.tool(server, own)
+	return id, t, err
+}
+
+// definition is a tool as an MCP server lists it.
+type definition struct {
+	Name        string          `json:"name"`
+	Title       string          `json:"title,omitempty"`
+	Description string          `json:"description"`
+	InputSchema json.RawMessage `json:"inputSchema,omitempty"`
+	Annotations json.RawMessage `json:"annotations,omitempty"`
+}
+
+// tool is the definition as a crawl would keep it, under the id server/own.
+func (d definition) tool(server, own string) (catalog.Tool, error) {
+	raw, err := json.Marshal(d)
+	if err != nil {
+		return catalog.Tool{}, err
+	}
+	name := d.Name
+	d.Name = "x" // of a name only the form is checked, which names of public sets do not have
+	checked, err := json.Marshal(d)
+	if err != nil {
+		return catalog.Tool{}, err
+	}
+	t, err := catalog.Parse("x", checked)
+	if err != nil {
+		return catalog.Tool{}, err
+	}
+	if t.Digest, err = catalog.DigestOf(raw); err != nil {
+		return catalog.Tool{}, err
+	}
+	t.ID, t.Name, t.Definition = catalog.NewID(server, own), name, raw
+	t.Effect = catalog.Judge(t, d.Annotations)
+	return t, nil
 }
 
 // eachLine calls read with every line that is not blank; an error names the file and the line.
 func eachLine(path string, read func([]byte) error) error {
+	return eachNumberedLine(path, func(_ int, line []byte) error { return read(line) })
+}
+
+func eachNumberedLine(path string, read func(number int, line []byte) error) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
@@ -132,7 +149,7 @@ func eachLine(path string, read func([]byte) error) error {
 		if len(strings.TrimSpace(lines.Text())) == 0 {
 			continue
 		}
-		if err := read(lines.Bytes()); err != nil {
+		if err := read(number, lines.Bytes()); err != nil {
 			return fmt.Errorf("%s:%d: %w", path, number, err)
 		}
 	}

@@ -78,7 +78,7 @@ func (c evalCaptureCmd) Run(a *app) error {
 	}
 	fmt.Fprintf(a.out, "%d tools of %d servers written to %s\n", tools, len(servers)-len(failed), c.Out)
 	if c.Digests != "" {
-		a.compared(evals.Compare(captured, recorded))
+		a.compared(evals.CompareCapture(captured, recorded))
 	}
 	if len(failed) > 0 {
 		return fmt.Errorf("%s could not be listed: the lines above say why; capture again with --only %s to try these alone",

@@ -233,7 +233,7 @@ func shareLadder(reports []evals.Report) ladder {
 // tagMetrics are what is shown by tag, of at most maxTags tags of at least two jobs.
 var tagMetrics = []string{"need_recall", "over_privilege", "forbidden"}
 
-const maxTags = 14
+const maxTags = 10
 
 // tagLadder returns the plot, with the most frequent tags first, and how many tags it leaves out.
 func tagLadder(r evals.Report) (ladder, int) {

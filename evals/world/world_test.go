@@ -2,10 +2,9 @@ package world
 
 import (
 	"encoding/json"
-	"os"
 	"testing"
+	"time"
 
-	"github.com/goccy/go-yaml"
 	"github.com/google/go-cmp/cmp"
 
 	"remit/catalog"
@@ -14,34 +13,25 @@ import (
 
 // TestShippedSuite plays every shipped case: the gateway refuses and allows what the suite says, and nothing else happens.
 func TestShippedSuite(t *testing.T) {
-	raw, err := os.ReadFile("../suites/enforce.yaml")
+	suite, err := evals.LoadSuite("../suites/enforce.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	j, err := yaml.YAMLToJSON(raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var suite struct{ Cases []evals.EnforceCase }
-	if err := json.Unmarshal(j, &suite); err != nil {
-		t.Fatal(err)
-	}
-	if got := len(suite.Cases); got < 40 {
+	if got := len(suite.Raw); got < 40 {
 		t.Errorf("got %d cases, want at least 40", got)
 	}
-	for _, c := range suite.Cases {
-		if err := c.Validate(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	results, err := evals.RunEnforce(t.Context(), suite.Cases, 4, Play, nil)
+	runner := evals.Runner{Setup: evals.Setup{Parallel: 4}, Enforce: evals.EnforceWith(Play)}
+	run, err := runner.Run(t.Context(), []evals.Suite{suite})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, r := range results {
+	for _, r := range run.Reports[0].Cases {
 		if r.Failed != "" {
 			t.Errorf("%s: %s", r.ID, r.Failed)
 		}
+	}
+	if m, ok := run.Reports[0].Metric("exact"); !ok || m.Value != 1 {
+		t.Errorf("got exact %v, want 1", m.Value)
 	}
 }
 
@@ -51,18 +41,19 @@ func TestFindsWhatIsWrong(t *testing.T) {
 		Offers: []evals.EnforceTool{{Server: "crm", Definition: json.RawMessage(`{"name":"echo","description":"d","inputSchema":{"type":"object"}}`)}},
 		Body:   `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"a":"canary"},$META}}`,
 		Expect: evals.EnforceOutcome{Status: 200, Answer: "error -32602", Upstream: 0, Record: []string{"tool.call refused find"}}}
-	got, err := evals.RunEnforce(t.Context(), []evals.EnforceCase{c}, 1, Play, nil)
+	outcome, err := Play(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
+	got := c.Result(outcome, time.Second)
 	want := []evals.Check{{Name: "http_status", Want: "200", Got: "200"}, {Name: "answer", Want: "error -32602", Got: "result"},
 		{Name: "upstream_calls", Want: "0", Got: "1"}, {Name: "record", Want: "tool.call refused find", Got: "tool.call allowed"},
 		{Name: "leaks", Want: "nothing", Got: "a hidden text of 6 bytes reached the upstream"}}
-	if diff := cmp.Diff(want, got[0].Checks); diff != "" {
+	if diff := cmp.Diff(want, got.Checks); diff != "" {
 		t.Errorf("checks (-want +got):\n%s", diff)
 	}
-	if got[0].Failed == "" || got[0].Scores["exact"] != 0 {
-		t.Errorf("got %q, %v, want a failed case", got[0].Failed, got[0].Scores)
+	if got.Failed == "" || got.Scores["exact"] != 0 {
+		t.Errorf("got %q, %v, want a failed case", got.Failed, got.Scores)
 	}
 }
 
