@@ -13,6 +13,7 @@ type evalCmd struct {
 	Schema  evalSchemaCmd  `cmd:"" nosettings:"" help:"Print the JSON Schema of suite files."`
 	Draft   evalDraftCmd   `cmd:"" help:"Draft the jobs of a file, for a scorer outside of Remit."`
 	Rank    evalRankCmd    `cmd:"" help:"Rank tools for the queries of a file, for a scorer outside of Remit."`
+	Export  evalExportCmd  `cmd:"" help:"Write the approved personas as a suite of jobs."`
 	Capture evalCaptureCmd `cmd:"" help:"List real servers from their packages and write a catalog of their tools."`
 	Digests evalDigestsCmd `cmd:"" help:"Print the digest of every tool of a catalog file, to compare a capture with."`
 }

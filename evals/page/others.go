@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"remit/evals"
 )
@@ -125,6 +126,22 @@ func (setView) Found(c evals.CaseResult) string {
 		return ""
 	}
 	return list(c.Ranking.Found[:min(5, len(c.Ranking.Found))])
+}
+
+// Outcome is what came, in words.
+func (enforceView) Outcome(c evals.CaseResult) string {
+	var parts []string
+	for _, check := range c.Checks {
+		switch check.Name {
+		case "http_status":
+			parts = append(parts, "HTTP "+check.Got)
+		case "upstream_calls":
+			parts = append(parts, check.Got+" upstream")
+		case "answer", "record":
+			parts = append(parts, check.Got)
+		}
+	}
+	return strings.Join(parts, " · ")
 }
 
 // enforceView is a suite of requests.

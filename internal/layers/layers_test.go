@@ -34,7 +34,7 @@ var allowed = map[string][]string{
 	"internal/llm":            {"prompts"},
 	"gateway":                 {"audit", "catalog", "identity", "internal/strictjson", "persona", "upstream"},
 	"store":                   {"audit", "catalog", "catalog/crawl", "identity", "persona"},
-	"evals":                   {"catalog", "composer"},
+	"evals":                   {"catalog", "composer", "persona"},
 	"evals/world":             {"audit", "catalog", "evals", "gateway", "identity", "internal/fakemcp", "persona", "store", "upstream"},
 	"evals/page":              {"evals", "internal/visible"},
 	"web":                     {"audit", "catalog", "catalog/crawl", "composer", "identity", "internal/visible", "persona", "upstream"},
