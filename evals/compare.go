@@ -154,14 +154,7 @@ func verdict(heads []Difference, corrected []float64, cases int) string {
 	return fmt.Sprintf("No difference beyond chance in %s over %d cases.", strings.Join(names, ", "), cases)
 }
 
-func headline(kind Kind, r CaseResult) float64 {
-	for _, d := range Definitions {
-		if d.Kind == kind && d.Headline {
-			return r.Scores[d.Name]
-		}
-	}
-	return 0
-}
+func headline(kind Kind, r CaseResult) float64 { return r.Scores[Headline(kind).Name] }
 
 // change compares what two results of one case hold.
 func change(was, is CaseResult) CaseChange {

@@ -10,6 +10,7 @@ import (
 type evalCmd struct {
 	Run     evalRunCmd     `cmd:"" help:"Run suites and hold the results against minimums."`
 	Compare evalCompareCmd `cmd:"" help:"Show what became otherwise from one run to another, case by case, with a significance test."`
+	List    evalListCmd    `cmd:"" help:"List the runs that are kept."`
 	Schema  evalSchemaCmd  `cmd:"" nosettings:"" help:"Print the JSON Schema of suite files."`
 	Draft   evalDraftCmd   `cmd:"" help:"Draft the jobs of a file, for a scorer outside of Remit."`
 	Rank    evalRankCmd    `cmd:"" help:"Rank tools for the queries of a file, for a scorer outside of Remit."`

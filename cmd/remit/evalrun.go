@@ -28,6 +28,7 @@ type evalRunCmd struct {
 	JSON       string             `placeholder:"FILE" help:"Write the report as JSON; - is standard output."`
 	HTML       string             `name:"html" placeholder:"FILE" help:"Write the report as one HTML file with plots, which needs nothing else."`
 	JUnit      string             `name:"junit" placeholder:"FILE" help:"Write the report as JUnit XML."`
+	Save       bool               `default:"true" negatable:"" help:"Keep the run in the data folder, if there is one (default: true)."`
 	Parallel   int                `placeholder:"N" help:"Cases at a time (default: the number of processors)."`
 	Resume     bool               `help:"Go on with a run that was stopped: finished cases are in the file named by --json with .partial behind it."`
 	Seed       uint64             `default:"1" placeholder:"N" help:"Seed of the intervals and of what is poisoned (default: 1)."`
@@ -77,6 +78,11 @@ func (c evalRunCmd) Run(a *app) error {
 	}
 	if err := c.print(a, run, before); err != nil {
 		return err
+	}
+	if c.Save {
+		if err := a.save(run); err != nil {
+			return err
+		}
 	}
 	return c.hold(a, run)
 }
