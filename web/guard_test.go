@@ -114,7 +114,7 @@ func TestAddressLimiter(t *testing.T) {
 func TestCookieOverHTTPS(t *testing.T) {
 	w := newWorld(t, shop())
 	site, err := web.New(web.Config{Registry: w.registry, Personas: w.store, Directory: w.directory, Catalog: w.catalog,
-		Composer: composer.New(composer.Config{Finder: w.catalog}), Audit: w.store, PublicURL: "https://remit.example"})
+		Composer: composer.New(composer.Config{Finder: w.catalog}), Audit: w.store, Evals: w.store, PublicURL: "https://remit.example"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,6 +21,7 @@ import (
 	"remit/catalog"
 	"remit/catalog/crawl"
 	"remit/composer"
+	"remit/evals"
 	"remit/identity"
 	"remit/persona"
 )
@@ -33,7 +34,13 @@ type Composer interface {
 	Compose(ctx context.Context, job string) (composer.Draft, error)
 }
 
-// Config of the site. Registry, Personas, Directory, Catalog, Composer and Audit are needed.
+// Evals returns evaluation runs that were kept. A store.Store is one.
+type Evals interface {
+	Runs(ctx context.Context, limit int) ([]evals.Saved, error) // newest first
+	Run(ctx context.Context, id string) (evals.Run, error)      // evals.ErrNoRun
+}
+
+// Config of the site. Registry, Personas, Directory, Catalog, Composer, Audit and Evals are needed.
 type Config struct {
 	Registry  *persona.Registry
 	Personas  persona.Store
@@ -41,6 +48,7 @@ type Config struct {
 	Catalog   *catalog.Catalog
 	Composer  Composer
 	Audit     audit.Log
+	Evals     Evals
 	// Servers reports on the upstream servers; nil means that there are none.
 	Servers func() []crawl.ServerStatus
 	// PublicURL is where people and agents reach Remit, such as https://remit.example.com. Empty means wherever the
@@ -69,8 +77,8 @@ type site struct {
 
 // New returns the site.
 func New(cfg Config) (http.Handler, error) {
-	if cfg.Registry == nil || cfg.Personas == nil || cfg.Directory == nil || cfg.Catalog == nil || cfg.Composer == nil || cfg.Audit == nil {
-		return nil, errors.New("web: the site needs a registry, personas, a directory, a catalog, a composer and an audit log")
+	if cfg.Registry == nil || cfg.Personas == nil || cfg.Directory == nil || cfg.Catalog == nil || cfg.Composer == nil || cfg.Audit == nil || cfg.Evals == nil {
+		return nil, errors.New("web: the site needs a registry, personas, a directory, a catalog, a composer, an audit log and evaluations")
 	}
 	if cfg.Servers == nil {
 		cfg.Servers = func() []crawl.ServerStatus { return nil }

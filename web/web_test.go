@@ -52,7 +52,7 @@ func newWorld(t *testing.T, definitions map[string][]string) *world {
 		}
 	}
 	site, err := web.New(web.Config{Registry: w.registry, Personas: db, Directory: w.directory, Catalog: w.catalog,
-		Composer: composer.New(composer.Config{Finder: w.catalog}), Audit: db, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+		Composer: composer.New(composer.Config{Finder: w.catalog}), Audit: db, Evals: db, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,6 +111,7 @@ type browser struct {
 	status int
 	path   string
 	body   string
+	header http.Header
 }
 
 func (w *world) browser(t *testing.T) *browser {
@@ -140,7 +141,7 @@ func (b *browser) send(req *http.Request) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	b.status, b.path, b.body = res.StatusCode, res.Request.URL.Path, string(body)
+	b.status, b.path, b.body, b.header = res.StatusCode, res.Request.URL.Path, string(body), res.Header
 }
 
 func (b *browser) get(path string) {
