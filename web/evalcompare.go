@@ -1,12 +1,12 @@
 package web
 
 import (
-	"fmt"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
 
 	"remit/evals"
+	"remit/evals/page"
 	"remit/identity"
 )
 
@@ -25,11 +25,12 @@ type comparison struct {
 type differenceRow struct {
 	evals.Difference
 	Title         string
+	TextA, TextB  string
 	Better, Worse bool
 }
 
 // Change is the difference with its sign.
-func (d differenceRow) Change() string { return fmt.Sprintf("%+.3f", d.B-d.A) }
+func (d differenceRow) Change() string { return signed(d.B - d.A) }
 
 const changesShown = 100
 
@@ -51,7 +52,7 @@ func (s *site) evalCompare(c echo.Context, by identity.Principal) error {
 		for _, d := range found.Metrics {
 			what, _ := evals.Define(d.Name)
 			by := (d.B - d.A) * float64(what.Better)
-			one.Rows = append(one.Rows, differenceRow{d, what.Title, by > 0, by < 0})
+			one.Rows = append(one.Rows, differenceRow{d, what.Title, page.Number(d.Name, d.A), page.Number(d.Name, d.B), by > 0, by < 0})
 		}
 		if len(one.Cases) > changesShown {
 			one.More, one.Cases = len(one.Cases)-changesShown, one.Cases[:changesShown]

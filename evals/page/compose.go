@@ -135,7 +135,7 @@ func newCompose(n int, reports []evals.Report) composeView {
 	for _, name := range []string{"latency_p50_ms", "latency_p99_ms"} {
 		if m, ok := main.Metric(name); ok {
 			d, _ := evals.Define(name)
-			v.Latency.mark(m.Value, strings.TrimSuffix(d.Title, " ms")+" "+number(name, m.Value))
+			v.Latency.mark(m.Value, strings.TrimSuffix(d.Title, " ms")+" "+Number(name, m.Value))
 		}
 	}
 	if len(v.Confused) > maxConfuse {
@@ -160,7 +160,7 @@ func headline(r evals.Report) []string {
 	}
 	tokens, ok := r.Metric("tokens")
 	if ok && r.Setup.CatalogTokens > 0 && tokens.Value > 0 {
-		out = append(out, fmt.Sprintf("An agent reads %s tokens of definitions instead of %s.", number("tokens", tokens.Value), count(r.Setup.CatalogTokens)))
+		out = append(out, fmt.Sprintf("An agent reads %s tokens of definitions instead of %s.", Number("tokens", tokens.Value), count(r.Setup.CatalogTokens)))
 	}
 	return out
 }
@@ -181,7 +181,7 @@ func tiles(reports []evals.Report) []tile {
 			continue
 		}
 		d, _ := evals.Define(name)
-		t := tile{Title: d.Title, Value: number(name, m.Value)}
+		t := tile{Title: d.Title, Value: Number(name, m.Value)}
 		switch {
 		case d.Unit == "share":
 			t.Value = percent(m.Value)
@@ -192,11 +192,11 @@ func tiles(reports []evals.Report) []tile {
 		case in != nil && d.Unit == "share":
 			t.Range = fmt.Sprintf("%s to %s", percent(in.Low), percent(in.High))
 		case in != nil:
-			t.Range = fmt.Sprintf("%s to %s", number(name, in.Low), number(name, in.High))
+			t.Range = fmt.Sprintf("%s to %s", Number(name, in.Low), Number(name, in.High))
 		}
 		for _, r := range reports[1:] {
 			if other, ok := r.Metric(name); ok && r.Variant == "search10" && d.Better != evals.Neutral {
-				t.Beside = number(name, other.Value)
+				t.Beside = Number(name, other.Value)
 				if d.Unit == "share" {
 					t.Beside = percent(other.Value)
 				}
@@ -269,7 +269,7 @@ func newTable(reports []evals.Report) table {
 			m, ok := r.Metric(d.Name)
 			cell := "–"
 			if ok {
-				found, cell = true, number(d.Name, m.Value)
+				found, cell = true, Number(d.Name, m.Value)
 			}
 			row.Cells = append(row.Cells, cell)
 		}

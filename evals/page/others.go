@@ -90,7 +90,7 @@ func cells(metric func(string) (evals.Metric, bool)) (out []string) {
 	for _, name := range rankMetrics {
 		cell := "–"
 		if m, ok := metric(name); ok {
-			cell = number(name, m.Value)
+			cell = Number(name, m.Value)
 		}
 		out = append(out, cell)
 	}

@@ -41,7 +41,7 @@ var document = template.Must(template.New("page").Funcs(template.FuncMap{
 	"plain": func(s string) string { return cut(visible.Text(cut(s, maxShort)), maxShort) },
 	"short": func(s string) string { return visible.Text(cut(strings.TrimPrefix(s, "sha256:"), 12)) },
 	"day":   func(t time.Time) string { return t.UTC().Format("2 January 2006, 15:04 UTC") },
-	"count": count, "percent": percent, "number": number, "dec": func(n int) int { return n - 1 },
+	"count": count, "percent": percent,
 	"style": func() template.CSS { return template.CSS(style) },
 }).Parse(source))
 
@@ -145,8 +145,8 @@ func cut(text string, limit int) string {
 // percent is a share as people read it.
 func percent(share float64) string { return fmt.Sprintf("%.0f %%", 100*share) }
 
-// number is a value in its metric's unit.
-func number(name string, value float64) string {
+// Number is a value in its metric's unit.
+func Number(name string, value float64) string {
 	d, _ := evals.Define(name)
 	switch {
 	case d.Unit == "share":
