@@ -88,7 +88,8 @@ type TagResult struct {
 // CaseResult is what became of one case. Which of Ranking, Draft and Checks is set follows from the kind.
 type CaseResult struct {
 	ID   string   `json:"id"`
-	Text string   `json:"text"` // the job, the query, or the request in words
+	Of   string   `json:"of,omitempty"` // the case that this one repeats in another way
+	Text string   `json:"text"`         // the job, the query, or the request in words
 	Tags []string `json:"tags,omitempty"`
 	// Scores by name of metric, those that are means over cases. A score that the case says nothing about is not there:
 	// gap_recall only where the case has a gap, gaps_invented only where it has none.

@@ -103,7 +103,9 @@ func tagTable(r Report) Table {
 			t.Head = append(t.Head, strings.ToUpper(d.Title))
 		}
 	}
-	for _, tag := range r.Tags {
+	frequent := slices.Clone(r.Tags)
+	slices.SortStableFunc(frequent, func(a, b TagResult) int { return b.Cases - a.Cases })
+	for _, tag := range frequent {
 		row := []string{tag.Tag, fmt.Sprint(tag.Cases)}
 		for _, d := range shown {
 			m, ok := find(tag.Metrics, d.Name)
@@ -112,6 +114,7 @@ func tagTable(r Report) Table {
 		}
 		t.Rows = append(t.Rows, row)
 	}
+	t.short()
 	return t
 }
 
