@@ -18,6 +18,8 @@ func TestLimits(t *testing.T) {
 		Reports: []evals.Report{
 			{Suite: "jobs", Kind: evals.Compose, Variant: "plain", Metrics: []evals.Metric{{Name: "need_recall", Value: 0.6}, {Name: "forbidden", Value: 0.08}},
 				Cases: []evals.CaseResult{{ID: "a", Failed: "grants <x> & more"}, {ID: "b"}}},
+			{Suite: "x", Kind: evals.Retrieve, Variant: "hybrid", Setup: evals.Setup{Model: "m"}},
+			{Suite: "x", Kind: evals.Retrieve, Variant: "words", Setup: evals.Setup{Model: "m"}},
 			{Suite: "jobs", Kind: evals.Compose, Variant: "poisoned", Metrics: []evals.Metric{{Name: "need_recall", Value: 0.1}}},
 		},
 		Macro: []evals.Macro{{Kind: evals.Retrieve, Variant: "hybrid", Metrics: []evals.Metric{{Name: "ndcg_at_10", Value: 0.7}}},
@@ -60,7 +62,7 @@ func TestLimits(t *testing.T) {
 	if err := xml.Unmarshal([]byte(out.String()), &junit); err != nil {
 		t.Fatal(err)
 	}
-	if len(junit.Suites) != 2 || junit.Suites[0].Failures != 1 || junit.Suites[1].Failures != 1 ||
+	if len(junit.Suites) != 3 || junit.Suites[0].Failures != 1 || junit.Suites[2].Failures != 1 ||
 		junit.Suites[0].Cases[0].Failure.Message != "grants <x> & more" || junit.Suites[0].Cases[1].Failure != nil {
 		t.Errorf("got %s", out.String())
 	}

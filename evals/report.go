@@ -60,8 +60,10 @@ type Report struct {
 // Metric returns the metric of that name.
 func (r Report) Metric(name string) (Metric, bool) { return find(r.Metrics, name) }
 
-// Main says that this is the variant that minimums and trends are about.
-func (r Report) Main() bool { return r.Variant == "plain" || r.Variant == "hybrid" }
+// Main says that this is the variant that minimums and trends are about: plain, hybrid, and words where there is no model.
+func (r Report) Main() bool {
+	return r.Variant == "plain" || r.Variant == "hybrid" || r.Variant == "words" && r.Setup.Model == ""
+}
 
 // Metric is a mean over cases or another number of the whole; [Definitions] says what each name stands for.
 type Metric struct {

@@ -121,6 +121,19 @@ func TestVariants(t *testing.T) {
 	}
 }
 
+// TestLimit: a run of some cases says so.
+func TestLimit(t *testing.T) {
+	r := shopRunner(1)
+	r.Limit = 2
+	run, err := r.Run(t.Context(), []evals.Suite{composeSuite(t, catalogOf(t, shop), shopSuite)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := run.Reports[0]; len(got.Cases) != 2 || len(got.Notes) != 1 || !strings.Contains(got.Notes[0], "Of 3 cases of suite only the first 2") {
+		t.Errorf("got %d cases and notes %q, want 2 and one that says so", len(got.Cases), got.Notes)
+	}
+}
+
 // naive grants every tool whose description asks to be included: the victim that the attacks are made for.
 type naive struct{ c *catalog.Catalog }
 

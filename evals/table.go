@@ -45,7 +45,7 @@ func variants(reports []Report) []Table {
 	t := Table{Title: fmt.Sprintf("%s (%s): %d cases, %d tools", first.Suite, first.Kind, len(first.Cases), first.Setup.CatalogTools), Head: []string{"METRIC"}}
 	for _, r := range reports {
 		t.Head = append(t.Head, strings.ToUpper(r.Variant))
-		t.Notes = append(t.Notes, r.Notes...)
+		t.Notes = append(t.Notes, without(r.Notes, t.Notes)...)
 	}
 	for _, d := range Definitions {
 		row := []string{d.Title}
@@ -185,6 +185,7 @@ func (r Run) mode(mode string) Table {
 	for _, report := range r.Reports {
 		if report.Kind == Retrieve && report.Variant == mode {
 			row(report.Suite, fmt.Sprint(report.Setup.CatalogTools), fmt.Sprint(len(report.Cases)), report.Metrics)
+			t.Notes = append(t.Notes, report.Notes...)
 		}
 	}
 	for _, m := range r.Macro {
