@@ -154,10 +154,18 @@ func LoadTexts(path, member string) ([]Text, error) {
 	return texts, err
 }
 
-// WriteFile lets write make the file, which appears under its name only when it is complete. The name "-" is standard output.
+// WriteFile lets write make the file, which appears under its name only when it is complete. The name "-" is standard output;
+// what is there and is no file, such as a pipe, is written to as it is.
 func WriteFile(path string, stdout io.Writer, write func(io.Writer) error) (err error) {
 	if path == "-" {
 		return write(stdout)
+	}
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		return errors.Join(write(f), f.Close())
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {

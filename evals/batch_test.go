@@ -156,3 +156,17 @@ func TestWriteFile(t *testing.T) {
 		}
 	}
 }
+
+// TestWriteFileToDevice: what is no file is not replaced by one.
+func TestWriteFileToDevice(t *testing.T) {
+	before, err := os.Stat(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := evals.WriteFile(os.DevNull, nil, func(w io.Writer) error { _, err := io.WriteString(w, "x"); return err }); err != nil {
+		t.Fatal(err)
+	}
+	if after, err := os.Stat(os.DevNull); err != nil || after.Mode() != before.Mode() {
+		t.Errorf("got %v, %v, want %v", after.Mode(), err, before.Mode())
+	}
+}

@@ -12,7 +12,7 @@ import (
 var ErrMissed = errors.New("a minimum or maximum was missed")
 
 // Limit is what a metric has to reach. It is held against every suite that has the metric, in its main variant (plain or
-// hybrid); with Macro against the macro average of hybrid search over the retrieve suites.
+// hybrid, see [Report.Main]); with Macro against the macro average of that variant over the retrieve suites.
 type Limit struct {
 	Metric string
 	Macro  bool
@@ -75,7 +75,8 @@ func (r Run) Hold(limits []Limit) ([]Outcome, error) {
 		before := len(out)
 		if l.Macro {
 			for _, m := range r.Macro {
-				if v, ok := find(m.Metrics, l.Metric); ok && m.Variant == "hybrid" {
+				main := func(report Report) bool { return report.Main() && report.Kind == m.Kind && report.Variant == m.Variant }
+				if v, ok := find(m.Metrics, l.Metric); ok && slices.ContainsFunc(r.Reports, main) {
 					out = append(out, Outcome{Limit: l, Got: v.Value})
 				}
 			}

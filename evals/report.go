@@ -60,8 +60,10 @@ type Report struct {
 // Metric returns the metric of that name.
 func (r Report) Metric(name string) (Metric, bool) { return find(r.Metrics, name) }
 
-// Main says that this is the variant that minimums and trends are about.
-func (r Report) Main() bool { return r.Variant == "plain" || r.Variant == "hybrid" }
+// Main says that this is the variant that minimums and trends are about: plain, hybrid, and words where there is no model.
+func (r Report) Main() bool {
+	return r.Variant == "plain" || r.Variant == "hybrid" || r.Variant == "words" && r.Setup.Model == ""
+}
 
 // Metric is a mean over cases or another number of the whole; [Definitions] says what each name stands for.
 type Metric struct {
@@ -88,7 +90,8 @@ type TagResult struct {
 // CaseResult is what became of one case. Which of Ranking, Draft and Checks is set follows from the kind.
 type CaseResult struct {
 	ID   string   `json:"id"`
-	Text string   `json:"text"` // the job, the query, or the request in words
+	Of   string   `json:"of,omitempty"` // the case that this one repeats in another way
+	Text string   `json:"text"`         // the job, the query, or the request in words
 	Tags []string `json:"tags,omitempty"`
 	// Scores by name of metric, those that are means over cases. A score that the case says nothing about is not there:
 	// gap_recall only where the case has a gap, gaps_invented only where it has none.

@@ -135,6 +135,9 @@ func (r *Runner) retrieve(ctx context.Context, s Suite) ([]Report, error) {
 func (r *Runner) begin(s Suite, variant string, c *catalog.Catalog) Report {
 	report := Report{Suite: s.Suite, Kind: s.Kind, Variant: variant, Started: time.Now(), Setup: r.Setup}
 	report.Setup.Suite = s.Digest
+	if r.Limit > 0 && r.Limit < len(s.Raw) {
+		report.Notes = append(report.Notes, fmt.Sprintf("Of %d cases of %s only the first %d were run.", len(s.Raw), s.Suite, r.Limit))
+	}
 	if c != nil {
 		report.Setup.Catalog, report.Setup.CatalogTools, report.Setup.CatalogTokens = c.Digest(), len(c.Tools()), c.Tokens()
 	}

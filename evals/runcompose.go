@@ -89,7 +89,7 @@ func (r *Runner) poisoned(ctx context.Context, s Suite, b *base, plain Report) (
 					return CaseResult{}, err
 				}
 				result, err := compose(ctx, c, c.Job, b.file, d)
-				result.ID, result.Tags = id, []string{attack.Name}
+				result.ID, result.Of, result.Tags = id, c.ID, []string{attack.Name}
 				return result, err
 			}})
 		}
@@ -146,7 +146,7 @@ func (r *Runner) paraphrased(ctx context.Context, s Suite, b *base, plain Report
 			was = append(was, plain.Cases[i])
 			jobs = append(jobs, job{id, func(ctx context.Context) (CaseResult, error) {
 				result, err := compose(ctx, cc, text, b.file, drafter)
-				result.ID = id
+				result.ID, result.Of = id, cc.ID
 				return result, err
 			}})
 		}

@@ -143,7 +143,8 @@ func bootstrap(stats []statistic, n int, seed uint64) []Interval {
 // permute returns for each statistic the difference of b to a, and the two-sided p of it by a paired permutation test
 // (Fisher's randomisation test; for retrieval: Smucker, Allan and Carterette, A Comparison of Statistical Significance
 // Tests for Information Retrieval Evaluation, CIKM 2007): if a and b were alike, each case could as well have had their
-// results swapped, so p is the share of 10,000 random swaps that differ as much, counting the one that was seen.
+// results swapped, so p is the share of 10,000 random swaps that differ as much, counting the one that was seen. Results that
+// repeat one case are swapped together, for they are not independent.
 func permute(kind Kind, a, b []CaseResult, seed uint64) (stats []statistic, differences, ps []float64) {
 	n := len(a)
 	stats = statistics(kind, slices.Concat(a, b))
@@ -158,10 +159,15 @@ func permute(kind Kind, a, b []CaseResult, seed uint64) (stats []statistic, diff
 		differences = append(differences, difference(s))
 	}
 	random := rand.New(rand.NewPCG(seed, 2))
+	of, groups := grouped(b)
+	swap := make([]bool, groups)
 	for range permutations {
+		for g := range swap {
+			swap[g] = random.Uint64()&1 == 1
+		}
 		for i := range n {
 			left[i], right[i] = i, n+i
-			if random.Uint64()&1 == 1 {
+			if swap[of[i]] {
 				left[i], right[i] = n+i, i
 			}
 		}
@@ -175,6 +181,22 @@ func permute(kind Kind, a, b []CaseResult, seed uint64) (stats []statistic, diff
 		ps[i] = (ps[i] + 1) / (permutations + 1)
 	}
 	return stats, differences, ps
+}
+
+// grouped numbers the cases that the results are of.
+func grouped(results []CaseResult) (of []int, groups int) {
+	numbers := map[string]int{}
+	for _, r := range results {
+		id := r.Of
+		if id == "" {
+			id = r.ID
+		}
+		if _, ok := numbers[id]; !ok {
+			numbers[id] = len(numbers)
+		}
+		of = append(of, numbers[id])
+	}
+	return of, len(numbers)
 }
 
 // holm corrects several p for being several (Holm, A Simple Sequentially Rejective Multiple Test Procedure, 1979).

@@ -1,6 +1,7 @@
 package evals
 
 import (
+	"fmt"
 	"math"
 	"testing"
 
@@ -9,8 +10,8 @@ import (
 )
 
 func scored(name string, values ...float64) (out []CaseResult) {
-	for _, v := range values {
-		out = append(out, CaseResult{Scores: map[string]float64{name: v}})
+	for i, v := range values {
+		out = append(out, CaseResult{ID: fmt.Sprint(i), Scores: map[string]float64{name: v}})
 	}
 	return out
 }
@@ -71,6 +72,12 @@ func TestPermute(t *testing.T) {
 	stats, differences, ps := permute(Enforce, a, b, 1)
 	if len(stats) != 1 || differences[0] != 1 || math.Abs(ps[0]-2.0/256) > 0.004 {
 		t.Errorf("got difference %v, p %v, want 1 and near %v", differences, ps, 2.0/256)
+	}
+	for i := range b {
+		b[i].Of = "one case"
+	}
+	if _, _, ps := permute(Enforce, a, b, 1); ps[0] != 1 {
+		t.Errorf("got p %v, want 1: eight results of one case are one result", ps[0])
 	}
 	if _, _, ps := permute(Enforce, a, a, 1); ps[0] != 1 {
 		t.Errorf("got p %v for equal results, want 1", ps[0])

@@ -45,7 +45,7 @@ func variants(reports []Report) []Table {
 	t := Table{Title: fmt.Sprintf("%s (%s): %d cases, %d tools", first.Suite, first.Kind, len(first.Cases), first.Setup.CatalogTools), Head: []string{"METRIC"}}
 	for _, r := range reports {
 		t.Head = append(t.Head, strings.ToUpper(r.Variant))
-		t.Notes = append(t.Notes, r.Notes...)
+		t.Notes = append(t.Notes, without(r.Notes, t.Notes)...)
 	}
 	for _, d := range Definitions {
 		row := []string{d.Title}
@@ -103,7 +103,9 @@ func tagTable(r Report) Table {
 			t.Head = append(t.Head, strings.ToUpper(d.Title))
 		}
 	}
-	for _, tag := range r.Tags {
+	frequent := slices.Clone(r.Tags)
+	slices.SortStableFunc(frequent, func(a, b TagResult) int { return b.Cases - a.Cases })
+	for _, tag := range frequent {
 		row := []string{tag.Tag, fmt.Sprint(tag.Cases)}
 		for _, d := range shown {
 			m, ok := find(tag.Metrics, d.Name)
@@ -112,6 +114,7 @@ func tagTable(r Report) Table {
 		}
 		t.Rows = append(t.Rows, row)
 	}
+	t.short()
 	return t
 }
 
@@ -182,6 +185,7 @@ func (r Run) mode(mode string) Table {
 	for _, report := range r.Reports {
 		if report.Kind == Retrieve && report.Variant == mode {
 			row(report.Suite, fmt.Sprint(report.Setup.CatalogTools), fmt.Sprint(len(report.Cases)), report.Metrics)
+			t.Notes = append(t.Notes, report.Notes...)
 		}
 	}
 	for _, m := range r.Macro {
