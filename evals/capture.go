@@ -27,7 +27,10 @@ type CaptureServer struct {
 	Licence string `json:"licence"`
 	// Run is the command, split at spaces and never read by a shell. In it and in Env "{dir}" stands for the directory
 	// that the server is started in, which holds nothing but Files.
-	Run   string            `json:"run"`
+	Run string `json:"run"`
+	// Install, if set, is run in that directory first: for a package that names no command of its own.
+	Install string `json:"install"`
+
 	Env   map[string]string `json:"env"`   // what the server wants to see; nothing is called, so dummy credentials do
 	Files map[string]string `json:"files"` // contents by name, without folders
 }
@@ -61,16 +64,14 @@ func LoadCaptureServers(path string) ([]CaptureServer, error) {
 	return servers, err
 }
 
-// Command is the server's command line and environment for the directory that it is started in.
-func (s CaptureServer) Command(dir string) (argv []string, env map[string]string) {
-	argv, env = strings.Fields(s.Run), maps.Clone(s.Env)
-	for i := range argv {
-		argv[i] = strings.ReplaceAll(argv[i], "{dir}", dir)
-	}
+// Command is the server's command lines and environment for the directory that it is started in.
+func (s CaptureServer) Command(dir string) (install, run []string, env map[string]string) {
+	here := func(text string) string { return strings.ReplaceAll(text, "{dir}", dir) }
+	install, run, env = strings.Fields(here(s.Install)), strings.Fields(here(s.Run)), maps.Clone(s.Env)
 	for name, value := range env {
-		env[name] = strings.ReplaceAll(value, "{dir}", dir)
+		env[name] = here(value)
 	}
-	return argv, env
+	return install, run, env
 }
 
 // Capture lists servers and makes a catalog file of what they list.

@@ -111,8 +111,11 @@ func TestShippedServers(t *testing.T) {
 }
 
 func TestCaptureCommand(t *testing.T) {
-	s := CaptureServer{Run: "npx -y  files@1 {dir}", Env: map[string]string{"FILE": "{dir}/f"}}
-	argv, env := s.Command("/tmp/x")
+	s := CaptureServer{Install: "npm i {dir}", Run: "npx -y  files@1 {dir}", Env: map[string]string{"FILE": "{dir}/f"}}
+	install, argv, env := s.Command("/tmp/x")
+	if diff := cmp.Diff([]string{"npm", "i", "/tmp/x"}, install); diff != "" {
+		t.Errorf("install (-want +got):\n%s", diff)
+	}
 	if diff := cmp.Diff([]string{"npx", "-y", "files@1", "/tmp/x"}, argv); diff != "" {
 		t.Errorf("command (-want +got):\n%s", diff)
 	}

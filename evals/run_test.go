@@ -235,9 +235,17 @@ func TestResume(t *testing.T) {
 	}
 }
 
+const enforceSuite = `suite: e
+kind: enforce
+cases:
+  - &case
+    {id: a, why: x, offers: [{server: s, definition: {name: t}}], grants: [s/t], expect: {status: 200, answer: result}}
+  - {<<: *case, id: b}
+`
+
 // TestEnforceRunner: cases of the kind go to whoever plays them.
 func TestEnforceRunner(t *testing.T) {
-	s, err := evals.LoadSuite(written(t, "e.yaml", "suite: e\nkind: enforce\ncases:\n  - id: a\n    why: x\n  - id: b\n    why: y\n"))
+	s, err := evals.LoadSuite(written(t, "e.yaml", enforceSuite))
 	if err != nil {
 		t.Fatal(err)
 	}

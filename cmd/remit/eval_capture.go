@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -139,7 +140,7 @@ func (c evalCaptureCmd) list(ctx context.Context, server evals.CaptureServer) (_
 			return nil, err
 		}
 	}
-	argv, env := server.Command(dir)
+	install, argv, env := server.Command(dir)
 	set := map[string]string{}
 	for _, name := range packageEnv {
 		if value := os.Getenv(name); value != "" {
@@ -147,6 +148,9 @@ func (c evalCaptureCmd) list(ctx context.Context, server evals.CaptureServer) (_
 		}
 	}
 	maps.Copy(set, env)
+	if err := c.install(ctx, dir, install, set); err != nil {
+		return nil, err
+	}
 	pool, err := upstream.NewPool([]upstream.Config{{Name: server.Server, Command: argv[0], Args: argv[1:], Env: set, Dir: dir,
 		ConnectTimeout: c.Timeout, ListTimeout: c.Timeout}}, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -179,6 +183,25 @@ func (c evalCaptureCmd) list(ctx context.Context, server evals.CaptureServer) (_
 		err = fmt.Errorf("%w; its last words: %s", err, strings.Join(said[max(0, n-4):], " | "))
 	}
 	return nil, err
+}
+
+// install runs the command, if there is one, with what a server would see.
+func (c evalCaptureCmd) install(ctx context.Context, dir string, argv []string, env map[string]string) error {
+	if len(argv) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Dir, cmd.WaitDelay = dir, time.Second
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}
+	for name, value := range env {
+		cmd.Env = append(cmd.Env, name+"="+value)
+	}
+	if said, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("installing it: %w; its last words: %s", err, said[max(0, len(said)-500):])
+	}
+	return nil
 }
 
 // giveUp ends the wait for a server that could not be started three times.
