@@ -178,21 +178,30 @@ func (w *world) request(ctx context.Context, c evals.EnforceCase) (*http.Request
 			r.Header.Set("Mcp-Name", name)
 		}
 	}
-	given := map[string]bool{}
+	var headers []string
 	for _, h := range c.Headers {
-		name, value, _ := strings.Cut(fill(h), ": ")
+		headers = append(headers, fill(h))
+	}
+	setHeaders(r, headers)
+	return r, nil
+}
+
+// setHeaders sets what the case writes. A credential and a mirrored name stand beside what is there: two are an attack.
+func setHeaders(r *http.Request, headers []string) {
+	given := map[string]bool{}
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
 		name = http.CanonicalHeaderKey(name)
 		switch {
 		case name == "Host":
 			r.Host = value
 		case given[name] || name == "Mcp-Name" || name == "Authorization":
-			r.Header.Add(name, value) // beside the one that is there
+			r.Header.Add(name, value)
 		default:
 			r.Header.Set(name, value)
 		}
 		given[name] = true
 	}
-	return r, nil
 }
 
 // read says in one word what kind of answer the body is, and which tools it lists.
