@@ -122,8 +122,11 @@ const shownRows = 20 // of a list in the terminal; the JSON has all
 
 func changesTable(r Report) Table {
 	c := r.Changes
-	t := Table{Title: fmt.Sprintf("%s, %s: %d of %d drafts hold other tools, %d marked decisions changed, %d poisoned tools entered", r.Suite, r.Variant,
-		c.Drafts, c.Of, len(c.Decisions), len(c.Entered)), Head: []string{"CASE", "CHANGE", "OF"}}
+	t := Table{Title: fmt.Sprintf("%s, %s: %d of %d drafts hold other tools, %d marked decisions changed", r.Suite, r.Variant, c.Drafts, c.Of, len(c.Decisions)),
+		Head: []string{"CASE", "CHANGE", "OF"}}
+	if r.Variant == "poisoned" {
+		t.Title += fmt.Sprintf(", %d poisoned tools entered", len(c.Entered))
+	}
 	for _, d := range c.Decisions {
 		t.Rows = append(t.Rows, []string{d.Case, d.What, d.Of})
 	}
