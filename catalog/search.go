@@ -53,8 +53,8 @@ type QueryEmbedder interface {
 // Vectors answers which tools are near in meaning. It is built once from a fixed set of vectors and is safe for
 // concurrent use.
 type Vectors interface {
-	// Similar writes the cosine of query and the i-th vector into into[i], which has one place a vector.
-	Similar(ctx context.Context, query, into []float32) error
+	// Similar writes the cosine of the q-th query and the i-th vector into into[q][i], which has one place a vector.
+	Similar(ctx context.Context, queries, into [][]float32) error
 }
 
 const (

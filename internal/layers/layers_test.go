@@ -64,7 +64,7 @@ var owners = map[string][]string{
 	"github.com/schollz/progressbar/v3":        {"cmd/remit"},                                                    // progress of a crawl
 	"golang.org/x/crypto":                      {"identity"},                                                     // argon2id
 	"golang.org/x/sync":                        {"catalog/crawl", "cmd/remit"},                                   // errgroup
-	"golang.org/x/sys":                         {"catalog/embed"},                                                // processor features
+	"golang.org/x/sys":                         {"catalog/embed", "catalog/vector"},                              // processor features
 	"golang.org/x/term":                        {"cmd/remit"},                                                    // is it a terminal?
 	"golang.org/x/text":                        {"catalog/embed", "gateway"},                                     // NFKC; the validator's messages
 	"golang.org/x/time":                        {"web"},                                                          // rate limits
