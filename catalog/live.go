@@ -31,6 +31,7 @@ type Catalog struct {
 	now    atomic.Pointer[snapshot]
 	recent queryCache
 	down   outage
+	pairs  pairCache
 }
 
 // New returns an empty catalog.
