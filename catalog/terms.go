@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -109,4 +110,15 @@ func sentences(query string) []string {
 		out = out[take:]
 	}
 	return joined
+}
+
+// Terms lists the terms of text as the index holds them, each once, in order: stems, without words that carry no meaning.
+func Terms(text string) []string {
+	var terms []string
+	eachTerm(text, func(term, _ string) {
+		if !slices.Contains(terms, term) {
+			terms = append(terms, term)
+		}
+	})
+	return terms
 }

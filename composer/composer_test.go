@@ -314,3 +314,16 @@ func ExampleComposer_Compose() {
 	// ledgerly/list_invoices (read) for “Every Monday list the overdue invoices in Ledgerly”
 	// gap: no server in the catalog is named DocuSign
 }
+
+// TestServerWithoutWords: a server whose name holds no word cannot be named by a job, and its tools are found all the same.
+func TestServerWithoutWords(t *testing.T) {
+	for _, server := range []string{"", "-"} {
+		c := catalog.New(catalog.Config{})
+		if err := c.Replace([]catalog.Tool{parsed(t, server, `{"name":"list_invoices","description":"Lists invoices."}`)}, nil); err != nil {
+			t.Fatal(err)
+		}
+		if got := compose(t, c, "List the invoices."); len(got.Choices) != 1 {
+			t.Errorf("server %q: got %d tools, want 1", server, len(got.Choices))
+		}
+	}
+}

@@ -23,6 +23,9 @@ func (k productKey) compare(o productKey) int {
 // ("slack-prod" is Slack), by its first word where most tools use it, and with short forms written out.
 func productKeys(server string, tools []*tool) []productKey {
 	words := catalog.Words(server)
+	if len(words) == 0 {
+		return nil // nobody can name it
+	}
 	share := func(w string) float64 {
 		n := 0
 		for _, t := range tools {

@@ -2,7 +2,6 @@ package evals
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -18,237 +17,6 @@ type Drafter interface {
 	Compose(ctx context.Context, job string) (composer.Draft, error)
 }
 
-// ComposeCase is a job and what a careful person would grant for it.
-type ComposeCase struct {
-	ID        string        `json:"id"`
-	Job       string        `json:"job"`
-	Needs     []ComposeNeed `json:"needs"`
-	May       []catalog.ID  `json:"may"`       // acceptable extras
-	Forbidden []catalog.ID  `json:"forbidden"` // tempting, and against least privilege for this job
-	Gaps      []string      `json:"gaps"`      // asked for, and no tool does it
-	Tags      []string      `json:"tags"`
-}
-
-// ComposeNeed is a capability that the job cannot be done without, with every tool that serves it as well.
-type ComposeNeed struct {
-	Need  string       `json:"need"`
-	AnyOf []catalog.ID `json:"any_of"`
-}
-
-// LoadCompose reads a suite, one JSON object a line. An error names the file and the line.
-func LoadCompose(path string) ([]ComposeCase, error) {
-	var suite []ComposeCase
-	seen := map[string]bool{}
-	err := eachLine(path, func(line []byte) error {
-		var c ComposeCase
-		if err := json.Unmarshal(line, &c); err != nil {
-			return err
-		}
-		switch {
-		case c.ID == "" || strings.TrimSpace(c.Job) == "":
-			return errors.New("a case needs an id and a job")
-		case seen[c.ID]:
-			return fmt.Errorf("there is a case %q already", c.ID)
-		}
-		for _, n := range c.Needs {
-			if len(n.AnyOf) == 0 {
-				return fmt.Errorf("need %q of case %q lists no tool", n.Need, c.ID)
-			}
-		}
-		seen[c.ID] = true
-		suite = append(suite, c)
-		return nil
-	})
-	if err == nil && len(suite) == 0 {
-		err = fmt.Errorf("%s holds no case", path)
-	}
-	return suite, err
-}
-
-// LoadCatalog reads tools, one a line: {"server","name","title","description","input_schema","annotations"}, and makes the
-// definitions of them that an MCP server would list. count fills in the tokens of a definition; nil leaves them 0.
-func LoadCatalog(path string, count func(definition []byte) int) ([]catalog.Tool, error) {
-	var tools []catalog.Tool
-	err := eachLine(path, func(line []byte) error {
-		t, err := catalogTool(line)
-		if err != nil {
-			return err
-		}
-		if count != nil {
-			t.Tokens = count(t.Definition)
-		}
-		tools = append(tools, t)
-		return nil
-	})
-	return tools, err
-}
-
-func catalogTool(line []byte) (catalog.Tool, error) {
-	var in struct {
-		Server      string          `json:"server"`
-		Name        string          `json:"name"`
-		Title       string          `json:"title"`
-		Description string          `json:"description"`
-		InputSchema json.RawMessage `json:"input_schema"`
-		Annotations json.RawMessage `json:"annotations"`
-	}
-	if err := json.Unmarshal(line, &in); err != nil {
-		return catalog.Tool{}, err
-	}
-	if in.Server == "" || strings.Contains(in.Server, "/") {
-		return catalog.Tool{}, fmt.Errorf("a tool needs a server without a slash, not %q", in.Server)
-	}
-	out := struct {
-		Name        string          `json:"name"`
-		Title       string          `json:"title,omitempty"`
-		Description string          `json:"description"`
-		InputSchema json.RawMessage `json:"inputSchema,omitempty"`
-		Annotations json.RawMessage `json:"annotations,omitempty"`
-	}{in.Name, in.Title, in.Description, in.InputSchema, in.Annotations}
-	definition, err := json.Marshal(out)
-	if err != nil {
-		return catalog.Tool{}, err
-	}
-	return catalog.Parse(in.Server, definition)
-}
-
-// ComposeScore of one case, or the means over a suite. Definitions:
-//
-//   - NeedRecall: share of the needs that a granted tool serves; 1 where the case has none.
-//   - Precision: share of the granted tools that serve a need or are acceptable; 0 where nothing is granted.
-//   - OverPrivilege: 1 − precision; 0 where nothing is granted.
-//   - Forbidden: 1 where a tempting tool is granted.
-//   - Complete: 1 where every need is served. Clean: complete, and every granted tool is needed or acceptable.
-type ComposeScore struct {
-	Tools, NeedRecall, Precision, OverPrivilege, Forbidden, Complete, Clean float64
-}
-
-// F1 is the harmonic mean of precision and need recall. Over a suite it is that of the means.
-func (s ComposeScore) F1() float64 {
-	if s.Precision+s.NeedRecall == 0 {
-		return 0
-	}
-	return 2 * s.Precision * s.NeedRecall / (s.Precision + s.NeedRecall)
-}
-
-// ScoreDraft scores granted tools against a case; a tool that is named twice counts once.
-func ScoreDraft(c ComposeCase, granted []catalog.ID) ComposeScore {
-	var got []catalog.ID
-	for _, id := range granted {
-		if !slices.Contains(got, id) {
-			got = append(got, id)
-		}
-	}
-	fine := slices.Clone(c.May)
-	served := 0
-	for _, n := range c.Needs {
-		fine = append(fine, n.AnyOf...)
-		if slices.ContainsFunc(n.AnyOf, func(id catalog.ID) bool { return slices.Contains(got, id) }) {
-			served++
-		}
-	}
-	s := ComposeScore{Tools: float64(len(got)), NeedRecall: 1}
-	if len(c.Needs) > 0 {
-		s.NeedRecall = float64(served) / float64(len(c.Needs))
-	}
-	if len(got) > 0 {
-		s.Precision = share(got, fine)
-		s.OverPrivilege = 1 - s.Precision
-	}
-	s.Forbidden = yes(share(got, c.Forbidden) > 0)
-	s.Complete = yes(s.NeedRecall == 1)
-	s.Clean = yes(s.NeedRecall == 1 && s.Precision == 1)
-	return s
-}
-
-func share(got, of []catalog.ID) float64 {
-	n := 0
-	for _, id := range got {
-		if slices.Contains(of, id) {
-			n++
-		}
-	}
-	return float64(n) / float64(max(1, len(got)))
-}
-
-func yes(b bool) float64 {
-	if b {
-		return 1
-	}
-	return 0
-}
-
-// MeanScore is the macro average: every case counts the same.
-func MeanScore(scores []ComposeScore) ComposeScore {
-	var m ComposeScore
-	n := float64(max(1, len(scores)))
-	for _, s := range scores {
-		m.Tools += s.Tools / n
-		m.NeedRecall += s.NeedRecall / n
-		m.Precision += s.Precision / n
-		m.OverPrivilege += s.OverPrivilege / n
-		m.Forbidden += s.Forbidden / n
-		m.Complete += s.Complete / n
-		m.Clean += s.Clean / n
-	}
-	return m
-}
-
-// ComposeReport is the outcome of a suite.
-type ComposeReport struct {
-	Name     string // of the selector
-	Cases    []ComposeOutcome
-	Mean     ComposeScore
-	P50, P99 time.Duration // of one job
-	Degraded int           // drafts whose search used words only
-	// GapsFound is the share of the cases with a gap in which the draft reports one; GapsInvented that of the others.
-	GapsFound, GapsInvented float64
-}
-
-// ComposeOutcome is what became of one case.
-type ComposeOutcome struct {
-	Case  ComposeCase
-	Draft composer.Draft
-	Score ComposeScore
-	Took  time.Duration
-}
-
-// RunCompose composes every job of the suite.
-func RunCompose(ctx context.Context, name string, suite []ComposeCase, drafter Drafter) (ComposeReport, error) {
-	report := ComposeReport{Name: name}
-	var scores []ComposeScore
-	var took []time.Duration
-	gaps := map[bool][2]float64{} // by whether the case has gaps: reported, cases
-	for _, c := range suite {
-		start := time.Now()
-		draft, err := drafter.Compose(ctx, c.Job)
-		if err != nil {
-			return report, fmt.Errorf("case %s: %w", c.ID, err)
-		}
-		out := ComposeOutcome{Case: c, Draft: draft, Score: ScoreDraft(c, granted(draft)), Took: time.Since(start)}
-		report.Cases = append(report.Cases, out)
-		scores, took = append(scores, out.Score), append(took, out.Took)
-		if draft.Degraded != "" {
-			report.Degraded++
-		}
-		g := gaps[len(c.Gaps) > 0]
-		gaps[len(c.Gaps) > 0] = [2]float64{g[0] + yes(len(draft.Gaps) > 0), g[1] + 1}
-	}
-	report.Mean = MeanScore(scores)
-	report.P50, report.P99 = percentile(took, 0.50), percentile(took, 0.99)
-	report.GapsFound = gaps[true][0] / max(1, gaps[true][1])
-	report.GapsInvented = gaps[false][0] / max(1, gaps[false][1])
-	return report, nil
-}
-
-func granted(d composer.Draft) []catalog.ID {
-	ids := make([]catalog.ID, len(d.Choices))
-	for i, c := range d.Choices {
-		ids[i] = c.Tool
-	}
-	return ids
-}
-
 // SearchBaseline grants the first K results of one search for the whole job: what a tool search alone would give.
 type SearchBaseline struct {
 	Searcher Searcher
@@ -260,24 +28,195 @@ func (b SearchBaseline) Compose(ctx context.Context, job string) (composer.Draft
 	found, err := b.Searcher.Search(ctx, job, b.K)
 	draft := composer.Draft{Job: job, Degraded: found.Degraded}
 	for _, m := range found.Matches {
-		draft.Choices = append(draft.Choices, composer.Choice{Tool: m.Tool.ID, Score: m.Score})
+		draft.Choices = append(draft.Choices, composer.Choice{Tool: m.Tool.ID, Score: m.Score, Tokens: m.Tool.Tokens})
+		draft.Tokens += m.Tool.Tokens
 	}
 	return draft, err
 }
 
-// ComposeReports compares selectors over one suite.
-type ComposeReports []ComposeReport
-
-// String is a Markdown table.
-func (rs ComposeReports) String() string {
-	var b strings.Builder
-	b.WriteString("| selector | cases | tools | need recall | precision | F1 | over-privilege | forbidden cases | complete | clean | gaps found / invented | p50 ms | p99 ms |\n")
-	b.WriteString("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n")
-	for _, r := range rs {
-		m := r.Mean
-		fmt.Fprintf(&b, "| %s | %d | %.1f | %.3f | %.3f | %.3f | %.3f | %.3f | %.3f | %.3f | %.2f / %.2f | %.1f | %.1f |\n", r.Name, len(r.Cases),
-			m.Tools, m.NeedRecall, m.Precision, m.F1(), m.OverPrivilege, m.Forbidden, m.Complete, m.Clean, r.GapsFound, r.GapsInvented,
-			milliseconds(r.P50), milliseconds(r.P99))
+// compose runs one case with its own job or a paraphrase of it. A job that cannot be composed gives an empty draft.
+func compose(ctx context.Context, c ComposeCase, job string, tools *ToolFile, drafter Drafter) (CaseResult, error) {
+	start := time.Now()
+	draft, err := drafter.Compose(ctx, job)
+	took := time.Since(start)
+	var refused string
+	if errors.Is(err, composer.ErrJob) || errors.Is(err, catalog.ErrEmptyQuery) {
+		refused, err = err.Error(), nil
 	}
-	return b.String()
+	if err != nil {
+		return CaseResult{}, fmt.Errorf("case %s: %w", c.ID, err)
+	}
+	out := judge(c, job, draft, tools)
+	out.LatencyMS = milliseconds(took)
+	if refused != "" {
+		out.Failed = refused
+	}
+	return out, nil
+}
+
+// judge compares a draft with what the case says.
+func judge(c ComposeCase, job string, draft composer.Draft, tools *ToolFile) CaseResult {
+	d := &DraftResult{Tools: []GrantResult{}, Needs: []NeedResult{}, GapsReal: c.Gaps, Tokens: draft.Tokens}
+	var granted []string
+	for _, choice := range draft.Choices {
+		name := tools.Name(choice.Tool)
+		if slices.Contains(granted, name) {
+			continue
+		}
+		granted = append(granted, name)
+		g := GrantResult{Tool: name, Verdict: c.verdict(name), Reason: choice.Reason, Confidence: choice.Confidence, Tokens: choice.Tokens}
+		for _, span := range choice.Words {
+			g.Words = append(g.Words, job[span.Start:span.End])
+		}
+		d.Tools = append(d.Tools, g)
+	}
+	for _, n := range c.Needs {
+		met := NeedResult{Need: n.Need, AnyOf: n.AnyOf}
+		for _, name := range granted {
+			if slices.Contains(n.AnyOf, name) {
+				met.MetBy = append(met.MetBy, name)
+			}
+		}
+		d.Needs = append(d.Needs, met)
+	}
+	for _, g := range draft.Gaps {
+		d.GapsFound = append(d.GapsFound, job[g.Words.Start:g.Words.End])
+	}
+	out := CaseResult{ID: c.ID, Text: job, Tags: c.Tags, Scores: c.score(granted, d), Degraded: draft.Degraded, Draft: d}
+	if bad := named(granted, c.Forbidden); len(bad) > 0 {
+		out.Failed = "grants " + strings.Join(bad, ", ") + ", which the job rules out"
+	}
+	return out
+}
+
+// score computes what score.py of the persona data does, in its order of operations so that every digit is the same, and
+// the figures that it lacks.
+func (c ComposeCase) score(granted []string, d *DraftResult) map[string]float64 {
+	fine := slices.Clone(c.May)
+	met := 0
+	for i, n := range c.Needs {
+		fine = append(fine, n.AnyOf...)
+		if len(d.Needs[i].MetBy) > 0 {
+			met++
+		}
+	}
+	recall, precision, over := 1.0, 0.0, 0.0
+	if len(c.Needs) > 0 {
+		recall = float64(met) / float64(len(c.Needs))
+	}
+	if len(granted) > 0 {
+		precision = float64(len(named(granted, fine))) / float64(len(granted))
+		over = 1 - precision
+	}
+	scores := map[string]float64{"tools": float64(len(granted)), "tokens": float64(d.Tokens), "need_recall": recall,
+		"precision": precision, "over_privilege": over, "forbidden": yes(len(named(granted, c.Forbidden)) > 0),
+		"complete": yes(recall == 1), "clean": yes(recall == 1 && precision == 1)}
+	gap := "gaps_invented"
+	if len(c.Gaps) > 0 {
+		gap = "gap_recall"
+	}
+	scores[gap] = yes(len(d.GapsFound) > 0)
+	return scores
+}
+
+func (c ComposeCase) verdict(name string) Verdict {
+	switch {
+	case slices.Contains(c.Forbidden, name):
+		return Forbidden
+	case slices.ContainsFunc(c.Needs, func(n ComposeNeed) bool { return slices.Contains(n.AnyOf, name) }):
+		return Needed
+	case slices.Contains(c.May, name):
+		return Accepted
+	}
+	return Extra
+}
+
+// named returns those of names that are in of.
+func named(names, of []string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(n string) bool { return !slices.Contains(of, n) })
+}
+
+func yes(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// names lists every tool that the case names.
+func (c ComposeCase) names() []string {
+	all := slices.Concat(c.May, c.Forbidden)
+	for _, n := range c.Needs {
+		all = append(all, n.AnyOf...)
+	}
+	return all
+}
+
+// unknownTools is a note on tools that the suite names and the catalog lacks; empty when there are none.
+func unknownTools(cases []ComposeCase, tools *ToolFile) string {
+	var missing []string
+	for _, c := range cases {
+		for _, name := range c.names() {
+			if _, ok := tools.ID(name); !ok && !slices.Contains(missing, name) {
+				missing = append(missing, name)
+			}
+		}
+	}
+	if len(missing) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("The catalog lacks %d tools that the suite names, so the figures are not those of the whole suite: %s%s.", len(missing),
+		strings.Join(missing[:min(5, len(missing))], ", "), map[bool]string{true: ", …"}[len(missing) > 5])
+}
+
+// confusions counts, over all needs that were missed, the granted tool that is neither needed nor accepted and that was
+// chosen for words of the need, or else stands on a server of a tool that would have met it.
+func confusions(results []CaseResult, tools *ToolFile) []Confusion {
+	var out []Confusion
+	for _, r := range results {
+		for _, n := range r.Draft.Needs {
+			if len(n.MetBy) > 0 {
+				continue
+			}
+			took, why := mistaken(n, r.Draft.Tools, tools)
+			if took == "" {
+				continue
+			}
+			right := n.AnyOf[0]
+			for _, name := range n.AnyOf {
+				if tools.server(name) == tools.server(took) {
+					right = name
+					break
+				}
+			}
+			i := slices.IndexFunc(out, func(c Confusion) bool { return c.Took == took && c.For == right && c.Why == why })
+			if i < 0 {
+				i = len(out)
+				out = append(out, Confusion{Took: took, For: right, Why: why})
+			}
+			out[i].Count++
+			out[i].Cases = append(out[i].Cases, r.ID)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b Confusion) int { return b.Count - a.Count })
+	return out
+}
+
+// mistaken finds the tool that was taken for a missed need: the one whose words of the job share most terms with it.
+func mistaken(n NeedResult, granted []GrantResult, tools *ToolFile) (tool, why string) {
+	best := 0
+	need := catalog.Terms(n.Need)
+	for _, g := range granted {
+		if g.Verdict != Extra && g.Verdict != Forbidden {
+			continue
+		}
+		shared := len(named(catalog.Terms(strings.Join(g.Words, " ")), need))
+		if shared > best {
+			tool, why, best = g.Tool, "words", shared
+		}
+		if tool == "" && slices.ContainsFunc(n.AnyOf, func(name string) bool { return tools.server(name) == tools.server(g.Tool) }) {
+			tool, why = g.Tool, "server"
+		}
+	}
+	return tool, why
 }

@@ -7,6 +7,7 @@ import (
 	"embed"
 	"encoding/hex"
 	"fmt"
+	"io/fs"
 	"strings"
 	"text/template"
 )
@@ -57,4 +58,21 @@ func (p Prompt) Fill(text string) (string, error) {
 		return "", fmt.Errorf("prompt %s: %w", p.file, err)
 	}
 	return strings.TrimRight(b.String(), "\n"), nil
+}
+
+// Digest is the SHA-256 of every prompt, by name: it differs when any text that a model reads was changed.
+func Digest() string {
+	hash := sha256.New()
+	err := fs.WalkDir(files, ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := files.ReadFile(path)
+		fmt.Fprintf(hash, "%q %q\n", path, text)
+		return err
+	})
+	if err != nil {
+		panic(err) // the files are in the binary
+	}
+	return "sha256:" + hex.EncodeToString(hash.Sum(nil))
 }

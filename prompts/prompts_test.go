@@ -41,3 +41,9 @@ func TestVersion(t *testing.T) {
 		t.Errorf("got a version of %d digits, want %d", got, want)
 	}
 }
+
+func TestDigest(t *testing.T) {
+	if got := prompts.Digest(); len(got) != len("sha256:")+64 || got != prompts.Digest() {
+		t.Errorf("got %q, want one SHA-256", got)
+	}
+}

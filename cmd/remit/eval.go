@@ -1,107 +1,83 @@
 package main
 
 import (
-	"errors"
 	"fmt"
+	"io"
 
-	"remit/catalog"
-	"remit/catalog/tokens"
-	"remit/catalog/vector"
-	"remit/composer"
 	"remit/evals"
 )
 
 type evalCmd struct {
-	Retrieve evalRetrieveCmd `cmd:"" help:"Measure the search on suites of queries with known answers."`
-	Compose  evalComposeCmd  `cmd:"" help:"Measure drafts on a suite of jobs with known tools."`
+	Run     evalRunCmd     `cmd:"" help:"Run suites and hold the results against minimums."`
+	Compare evalCompareCmd `cmd:"" help:"Show what became otherwise from one run to another, case by case, with a significance test."`
+	Schema  evalSchemaCmd  `cmd:"" nosettings:"" help:"Print the JSON Schema of suite files."`
+	Draft   evalDraftCmd   `cmd:"" help:"Draft the jobs of a file, for a scorer outside of Remit."`
+	Rank    evalRankCmd    `cmd:"" help:"Rank tools for the queries of a file, for a scorer outside of Remit."`
 }
 
-var errNeedsModel = errors.New("this measures meaning too and cannot run with embeddings off")
+type evalSchemaCmd struct{}
 
-type evalRetrieveCmd struct {
-	Dirs  []string `arg:"" name:"dir" help:"Folders with tools.jsonl and queries.jsonl."`
-	Limit int      `placeholder:"N" help:"Run this many queries of each suite (default: all)."`
-}
-
-// Run prints one table for each way of searching.
-func (c evalRetrieveCmd) Run(a *app) error {
-	model, err := a.modelNeeded()
+// Run prints the schema.
+func (evalSchemaCmd) Run(a *app) error {
+	text, err := evals.Schema()
 	if err != nil {
 		return err
 	}
-	run := evals.RetrieveRun{Dirs: c.Dirs, Embedder: model, NewVectors: vector.New, Limit: c.Limit,
-		Progress: func(set, mode string) { fmt.Fprintf(a.err, "%s, %s\n", set, mode) }}
-	reports, err := run.Run(a.ctx)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprint(a.out, evals.RetrieveTables(reports))
+	_, err = a.out.Write(text)
 	return err
 }
 
-// modelNeeded returns a model or says that there has to be one.
-func (a *app) modelNeeded() (catalog.Embedder, error) {
-	model, err := a.embedder()
-	if err == nil && model == nil {
-		err = errNeedsModel
-	}
-	return model, err
+type evalCompareCmd struct {
+	A    string `arg:"" help:"JSON report of the earlier run."`
+	B    string `arg:"" help:"JSON report of the later run."`
+	Seed uint64 `default:"1" placeholder:"N" help:"Seed of the permutation test (default: 1)."`
+	JSON bool   `help:"Print JSON."`
 }
 
-type evalComposeCmd struct {
-	Suite   string `arg:"" help:"File with one job a line."`
-	Catalog string `required:"" placeholder:"FILE" help:"File with one tool a line."`
-}
-
-// Run prints a table: the composer against a plain search for the whole job.
-func (c evalComposeCmd) Run(a *app) error {
-	suite, err := evals.LoadCompose(c.Suite)
+// Run compares two reports.
+func (c evalCompareCmd) Run(a *app) error {
+	before, err := evals.LoadRun(c.A)
 	if err != nil {
 		return err
 	}
-	cat, err := c.load(a)
+	after, err := evals.LoadRun(c.B)
 	if err != nil {
 		return err
 	}
-	var reports evals.ComposeReports
-	for _, selector := range []struct {
-		name string
-		evals.Drafter
-	}{{"composer", composer.New(composer.Config{Finder: cat, MaxTools: a.opts.MaxTools})}, {"search, 10 tools", evals.SearchBaseline{Searcher: cat, K: 10}}} {
-		report, err := evals.RunCompose(a.ctx, selector.name, suite, selector)
-		if err != nil {
+	found := evals.CompareRuns(before, after, c.Seed)
+	if len(found) == 0 {
+		return fmt.Errorf("%s and %s have no suite in common", c.A, c.B)
+	}
+	if c.JSON {
+		return printJSON(a.out, found)
+	}
+	for _, f := range found {
+		if err := printTables(a.out, f.Tables()); err != nil {
 			return err
 		}
-		reports = append(reports, report)
 	}
-	_, err = fmt.Fprint(a.out, reports)
-	return err
+	return nil
 }
 
-// load indexes the file's tools as a crawl would.
-func (c evalComposeCmd) load(a *app) (*catalog.Catalog, error) {
-	tools, err := evals.LoadCatalog(c.Catalog, tokens.Count)
-	if err != nil {
-		return nil, err
-	}
-	model, err := a.embedder()
-	if err != nil {
-		return nil, err
-	}
-	vectors := map[catalog.ID][]float32{}
-	if model != nil {
-		texts := make([]string, len(tools))
-		for i, t := range tools {
-			texts[i] = catalog.PassageText(t)
+// printTables prints tables with an empty line after each.
+func printTables(out io.Writer, tables []evals.Table) error {
+	for _, t := range tables {
+		fmt.Fprintln(out, plain(t.Title))
+		if len(t.Rows) > 0 {
+			if err := table(out, t.Head, t.Rows); err != nil {
+				return err
+			}
 		}
-		made, err := model.Embed(a.ctx, texts)
-		if err != nil {
-			return nil, err
+		for _, n := range t.Notes {
+			fmt.Fprintln(out, plain(n))
 		}
-		for i, t := range tools {
-			vectors[t.ID] = made[i]
+		if _, err := fmt.Fprintln(out); err != nil {
+			return err
 		}
 	}
-	cat := newCatalog(model)
-	return cat, cat.Replace(tools, vectors)
+	return nil
+}
+
+func writeJSON(path string, stdout io.Writer, value any) error {
+	return evals.WriteFile(path, stdout, func(out io.Writer) error { return printJSON(out, value) })
 }

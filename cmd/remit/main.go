@@ -16,6 +16,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"remit/evals"
 	"remit/internal/config"
 )
 
@@ -26,6 +27,7 @@ const (
 	exitOK     = 0
 	exitFailed = 1 // the error says what to do next
 	exitUsage  = 2 // the command line is wrong
+	exitMissed = 3 // a suite was run and misses a minimum or maximum
 )
 
 type cli struct {
@@ -42,7 +44,7 @@ type cli struct {
 	Key     keyCmd     `cmd:"" help:"Create, list and revoke Agent Access Keys."`
 	Persona personaCmd `cmd:"" help:"List and show personas."`
 	Audit   auditCmd   `cmd:"" help:"Read and verify the record."`
-	Eval    evalCmd    `cmd:"" help:"Measure search and drafts against suites."`
+	Eval    evalCmd    `cmd:"" help:"Measure search, drafts and the gateway against suites."`
 	Version versionCmd `cmd:"" nosettings:"" help:"Print the version."`
 
 	DemoServer demoServerCmd `cmd:"" nosettings:"" hidden:"" help:"One of the demo's tool servers, on standard input and output."`
@@ -93,7 +95,9 @@ func Main(args []string, in io.Reader, out, errs io.Writer) (code int) {
 		return a.fail(fmt.Errorf("%w; remit --help lists what there is", err), exitUsage)
 	}
 	a.opts = c.Options
-	if err := run.Run(); err != nil {
+	if err := run.Run(); errors.Is(err, evals.ErrMissed) {
+		return a.fail(err, exitMissed)
+	} else if err != nil {
 		return a.fail(err, exitFailed)
 	}
 	return exitOK
