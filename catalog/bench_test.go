@@ -113,6 +113,36 @@ func BenchmarkIndex(b *testing.B) {
 	})
 }
 
+// BenchmarkDuplicates compares the tools with each other; an operation is what the first question after a change costs.
+func BenchmarkDuplicates(b *testing.B) {
+	for _, size := range []struct {
+		name  string
+		tools int
+	}{{"3.5k", 3500}, {"100k", 100_000}} {
+		b.Run(size.name, func(b *testing.B) {
+			tools := corpus(b, size.tools)
+			vectors := directions(tools, 384)
+			c := catalog.New(catalog.Config{Embedder: &fixed{dim: 384}, NewVectors: vector.New})
+			before, cpu := live(), time.Duration(0)
+			for b.Loop() {
+				b.StopTimer()
+				replace(b, c, nil, nil)
+				duplicates(b, c, catalog.DefaultLikeness)
+				replace(b, c, tools, vectors)
+				start := used()
+				b.StartTimer()
+				duplicates(b, c, catalog.DefaultLikeness)
+				cpu += used() - start
+			}
+			b.ReportMetric(ms(cpu)/float64(b.N), "cpu-ms/op")
+			b.ReportMetric(float64(len(duplicates(b, c, catalog.DefaultLikeness).Groups)), "groups")
+			b.ReportMetric(float64(live()-before)/1e6, "live-MB") // the catalog and the pairs
+			runtime.KeepAlive(tools)
+			runtime.KeepAlive(vectors)
+		})
+	}
+}
+
 func parse(b *testing.B, known catalog.Tool) catalog.Tool {
 	t, err := catalog.Parse(known.Server(), known.Definition)
 	if err != nil {
@@ -265,11 +295,23 @@ func word(n uint64) string {
 	return b.String()
 }
 
+// directions makes vectors that are nearer the more words two tools have in common.
 func directions(tools []catalog.Tool, dim int) map[catalog.ID][]float32 {
 	random := rand.New(rand.NewPCG(7, 8))
+	words := map[string][]float32{}
 	out := make(map[catalog.ID][]float32, len(tools))
 	for _, t := range tools {
-		out[t.ID] = direction(random, dim)
+		sum := direction(random, dim)
+		text := catalog.Words(t.Name + " " + t.Description[:min(len(t.Description), 100)])
+		for _, w := range text[:min(len(text), 12)] {
+			if words[w] == nil {
+				words[w] = direction(random, dim)
+			}
+			for i, x := range words[w] {
+				sum[i] += x
+			}
+		}
+		out[t.ID] = sum
 	}
 	return out
 }

@@ -12,7 +12,7 @@ import (
 
 const (
 	exactly   = 8192 // vectors up to which each is compared with each
-	leaf      = 512  // vectors of a leaf, within which each is compared with each
+	leaf      = 256  // vectors of a leaf, within which each is compared with each
 	trees     = 12   // ways of dividing up the vectors
 	ofGroup   = 3    // neighbours from one group
 	sample    = 2048 // pairs at random that tell what cosine means nothing
@@ -23,14 +23,15 @@ const (
 // many in all, and none with a lower nearness than least. groups has one entry a vector.
 //
 // Up to 8,192 vectors are compared with each other. More are divided at planes between two of them, chosen at random with
-// a fixed seed, until at most 512 are left, in twelve ways (random projection trees; Dasgupta and Freund, 2008), and only
+// a fixed seed, until at most 256 are left, in twelve ways (random projection trees; Dasgupta and Freund, 2008), and only
 // those that fall together are compared: time grows with n log n and memory with n, whatever the vectors are.
 func (x *Index) Near(ctx context.Context, groups []int32, least float32, most int) ([][]catalog.Neighbour, error) {
 	if len(groups) != x.count {
 		return nil, fmt.Errorf("the vector index holds %d vectors, but %d groups were named", x.count, len(groups))
 	}
 	random := rand.New(rand.NewPCG(1, 2))
-	s := search{Index: x, groups: groups, middle: x.middle(random), least: least, most: most, found: make([][]catalog.Neighbour, x.count)}
+	s := search{Index: x, groups: groups, middle: x.middle(random), most: most,
+		found: make([][]catalog.Neighbour, x.count), least: slices.Repeat([]float32{least}, x.count)}
 	all := make([]int32, x.count)
 	for i := range all {
 		all[i] = int32(i)
@@ -70,10 +71,11 @@ func (x *Index) middle(random *rand.Rand) float32 {
 // search is one call of Near.
 type search struct {
 	*Index
-	groups        []int32
-	middle, least float32
-	most          int
-	found         [][]catalog.Neighbour
+	groups []int32
+	middle float32
+	most   int
+	found  [][]catalog.Neighbour
+	least  []float32 // nearness that a neighbour of the i-th vector needs; rises once it has as many as it may
 }
 
 // divide halves the vectors until they fit into a leaf. Equal vectors are divided by their places.
@@ -116,8 +118,8 @@ func (s *search) compare(ctx context.Context, at []int32) error {
 				s.dots(cosines[:len(with)], rows[from*s.stride:(from+len(with))*s.stride], s.row(int(i)))
 				for n, j := range with {
 					nearness := min(1, (cosines[n]-s.middle)/(1-s.middle))
-					if nearness >= s.least && s.groups[i] != s.groups[j] {
-						s.found[i] = s.add(s.found[i], catalog.Neighbour{At: j, Nearness: nearness})
+					if nearness >= s.least[i] && s.groups[i] != s.groups[j] {
+						s.add(i, catalog.Neighbour{At: j, Nearness: nearness})
 					}
 				}
 			}
@@ -126,11 +128,12 @@ func (s *search) compare(ctx context.Context, at []int32) error {
 }
 
 // add keeps the nearest, of each group and in all. A vector that several leaves bring together is added once.
-func (s *search) add(list []catalog.Neighbour, n catalog.Neighbour) []catalog.Neighbour {
+func (s *search) add(i int32, n catalog.Neighbour) {
+	list := s.found[i]
 	farthest, alike, farthestAlike := 0, 0, 0
 	for k, old := range list {
 		if old.At == n.At {
-			return list
+			return
 		}
 		if nearer(list[farthest], old) {
 			farthest = k
@@ -147,11 +150,13 @@ func (s *search) add(list []catalog.Neighbour, n catalog.Neighbour) []catalog.Ne
 			list[farthestAlike] = n
 		}
 	case len(list) < s.most:
-		list = append(list, n)
-	case s.most > 0 && nearer(n, list[farthest]):
-		list[farthest] = n
+		s.found[i] = append(list, n)
+	case s.most > 0:
+		s.least[i] = max(s.least[i], list[farthest].Nearness)
+		if nearer(n, list[farthest]) {
+			list[farthest] = n
+		}
 	}
-	return list
 }
 
 func nearer(a, b catalog.Neighbour) bool {
