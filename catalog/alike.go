@@ -94,7 +94,7 @@ func (a *alike) learn(t Tool) {
 }
 
 var (
-	anyServer   = wordSet("mcp server servers api tool tools ref dev prod production test staging local remote my the official ai app agent agents")
+	anyServer   = wordSet("mcp server servers api tool tools ref dev prod production test staging local remote my the official ai app agent agents search")
 	fillers     = wordSet("id ids mcp tool v1 v2 v3 new")
 	preposition = wordSet("to from with for in into of on by")
 	instrument  = wordSet("using via with through by")

@@ -33,8 +33,8 @@ type Overlap struct {
 	Wasted int // tokens of the dearer tool of each of these groups
 }
 
-// DefaultLikeness is how much two tools have to be alike to do the same thing. Of the pairs above it that were judged, 9 of
-// 10 do (docs/decisions/0007-tools-that-do-the-same.md). MinLikeness is the lowest that is worth asking for.
+// DefaultLikeness is how much two tools have to be alike to do the same thing: of the pairs above it that were judged, 93 %
+// do (docs/decisions/0007-tools-that-do-the-same.md). MinLikeness is the lowest that is worth asking for.
 const (
 	DefaultLikeness = 0.65
 	MinLikeness     = 0.5

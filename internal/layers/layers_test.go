@@ -48,7 +48,7 @@ var allowed = map[string][]string{
 var owners = map[string][]string{
 	"github.com/mark3labs/mcp-go":              {"upstream", "internal/demo"},                                             // MCP transports; demo servers
 	"github.com/sashabaranov/go-openai":        {"internal/llm"},                                                          // the only caller of a model
-	"github.com/philippgille/chromem-go":       {"catalog/vector"},                                                        // vector index in memory
+	"github.com/philippgille/chromem-go":       {"catalog/vector"},                                                        // keeps the vectors in memory
 	"github.com/labstack/echo/v4":              {"web"},                                                                   // routes of the site
 	"github.com/invopop/jsonschema":            {"internal/config", "evals"},                                              // JSON Schema of the configuration file and of suites
 	"github.com/go-json-experiment/json":       {"internal/strictjson", "gateway", "persona", "internal/config", "evals"}, // JSON without ambiguity
