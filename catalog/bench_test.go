@@ -137,6 +137,7 @@ func BenchmarkDuplicates(b *testing.B) {
 			b.ReportMetric(ms(cpu)/float64(b.N), "cpu-ms/op")
 			b.ReportMetric(float64(len(duplicates(b, c, catalog.DefaultLikeness).Groups)), "groups")
 			b.ReportMetric(float64(live()-before)/1e6, "live-MB") // the catalog and the pairs
+			runtime.KeepAlive(c)
 			runtime.KeepAlive(tools)
 			runtime.KeepAlive(vectors)
 		})

@@ -18,7 +18,7 @@ func noise(random *rand.Rand, n int) []float32 {
 	return out
 }
 
-func build(t *testing.T, vectors [][]float32) *Index {
+func build(t testing.TB, vectors [][]float32) *Index {
 	t.Helper()
 	x, err := New(make([]catalog.ID, len(vectors)), vectors)
 	if err != nil {
@@ -138,4 +138,32 @@ func TestOneCopy(t *testing.T) {
 			t.Errorf("document %s: the collection holds a copy at %s, want the row at %s", r.ID, got, want)
 		}
 	}
+}
+
+// BenchmarkSimilar compares a query with 10,000 vectors of 384 dimensions.
+func BenchmarkSimilar(b *testing.B) {
+	random := rand.New(rand.NewPCG(7, 8))
+	vectors := make([][]float32, 10_000)
+	for i := range vectors {
+		vectors[i] = noise(random, 384)
+	}
+	x := build(b, vectors)
+	into := [][]float32{make([]float32, len(vectors))}
+	for name, kernel := range map[string]func(dst, rows, query []float32){"plain": dots, "fastest": fastest()} {
+		b.Run(name, func(b *testing.B) {
+			x.dots = kernel
+			for b.Loop() {
+				if err := x.Similar(b.Context(), vectors[:1], into); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+	b.Run("chromem-go", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := x.collection.QueryEmbedding(b.Context(), vectors[0], len(vectors), nil, nil); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }
