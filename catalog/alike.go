@@ -14,7 +14,8 @@ import (
 //	words × (0.7 + 0.2 × nearness + 0.1 × parameters)
 //
 // where words is how much of each tool's name the other's name, title and first sentence hold (the lower of the two; rare
-// words count more: ln(1 + N/n) for one that n of N names hold), nearness is that of the vectors, and parameters is how
+// words count more: ln(1 + N/n) for one that n of N names hold; where a name is nothing but a verb, × (0.75 + 0.25 × Dice of
+// the words of names, titles and first sentences)), nearness is that of the vectors, and parameters is how
 // many words of the parameters' names both have (Dice). It is 0 unless the effects are equal, the verbs mean the same, and
 // both work in the same place: on servers that share a word of their names (“linear” and “linear-prod”), or both on what
 // the call brings along or anyone reaches, such as the web, and not on the records of a product. So tools that list issues
