@@ -12,16 +12,17 @@ const sentenceShare = 0.5
 type buffers struct {
 	words, meaning, total []float32
 	cosine                []float32 // greatest of whole and sentences; none where a tool has no vector
-	part, best, near      []float32 // scratch
+	part, best            []float32 // scratch
+	near                  [][]float32
 }
 
 func (s *snapshot) borrow() *buffers {
 	b, ok := s.pool.Get().(*buffers)
 	if !ok {
 		n := len(s.tools)
-		all := make([]float32, 7*n)
+		all := make([]float32, 6*n)
 		next := func() []float32 { part := all[:n:n]; all = all[n:]; return part }
-		return &buffers{next(), next(), next(), next(), next(), next(), next()}
+		return &buffers{words: next(), meaning: next(), total: next(), cosine: next(), part: next(), best: next()}
 	}
 	clear(b.words)
 	clear(b.meaning)
@@ -55,14 +56,18 @@ const none = -2
 
 // scoreMeanings fills b.meaning with 0..1 and b.cosine, from the vectors of the whole query and of its sentences.
 func (s *snapshot) scoreMeanings(ctx context.Context, queries [][]float32, b *buffers) error {
-	near := b.near[:len(s.embedded)]
+	for len(b.near) < len(queries) {
+		b.near = append(b.near, make([]float32, len(s.embedded)))
+	}
+	if len(queries) > 0 {
+		if err := s.vectors.Similar(ctx, queries, b.near[:len(queries)]); err != nil {
+			return err
+		}
+	}
 	for i := range b.cosine {
 		b.cosine[i], b.meaning[i], b.best[i] = none, none, none
 	}
-	for q, query := range queries {
-		if err := s.vectors.Similar(ctx, query, near); err != nil {
-			return err
-		}
+	for q, near := range b.near[:len(queries)] {
 		into := b.best
 		if q == 0 {
 			into = b.meaning

@@ -31,6 +31,7 @@ type Catalog struct {
 	now    atomic.Pointer[snapshot]
 	recent queryCache
 	down   outage
+	pairs  pairCache
 }
 
 // New returns an empty catalog.
@@ -39,7 +40,7 @@ func New(config Config) *Catalog {
 		config.QueryTimeout = 3 * time.Second
 	}
 	c := &Catalog{config: config}
-	c.now.Store(newSnapshot(nil))
+	c.now.Store(newSnapshot(nil, nil))
 	return c
 }
 
@@ -53,7 +54,7 @@ func (c *Catalog) weights() (words, meaning float64) {
 // Replace makes tools, without those that are gone, the catalog. A tool without a vector is found by words only. When the
 // vectors cannot be used the tools are taken over all the same and are found by words, and the error says why.
 func (c *Catalog) Replace(tools []Tool, vectors map[ID][]float32) error {
-	s := newSnapshot(tools)
+	s := newSnapshot(tools, c.now.Load())
 	err := c.addVectors(s, vectors)
 	if err != nil {
 		s.vectors, s.embedded = nil, nil
@@ -119,7 +120,8 @@ type snapshot struct {
 	pool     sync.Pool // of *buffers
 }
 
-func newSnapshot(tools []Tool) *snapshot {
+// newSnapshot takes over the word index of before when the definitions are still the same, as after most crawls.
+func newSnapshot(tools []Tool, before *snapshot) *snapshot {
 	s := &snapshot{}
 	for _, t := range tools {
 		if !t.Gone {
@@ -128,13 +130,17 @@ func newSnapshot(tools []Tool) *snapshot {
 	}
 	slices.SortFunc(s.tools, func(a, b Tool) int { return strings.Compare(string(a.ID), string(b.ID)) })
 	s.tools = slices.CompactFunc(s.tools, func(a, b Tool) bool { return a.ID == b.ID })
-	s.index = newIndex(s.tools)
 	hash := sha256.New()
 	for _, t := range s.tools {
 		s.tokens += t.Tokens
 		fmt.Fprintf(hash, "%s %s\n", t.ID, t.Digest)
 	}
 	s.digest = "sha256:" + hex.EncodeToString(hash.Sum(nil))
+	if before != nil && before.digest == s.digest {
+		s.index = before.index
+	} else {
+		s.index = newIndex(s.tools)
+	}
 	return s
 }
 

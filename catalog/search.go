@@ -53,14 +53,28 @@ type QueryEmbedder interface {
 // Vectors answers which tools are near in meaning. It is built once from a fixed set of vectors and is safe for
 // concurrent use.
 type Vectors interface {
-	// Similar writes the cosine of query and the i-th vector into into[i], which has one place a vector.
-	Similar(ctx context.Context, query, into []float32) error
+	// Similar writes the cosine of the q-th query and the i-th vector into into[q][i], which has one place a vector.
+	Similar(ctx context.Context, queries, into [][]float32) error
+	// Near lists for the i-th vector the nearest vectors of other groups, nearest first: a few of one group and at most so
+	// many in all, and none with a lower nearness than least. groups has one entry a vector. Where there are very many
+	// vectors it may miss some.
+	Near(ctx context.Context, groups []int32, least float32, most int) ([][]Neighbour, error)
+}
+
+// Neighbour is a vector, by its position, that is near to another.
+type Neighbour struct {
+	At int32
+	// Nearness is the cosine on a scale that means the same for every model: 0 for the median of two vectors taken at
+	// random (but for a cosine of 0.6 at most), 1 for equal ones.
+	Nearness float32
 }
 
 const (
 	maxQuery     = 4000 // bytes of a query that are searched; the rest is cut
 	defaultCount = 10
 )
+
+const emptyCatalog = "The catalog is empty; configure an upstream and crawl it."
 
 // ErrEmptyQuery is returned for a query in which nothing can be searched for.
 var ErrEmptyQuery = errors.New("the search has no words; say what the tool should do, such as “send an email”")
@@ -84,7 +98,7 @@ func (c *Catalog) Search(ctx context.Context, query string, k int) (Results, err
 	}
 	s := c.now.Load()
 	if len(s.tools) == 0 {
-		return Results{Degraded: "The catalog is empty; configure an upstream and crawl it."}, nil
+		return Results{Degraded: emptyCatalog}, nil
 	}
 	parts := append([]string{query}, sentences(query)...)
 	embedded, degraded, err := c.embedQuery(ctx, s, parts)

@@ -78,7 +78,7 @@ func explain(err error) (status int, heading, text string) {
 	case errors.Is(err, persona.ErrState), errors.Is(err, errStale):
 		return http.StatusConflict, "This has moved on", err.Error()
 	case errors.Is(err, persona.ErrInvalid), errors.Is(err, identity.ErrInvalid), errors.Is(err, catalog.ErrEmptyQuery),
-		errors.Is(err, composer.ErrJob):
+		errors.Is(err, catalog.ErrLikeness), errors.Is(err, composer.ErrJob):
 		return http.StatusUnprocessableEntity, "That does not work", err.Error()
 	case errors.Is(err, context.DeadlineExceeded):
 		return http.StatusGatewayTimeout, "That took too long", "Remit stopped waiting. Try again, or with a shorter job."

@@ -53,6 +53,7 @@ var routes = []route{
 	{"POST", "/personas/:id/retire", signedIn, (*site).postRetire},
 
 	{"GET", "/catalog", signedIn, (*site).catalogue},
+	{"GET", "/catalog/duplicates", signedIn, (*site).duplicates},
 	{"GET", "/tool", signedIn, (*site).tool},
 	{"GET", "/api/tools", signedIn, (*site).apiTools},
 	{"GET", "/servers", member, (*site).servers},

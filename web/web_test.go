@@ -37,12 +37,17 @@ type world struct {
 
 func newWorld(t *testing.T, definitions map[string][]string) *world {
 	t.Helper()
+	return newWorldOf(t, catalog.New(catalog.Config{}), definitions)
+}
+
+func newWorldOf(t *testing.T, c *catalog.Catalog, definitions map[string][]string) *world {
+	t.Helper()
 	ctx := t.Context()
 	db, err := store.Open(ctx, filepath.Join(t.TempDir(), "remit.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{store: db, directory: &identity.Directory{Store: db}, catalog: catalog.New(catalog.Config{})}
+	w := &world{store: db, directory: &identity.Directory{Store: db}, catalog: c}
 	w.offer(t, definitions)
 	w.registry = &persona.Registry{Store: db, Current: w.catalog.Tool}
 	for name, roles := range map[string][]identity.Role{"ann": {identity.Author}, "rob": {identity.Author, identity.Reviewer},

@@ -14,6 +14,10 @@ import (
 	"remit/catalog/vector"
 )
 
+func similar(t *testing.T, x catalog.Vectors, query, into []float32) error {
+	return x.Similar(t.Context(), [][]float32{query}, [][]float32{into})
+}
+
 func TestSimilar(t *testing.T) {
 	ids := []catalog.ID{"s/a", "s/b", "s/c", "s/a"} // even equal ids stay apart
 	x, err := vector.New(ids, [][]float32{{2, 0}, {0, 0.5}, {-1, 0}, {1, 1}})
@@ -21,7 +25,7 @@ func TestSimilar(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := make([]float32, 4)
-	if err := x.Similar(t.Context(), []float32{10, 0}, got); err != nil {
+	if err := similar(t, x, []float32{10, 0}, got); err != nil {
 		t.Fatal(err)
 	}
 	for i, want := range []float32{1, 0, -1, math.Sqrt2 / 2} {
@@ -53,7 +57,7 @@ func TestSimilarIsTheCosine(t *testing.T) {
 	for range 4 {
 		wait.Go(func() {
 			got := make([]float32, n)
-			if err := x.Similar(t.Context(), query, got); err != nil {
+			if err := similar(t, x, query, got); err != nil {
 				t.Error(err)
 			}
 			for i := range got {
@@ -98,16 +102,16 @@ func TestSimilarRefuses(t *testing.T) {
 	}
 	room := make([]float32, 1)
 	for name, query := range map[string][]float32{"another length": {1}, "zero": {0, 0}, "none": nil, "not a number": {float32(math.NaN()), 0}} {
-		if err := x.Similar(t.Context(), query, room); err == nil {
+		if err := similar(t, x, query, room); err == nil {
 			t.Errorf("query of %s: got no error", name)
 		}
 	}
-	if err := x.Similar(t.Context(), []float32{1, 0}, make([]float32, 2)); err == nil {
+	if err := similar(t, x, []float32{1, 0}, make([]float32, 2)); err == nil {
 		t.Error("room for two: got no error")
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := x.Similar(ctx, []float32{1, 0}, room); !errors.Is(err, context.Canceled) {
+	if err := x.Similar(ctx, [][]float32{{1, 0}}, [][]float32{room}); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want %v", err, context.Canceled)
 	}
 }
@@ -117,7 +121,7 @@ func TestEmpty(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := x.Similar(t.Context(), []float32{1}, nil); err != nil {
+	if err := similar(t, x, []float32{1}, nil); err != nil {
 		t.Errorf("got %v, want nothing found", err)
 	}
 }

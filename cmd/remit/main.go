@@ -16,6 +16,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"remit/catalog"
 	"remit/evals"
 	"remit/internal/config"
 )
@@ -38,6 +39,7 @@ type cli struct {
 	Demo    demoCmd    `cmd:"" help:"Serve a small company's demo tools to three people, on data that is thrown away."`
 	Crawl   crawlCmd   `cmd:"" help:"List the tools of every upstream now."`
 	Search  searchCmd  `cmd:"" help:"Search the catalog."`
+	Catalog catalogCmd `cmd:"" help:"Look for sprawl in the catalog."`
 	Import  importCmd  `cmd:"" nosettings:"" help:"Take the servers of other MCP clients' files over into the configuration."`
 	Conf    configCmd  `cmd:"" name:"config" help:"Show the settings in force, or the JSON Schema of the file."`
 	Person  personCmd  `cmd:"" help:"Add and change the people who sign in."`
@@ -79,7 +81,7 @@ func Main(args []string, in io.Reader, out, errs io.Writer) (code int) {
 	var c cli
 	a := &app{ctx: ctx, in: in, out: out, err: errs, source: &config.Source{}}
 	parser, err := kong.New(&c, kong.Name("remit"), kong.Description("Describe an agent's job; get one MCP endpoint that can do that job and nothing else."),
-		kong.Writers(out, errs), kong.Exit(func(code int) { panic(ended(code)) }), kong.Vars(config.Vars()), kong.Resolvers(a.source),
+		kong.Writers(out, errs), kong.Exit(func(code int) { panic(ended(code)) }), kong.Vars(config.Vars()), kong.Vars{"likeness": fmt.Sprint(catalog.DefaultLikeness)}, kong.Resolvers(a.source),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 120}), kong.Bind(a))
 	if err != nil {
 		return a.fail(err, exitFailed)

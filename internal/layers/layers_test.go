@@ -51,7 +51,7 @@ var allowed = map[string][]string{
 var owners = map[string][]string{
 	"github.com/mark3labs/mcp-go":              {"upstream", "internal/demo"},                                             // MCP transports; demo servers
 	"github.com/sashabaranov/go-openai":        {"internal/llm"},                                                          // the only caller of a model
-	"github.com/philippgille/chromem-go":       {"catalog/vector"},                                                        // vector index in memory
+	"github.com/philippgille/chromem-go":       {"catalog/vector"},                                                        // keeps the vectors in memory
 	"github.com/labstack/echo/v4":              {"web"},                                                                   // routes of the site
 	"github.com/invopop/jsonschema":            {"internal/config", "evals"},                                              // JSON Schema of the configuration file and of suites
 	"github.com/go-json-experiment/json":       {"internal/strictjson", "gateway", "persona", "internal/config", "evals"}, // JSON without ambiguity
@@ -67,7 +67,7 @@ var owners = map[string][]string{
 	"github.com/schollz/progressbar/v3":        {"cmd/remit"},                                                             // progress of a crawl
 	"golang.org/x/crypto":                      {"identity"},                                                              // argon2id
 	"golang.org/x/sync":                        {"catalog/crawl", "cmd/remit", "evals"},                                   // errgroup
-	"golang.org/x/sys":                         {"catalog/embed"},                                                         // processor features
+	"golang.org/x/sys":                         {"catalog/embed", "catalog/vector"},                                       // processor features
 	"golang.org/x/term":                        {"cmd/remit"},                                                             // is it a terminal?
 	"golang.org/x/text":                        {"catalog/embed", "gateway"},                                              // NFKC; the validator's messages
 	"golang.org/x/time":                        {"web"},                                                                   // rate limits
