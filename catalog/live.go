@@ -18,7 +18,7 @@ type Config struct {
 	Embedder Embedder // of queries; nil means words only
 	// NewVectors indexes the vectors of the tools; nil means words only.
 	NewVectors func(ids []ID, vectors [][]float32) (Vectors, error)
-	// WordsWeight and MeaningWeight are how much the two scores count; both 0 means 1 and 0.75.
+	// WordsWeight and MeaningWeight are how much the two scores count; both 0 means 1 and 1.5.
 	WordsWeight, MeaningWeight float64
 	// QueryTimeout bounds the embedding of one query, so that a slow endpoint does not hold up a search; 0 means 3 s.
 	QueryTimeout time.Duration
@@ -46,7 +46,7 @@ func New(config Config) *Catalog {
 
 func (c *Catalog) weights() (words, meaning float64) {
 	if c.config.WordsWeight == 0 && c.config.MeaningWeight == 0 {
-		return 1, 0.75
+		return 1, 1.5
 	}
 	return c.config.WordsWeight, c.config.MeaningWeight
 }

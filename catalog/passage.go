@@ -2,7 +2,10 @@ package catalog
 
 import "strings"
 
-const maxPassage = 1200 // bytes; small encoders read about 128 tokens
+const (
+	maxPassage     = 1200 // bytes; small encoders read about 128 tokens
+	maxDescription = 400  // bytes of it, so that the parameters' names have room
+)
 
 // PassageText is what of a tool is embedded: server and name in plain words, title, description, parameter names.
 // Vectors are rebuilt when it changes.
@@ -12,7 +15,7 @@ func PassageText(t Tool) string {
 	if t.Title != "" {
 		b.WriteString(". " + cut(t.Title, 200))
 	}
-	if d := strings.TrimRight(cut(t.Description, 800), ". \n"); d != "" {
+	if d := strings.TrimRight(cut(Plain(cut(t.Description, maxFieldText)), maxDescription), ". \n"); d != "" {
 		b.WriteString(". " + d)
 	}
 	for i, p := range t.Params {

@@ -208,7 +208,7 @@ func TestSearchByMeaning(t *testing.T) {
 		}
 		m := got.Matches[0]
 		last := catalog.Reason{Field: "meaning"}
-		if m.Tool.ID != "billing/refund" || m.Mean != 0.75 || m.Words != 1 || m.Score != 1.75 || m.Similarity <= 0 || m.Similarity > 1 ||
+		if m.Tool.ID != "billing/refund" || m.Mean != 1.5 || m.Words != 1 || m.Score != 2.5 || m.Similarity <= 0 || m.Similarity > 1 ||
 			!cmp.Equal(m.Why[len(m.Why)-1], last) {
 			t.Errorf("got %+v", m)
 		}

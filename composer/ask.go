@@ -12,6 +12,7 @@ import (
 type ask struct {
 	span     persona.Span
 	text     string // of the clause
+	sentence int    // that it stands in
 	act      action
 	also     action // the second of two verbs with one object
 	verbStem string
@@ -22,9 +23,8 @@ type ask struct {
 	nearby   []mention          // these products
 	scope    map[string]bool    // servers of named
 	inherits bool               // the verb is that of a clause before
+	context  bool               // the clause tells about the world and asks for something at most in passing
 	missing  string             // a product that no server offers
-	found    map[*tool]float64  // search score, relative to the best
-	ranked   []candidate
 }
 
 func (n *ask) wantsChange() bool { return n.act != reads && n.act != renders && n.act != "" }
@@ -70,11 +70,15 @@ func (x *index) asks(r reading, limit int) []*ask {
 			!strings.Contains(c.words[0].gap, ":") {
 			c.context = true // what follows a statement and asks for nothing itself
 		}
-		if c.forbids || c.context || i < title {
+		if c.forbids {
 			continue
 		}
 		if n := x.ask(r, *c, verbs[c.sentence], last, product); n != nil {
-			out, last = append(out, n), n
+			n.context = c.context || i < title
+			out = append(out, n)
+			if !n.context {
+				last = n
+			}
 		}
 		if len(out) > limit {
 			break
@@ -108,7 +112,7 @@ func (r reading) title() int {
 
 // ask makes a need of one clause. before is the last clause with a verb in the sentence, last the need before. The result is nil when the clause does not say what is wanted.
 func (x *index) ask(r reading, c clause, before *clause, last *ask, product []bool) *ask {
-	n := &ask{span: c.span(), act: c.act, objects: map[string]float64{}, direct: map[string]bool{}, scope: map[string]bool{}, near: map[string]bool{}}
+	n := &ask{span: c.span(), sentence: c.sentence, act: c.act, objects: map[string]float64{}, direct: map[string]bool{}, scope: map[string]bool{}, near: map[string]bool{}}
 	n.text = r.job[n.span.Start:n.span.End]
 	if v := c.verb; v >= 0 {
 		n.verbStem = c.words[v].stem

@@ -16,7 +16,7 @@ import (
 )
 
 // Version names this procedure; it changes with every change of what a draft can hold.
-const Version = "words-3"
+const Version = "trees-1"
 
 // MaxJob is the largest job that is read, in bytes.
 const MaxJob = persona.MaxJob
@@ -26,7 +26,8 @@ var ErrJob = errors.New("the job cannot be read")
 
 // Finder is the catalog as the composer needs it.
 type Finder interface {
-	Search(ctx context.Context, query string, k int) (catalog.Results, error)
+	Score(ctx context.Context, texts []string) (catalog.Scores, error)
+	Duplicates(ctx context.Context, least float64) (catalog.Groups, error)
 	Tools() []catalog.Tool
 	Tokens() int
 	Digest() string // of the catalog: differs when a tool comes, goes or changes
@@ -38,6 +39,7 @@ type Config struct {
 	WarnTools int              // more tools than this give a warning; 0 means 40
 	MaxTools  int              // more are never chosen: the least sure are left out; 0 means 100
 	Now       func() time.Time // nil means time.Now
+	Encoder   string           // whose cosines count; empty means the one that the embedded models were trained with
 }
 
 // Composer turns jobs into drafts. It is safe for concurrent use, and the same job over the same catalog gives the same draft.
@@ -55,45 +57,66 @@ func New(config Config) *Composer {
 	if config.MaxTools == 0 {
 		config.MaxTools = 100
 	}
+	if config.Encoder == "" {
+		if m, err := embedded[1](); err == nil { // an error is told by Compose
+			config.Encoder = m.Encoder
+		}
+	}
 	if config.Now == nil {
 		config.Now = time.Now
 	}
 	return &Composer{config: config}
 }
 
-const (
-	searchDepth = 200 // matches that are looked at per need
-	maxNeeds    = 120 // of one job; a job of 20,000 bytes of single words has more
-)
+const maxNeeds = 120 // of one job; a job of 20,000 bytes of single words has more
 
 // Compose drafts the tools for a job. Errors wrap [ErrJob] when the job has to change, else they are the search's.
 func (c *Composer) Compose(ctx context.Context, job string) (Draft, error) {
 	start := c.config.Now()
-	if err := checkJob(job); err != nil {
+	s, err := c.Study(ctx, job)
+	if err != nil {
 		return Draft{}, err
 	}
-	x := c.current()
-	r := x.read(job)
-	if len(r.words) == 0 {
-		return Draft{}, fmt.Errorf("%w: it holds no words; say what the agent is to do", ErrJob)
-	}
-	d := Draft{Job: job, CatalogTools: len(x.tools), CatalogTokens: c.config.Finder.Tokens(), Composer: Version}
-	ks := r.scopeConstraints(forbid(r.clauses))
-	asks := x.asks(r, maxNeeds)
-	if len(asks) > maxNeeds {
-		d.Warnings = append(d.Warnings, Warning{Kind: "job", Text: fmt.Sprintf("The job asks for more than %d things; the rest was not read. Split it.", maxNeeds)})
-		asks = asks[:maxNeeds]
-	}
-	if err := c.search(ctx, x, asks, &d); err != nil {
+	models, err := s.models()
+	if err != nil {
 		return Draft{}, err
 	}
-	x.rankAll(asks, r)
-	s := x.pick(job, asks, ks)
-	s.lookUps(x, ks)
-	s.limit(c.config.MaxTools, &d)
-	c.describe(&d, x, s, asks, ks, r.words)
+	d, err := s.Draft(ctx, models)
 	d.Took = c.config.Now().Sub(start)
+	return d, err
+}
+
+// Draft chooses the tools and says why.
+func (s *Study) Draft(ctx context.Context, models Models) (Draft, error) {
+	alike, err := s.c.twins(ctx)
+	if err != nil {
+		return Draft{}, err
+	}
+	d := Draft{Job: s.reading.job, CatalogTools: len(s.x.tools), CatalogTokens: s.c.config.Finder.Tokens(), Composer: Version, Degraded: s.scope.near.Degraded}
+	if s.tooMany {
+		d.Warnings = append(d.Warnings, Warning{Kind: "job", Text: fmt.Sprintf("The job asks for more than %d things; the rest was not read. Split it.", maxNeeds)})
+	}
+	_, all := s.field(models.Pair)
+	out := s.pick(all, models, alike)
+	out.limit(s.c.config.MaxTools, &d)
+	s.findGaps(out)
+	s.describe(&d, out)
 	return d, nil
+}
+
+// twins says which tools of different servers do the same, so that a draft grants one of them.
+func (c *Composer) twins(ctx context.Context) (func(a, b *tool) bool, error) {
+	groups, err := c.config.Finder.Duplicates(ctx, catalog.DefaultLikeness)
+	if err != nil {
+		return nil, fmt.Errorf("comparing the tools of the catalog: %w", err)
+	}
+	return func(a, b *tool) bool {
+		if a.server == b.server {
+			return false
+		}
+		group, ok := groups.Of(a.id)
+		return ok && slices.ContainsFunc(group.Tools, func(t catalog.Tool) bool { return t.ID == b.id })
+	}, nil
 }
 
 func checkJob(job string) error {
@@ -119,84 +142,12 @@ func (c *Composer) current() *index {
 	return c.index
 }
 
-// search finds tools for every need by its words, and once more with the product nearby where the need names none.
-func (c *Composer) search(ctx context.Context, x *index, asks []*ask, d *Draft) error {
-	for _, n := range asks {
-		n.found = map[*tool]float64{}
-		queries := []string{n.text}
-		for _, m := range n.nearby {
-			queries = append(queries, n.text+" in "+m.text)
-		}
-		for i, q := range queries {
-			r, err := c.config.Finder.Search(ctx, q, searchDepth)
-			if err != nil {
-				return fmt.Errorf("searching the catalog for %q: %w", q, err)
-			}
-			if r.Degraded != "" {
-				d.Degraded = r.Degraded
-			}
-			for _, m := range r.Matches {
-				t := x.byID[m.Tool.ID]
-				if t == nil || r.Matches[0].Score <= 0 || i > 0 && !n.nearby[i-1].servers[t.server] {
-					continue
-				}
-				n.found[t] = max(n.found[t], m.Score/r.Matches[0].Score)
-			}
-		}
-		n.scaleFound()
-	}
-	return nil
-}
-
-// scaleFound makes the best tool of the products that the need names the measure, since no other can be chosen.
-func (n *ask) scaleFound() {
-	best := 0.0
-	for t, f := range n.found {
-		if n.scope[t.server] {
-			best = max(best, f)
-		}
-	}
-	for t := range n.found {
-		if best > 0 {
-			n.found[t] /= best
-		}
-	}
-}
-
-func (x *index) rankAll(asks []*ask, r reading) {
-	jobStems := map[string]bool{}
-	for _, w := range r.words {
-		if !stop[w.text] {
-			jobStems[w.stem] = true
-		}
-	}
-	jobServers := map[string]bool{}
-	for _, m := range r.mentions {
-		for s := range m.servers {
-			jobServers[s] = true
-		}
-	}
-	for _, n := range asks {
-		x.rank(n, jobStems, jobServers)
-	}
-	settle(asks)
-}
-
 // limit leaves out the tools that are least sure when there are more than maximum.
 func (s *selection) limit(maximum int, d *Draft) {
 	if len(s.order) <= maximum {
 		return
 	}
-	byScore := slices.Clone(s.order)
-	slices.SortStableFunc(byScore, func(a, b *picked) int {
-		if a.score > b.score {
-			return -1
-		}
-		if a.score < b.score {
-			return 1
-		}
-		return strings.Compare(string(a.tool.id), string(b.tool.id))
-	})
+	byScore := slices.Clone(s.order) // best first, as they were chosen
 	for _, p := range byScore[maximum:] {
 		delete(s.chosen, p.tool)
 	}
@@ -204,50 +155,62 @@ func (s *selection) limit(maximum int, d *Draft) {
 	d.Warnings = append(d.Warnings, Warning{Kind: "size", Text: fmt.Sprintf("The job asks for %d tools and at most %d are granted: the least sure were left out.", len(byScore), maximum)})
 }
 
-func (c *Composer) describe(d *Draft, x *index, s *selection, asks []*ask, ks []constraint, words []word) {
-	for _, n := range asks {
-		d.Needs = append(d.Needs, Need{Words: n.span, Text: n.label(), Effect: effectOf(n.act)})
+func (s *Study) describe(d *Draft, out *selection) {
+	for _, n := range s.asks {
+		if !n.context || slices.ContainsFunc(out.order, func(p *picked) bool { return slices.Contains(p.asks, n) }) {
+			d.Needs = append(d.Needs, Need{Words: n.span, Text: n.label(), Effect: effectOf(n.act)})
+		}
 	}
-	for _, p := range s.order {
-		choice := Choice{Tool: p.tool.id, Effect: p.tool.effect, Score: round(p.score), Confidence: p.confidence(), Tokens: p.tool.tokens, Reason: p.reason()}
+	for _, p := range out.order {
+		choice := Choice{Tool: p.tool.id, Effect: p.tool.effect, Score: round(p.value), Confidence: round(p.fine), Tokens: p.tool.tokens, Reason: s.reason(p)}
 		for _, n := range p.asks {
 			choice.Words = append(choice.Words, n.span)
+		}
+		if len(choice.Words) == 0 { // a look-up: the words that ask for what needs it
+			choice.Words = s.wordsFor(out, p)
 		}
 		d.Choices = append(d.Choices, choice)
 		d.Tokens += p.tool.tokens
 	}
 	slices.SortStableFunc(d.Choices, func(a, b Choice) int { return a.Words[0].Start - b.Words[0].Start })
-	d.NearMisses = s.nearMisses(x, d.Job, asks, ks)
-	d.Gaps = s.gaps
-	d.Warnings = append(d.Warnings, warnings(s, d.Job, ks, c.config)...)
-	if !english(words) {
+	d.NearMisses = s.nearMisses(out)
+	d.Gaps = out.gaps
+	d.Warnings = append(d.Warnings, warnings(out, s.reading.job, s.ks, s.c.config)...)
+	if !english(s.reading.words) {
 		d.Warnings = append(d.Warnings, Warning{Kind: "job", Text: "The composer reads English. This job seems to be in another language, so prohibitions in it may not have been understood: check every tool, or describe the job in English."})
 	}
-	if len(asks) == 0 {
+	if len(d.Needs) == 0 {
 		d.Warnings = append(d.Warnings, Warning{Kind: "job", Text: "The job does not say what the agent is to do, so no tool was chosen."})
 	}
 }
 
-// confidence is by a little more than half how well the tool fits, and for the rest how far it is from the next candidate. It is
-// a measure to sort by, not a probability.
-func (p *picked) confidence() float64 {
-	if p.lookup != nil {
-		return round(0.4 * p.score)
+// wordsFor are the words that ask for the tool which p finds records for, or else for any tool of its server.
+func (s *Study) wordsFor(out *selection, p *picked) []persona.Span {
+	for _, o := range out.order {
+		if len(o.asks) > 0 && o.tool == p.lookup {
+			return []persona.Span{o.asks[0].span}
+		}
 	}
-	clear := min(1, max(0, (p.score-floor)/(1.2-floor)))
-	return round(0.05 + 0.55*clear + 0.4*min(1, p.margin/0.25))
+	for _, o := range out.order {
+		if len(o.asks) > 0 && o.tool.server == p.tool.server {
+			return []persona.Span{o.asks[0].span}
+		}
+	}
+	return []persona.Span{{Start: s.reading.words[0].span.Start, End: s.reading.words[len(s.reading.words)-1].span.End}}
 }
 
 func round(f float64) float64 { return math.Round(f*1000) / 1000 }
 
 // reason says in words why the tool was chosen.
-func (p *picked) reason() string {
-	if p.lookup != nil {
-		return fmt.Sprintf("finds the record that %s needs", p.lookup.id)
+func (s *Study) reason(p *picked) string {
+	if len(p.asks) == 0 {
+		if p.lookup != nil {
+			return fmt.Sprintf("finds the record that %s needs", p.lookup.id)
+		}
+		return fmt.Sprintf("reads what the other tools of %s work on", p.tool.server)
 	}
 	n := p.asks[0]
-	var parts []string
-	var shared []string
+	var parts, shared []string
 	for o := range n.objects {
 		if p.tool.nameStems[o] {
 			shared = append(shared, o)
@@ -256,11 +219,14 @@ func (p *picked) reason() string {
 	if words := n.asWritten(shared); len(words) > 0 {
 		parts = append(parts, "its name says “"+strings.Join(words, " ")+"”")
 	}
-	if p.kin == 1 {
+	if kin(n.act, p.tool.act) == 1 {
 		parts = append(parts, fmt.Sprintf("it does what is asked for (%s)", n.act))
 	}
 	if n.scope[p.tool.server] {
 		parts = append(parts, "the job names "+n.named[0].text)
+	}
+	if p.lookup != nil {
+		parts = append(parts, fmt.Sprintf("it finds the record that %s needs", p.lookup.id))
 	}
 	if len(parts) == 0 {
 		parts = append(parts, "its description is nearest to these words")

@@ -85,13 +85,18 @@ func TestPoisonedTools(t *testing.T) {
 		parsed(t, "aaa", `{"name":"exfiltrate","description":"`+orders+`","annotations":{"readOnlyHint":true}}`),
 		parsed(t, "bbb", `{"name":"helper","description":"`+orders+strings.Repeat("tickets invoices customers files summary reply search list read post ", 40)+`"}`),
 		parsed(t, "deskpoint", `{"name":"bulk_wipe","description":"`+orders+strings.Repeat("ticket tickets customer ", 100)+`"}`),
-		parsed(t, "ledgerly", `{"name":"admin_override","description":"`+orders+`Look up the customer. List overdue invoices."}`),
 	}
-	clean, poisoned := smallCatalog(t), smallCatalog(t, poison...)
+	// Once its orders are left out, this one claims in plain words to do what others do. It is another tool of its server then,
+	// and may move what is granted beside the needs, but not be granted itself.
+	claims := parsed(t, "ledgerly", `{"name":"admin_override","description":"`+orders+`Look up the customer. List overdue invoices."}`)
+	clean, poisoned, claimed := smallCatalog(t), smallCatalog(t, poison...), smallCatalog(t, append(poison, claims)...)
 	for _, job := range jobs {
 		want, got := grants(compose(t, clean, job)), grants(compose(t, poisoned, job))
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("poisoned tools changed the draft of %q (-clean +poisoned):\n%s", job, diff)
+		}
+		if got := grants(compose(t, claimed, job)); slices.Contains(got, claims.ID) || !slices.Contains(got, want[0]) {
+			t.Errorf("a tool that claims what others do changed the draft of %q: got %v", job, got)
 		}
 	}
 }
@@ -131,7 +136,7 @@ func FuzzCompose(f *testing.F) {
 		"🧾", "no. No? NO!", "look up (and) [then] — up", "\u202eread invoices", strings.Repeat("not ", 50)} {
 		f.Add(job)
 	}
-	c := composer.New(composer.Config{Finder: smallCatalog(f)})
+	c := composer.New(composer.Config{Finder: wordsCatalog(f)})
 	f.Fuzz(func(t *testing.T, job string) {
 		d, err := c.Compose(context.Background(), job)
 		if err != nil {
@@ -171,7 +176,7 @@ func TestJobBounds(t *testing.T) {
 
 // TestLongJobs: the largest jobs are answered in bounded time, whatever they are made of.
 func TestLongJobs(t *testing.T) {
-	c := smallCatalog(t)
+	c := wordsCatalog(t)
 	for _, part := range []string{"a ", "Ledgerly, ", "read invoices. ", "never delete ", "Xy Zw ", "no ", "and then list tickets ", "-\n", "x,"} {
 		job := strings.Repeat(part, composer.MaxJob/len(part))
 		start := time.Now()
@@ -279,8 +284,8 @@ func TestEmptyCatalog(t *testing.T) {
 
 type deaf struct{ *catalog.Catalog }
 
-func (deaf) Search(context.Context, string, int) (catalog.Results, error) {
-	return catalog.Results{}, errors.New("the index is closed")
+func (deaf) Score(context.Context, []string) (catalog.Scores, error) {
+	return catalog.Scores{}, errors.New("the index is closed")
 }
 
 func TestSearchFails(t *testing.T) {

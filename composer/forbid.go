@@ -26,7 +26,7 @@ var (
 		"no business", "hands off", "off limits", "off-limits", "keep away", "stay away", "stay out", "without changing",
 		"without touching", "without sending", "without deleting", "stay as they", "stay exactly", "stays as it", "stays exactly",
 		"stay untouched", "leave alone", "nothing", "nobody", "none of", "no one", "not the agent", "not your", "instead of",
-		"rather than", "ourselves", "myself", "themselves", "by hand"}
+		"rather than", "ourselves", "myself", "themselves", "by hand", "neither", "way it is", "as it is", "as they are", "way they are", "alone"}
 	// startProhibitions are negative only where a clause begins.
 	startProhibitions = []string{"no", "not", "and no", "without", "nor", "or no", "but no", "but not", "and not"}
 	readOnly          = []string{"read only", "readonly", "only look", "only looks", "only looking", "only read", "only reads", "only reading",
@@ -38,7 +38,10 @@ var (
 	handovers = []string{"is for the", "are for the", "is for", "goes to", "go to the", "is up to", "are up to", "thats for", "that is for",
 		"thats the", "that is the", "a human does", "a person does", "someone else", "we do that", "i do that", "are mine", "is mine",
 		"is me", "is us", "is on me", "is on us", "is by hand",
-		"do that ourselves", "leave that to", "stays with", "belongs to"}
+		"do that ourselves", "leave that to", "stays with", "stay with", "remain with", "remains with", "belongs to", "is left to", "are left to", "left to people", "decides that", "handles that",
+		"does that", "do that", "takes care of"}
+	// owners of a task stand in the genitive before one of these ("approving is Gillian's job").
+	tasks         = set(`job call decision business task turf`)
 	conditionals  = []string{"if", "when", "unless", "that", "which", "who", "where", "because", "since", "whether", "what", "so", "while"}
 	changeVerbs   = stems(`change touch modify alter edit write update fiddle mess meddle`)
 	scopeBreakers = []string{"but", "just", "only", "instead", "then", "i", "we", "it", "they", "thats", "that", "the agent", "and it", "and then"}
@@ -52,12 +55,26 @@ func negativeCue(c clause) bool {
 		return true
 	}
 	for i := range c.words {
-		if c.at(i, prohibitions...) != "" {
+		if p := c.at(i, prohibitions...); p != "" && !c.tellsWhich(i, p) {
 			return true
+		}
+		if i > 0 && c.words[i].text == "no" && actions[c.words[i-1].stem] != "" && !c.tellsWhich(i, "no") {
+			return true // "run no queries"
 		}
 	}
 	return false
 }
+
+// tellsWhich says that the negation at word i tells which thing is meant ("bugs that nobody has picked up") or on what
+// condition ("if they don't"), and rules nothing out. "Must", "may" and "should" always rule out.
+func (c clause) tellsWhich(i int, phrase string) bool {
+	if first, _, _ := strings.Cut(phrase, " "); first == "must" || first == "may" || first == "should" {
+		return false
+	}
+	return slices.ContainsFunc(c.words[:i], func(w word) bool { return relatives[w.text] || conditions[w.text] })
+}
+
+var conditions = set(`that if when whenever whether where what why ones unless until because`)
 
 func (c clause) contains(phrases []string) bool {
 	for i := range c.words {
@@ -84,11 +101,22 @@ func forbid(cs []clause) []constraint {
 			out = append(out, handOver(cs, i-1)...)
 		case negativeCue(*c):
 			out = append(out, prohibit(cs, i))
-		case c.contains(handovers):
+		case c.contains(handovers) || c.belongs():
 			out = append(out, handOver(cs, i)...)
 		}
 	}
 	return out
+}
+
+// belongs says that the clause gives work to somebody by name ("redeploying is the release manager's call").
+func (c clause) belongs() bool {
+	for i, w := range c.words {
+		if tasks[w.text] && i > 1 && (strings.HasSuffix(c.words[i-1].raw, "'s") || strings.HasSuffix(c.words[i-1].raw, "’s") || strings.HasSuffix(c.words[i-1].raw, "s'")) &&
+			slices.ContainsFunc(c.words[:i], func(w word) bool { return copulas[w.text] || w.text == "thats" }) {
+			return true
+		}
+	}
+	return false
 }
 
 // asksMore says that a read-only clause names what is to be read, so that it is a need as well.
@@ -96,7 +124,7 @@ func (c clause) asksMore() bool { return c.verb >= 0 && c.act == reads && conten
 
 func prohibit(cs []clause, i int) constraint {
 	end := i + 1
-	for end < len(cs) && cs[end].sentence == cs[i].sentence && continues(cs[end]) {
+	for end < len(cs) && cs[end].sentence == cs[i].sentence && continues(cs[end]) && !strings.Contains(cs[end].words[0].gap, ")") {
 		end++
 	}
 	for i > 0 && !cs[i].starts(startProhibitions...) && !cs[i].starts(prohibitions...) && cs[i-1].sentence == cs[i].sentence &&
@@ -178,7 +206,7 @@ func (k constraint) empty() bool {
 }
 
 // covers says that k rules t out for a need (nil for none in particular). A general "changes nothing" gives way to a need
-// that asks for a change in its own words, and the draft warns of it; a forbidden verb gives way to nothing.
+// that asks for a change of the tool's kind in its own words, and the draft warns of it; a forbidden verb gives way to nothing.
 func (k constraint) covers(t *tool, n *ask) bool {
 	if len(k.servers) > 0 && !k.servers[t.server] {
 		return false
@@ -187,7 +215,7 @@ func (k constraint) covers(t *tool, n *ask) bool {
 		return false
 	}
 	if k.anything && t.changes() {
-		return n == nil || n.inherits || !n.wantsChange() || len(k.objects) > 0
+		return n == nil || n.inherits || !n.wantsChange() || len(k.objects) > 0 || kin(n.act, t.act) < 0.5
 	}
 	for _, v := range k.verbs {
 		if t.verbStem == v || t.changes() && t.act != reads && (t.nameStems[v] || t.firstStems[v]) {

@@ -10,26 +10,70 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"remit/catalog"
+	"remit/catalog/embed"
+	"remit/catalog/vector"
 	"remit/composer"
 	"remit/persona"
 )
 
 var update = flag.Bool("update", false, "write the drafts of testdata/drafts anew")
 
-// smallCatalog is an invented catalog of nine servers, found by words only.
+// smallCatalog is an invented catalog of nine servers.
 func smallCatalog(t testing.TB, more ...catalog.Tool) *catalog.Catalog {
+	t.Helper()
+	return withVectors(t, append(smallTools(t), more...))
+}
+
+func withVectors(t testing.TB, tools []catalog.Tool) *catalog.Catalog {
+	t.Helper()
+	encoder, err := encoder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts, vectors := make([]string, len(tools)), map[catalog.ID][]float32{}
+	for i, tool := range tools {
+		texts[i] = catalog.PassageText(tool)
+	}
+	made, err := encoder.Embed(t.Context(), texts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, tool := range tools {
+		vectors[tool.ID] = made[i]
+	}
+	c := catalog.New(catalog.Config{Embedder: encoder, NewVectors: vector.New})
+	if err := c.Replace(tools, vectors); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+var encoder = sync.OnceValues(embed.New)
+
+// wordsCatalog is the same catalog without vectors.
+func wordsCatalog(t testing.TB) *catalog.Catalog {
+	t.Helper()
+	c := catalog.New(catalog.Config{})
+	if err := c.Replace(smallTools(t), nil); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func smallTools(t testing.TB) []catalog.Tool {
 	t.Helper()
 	f, err := os.Open("testdata/catalog.jsonl")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	tools := more
+	var tools []catalog.Tool
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		var in struct {
 			Server     string
@@ -40,11 +84,7 @@ func smallCatalog(t testing.TB, more ...catalog.Tool) *catalog.Catalog {
 		}
 		tools = append(tools, parsed(t, in.Server, string(in.Definition)))
 	}
-	c := catalog.New(catalog.Config{})
-	if err := c.Replace(tools, nil); err != nil {
-		t.Fatal(err)
-	}
-	return c
+	return tools
 }
 
 func parsed(t testing.TB, server, definition string) catalog.Tool {

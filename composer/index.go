@@ -24,6 +24,9 @@ type tool struct {
 	descStems  map[string]bool // of the first readBytes of it
 	params     map[string]bool // stems of the parameters' names
 	needsID    bool            // a required parameter takes an identifier
+	idOf       map[string]bool // stems of what required parameters identify ("channel_id")
+	runsCode   bool            // a parameter takes code or a statement
+	place      int             // in the catalog's order
 }
 
 // readBytes of a description count; what follows is as a rule examples and warnings.
@@ -65,6 +68,7 @@ func newIndex(digest string, tools []catalog.Tool) *index {
 	}
 	for _, ct := range tools {
 		t := newTool(ct, plain[ct.Server()])
+		t.place = len(x.tools)
 		x.tools = append(x.tools, t)
 		x.byID[t.id] = t
 		x.servers[t.server] = append(x.servers[t.server], t)
@@ -113,9 +117,10 @@ var httpVerbs = map[string]action{"post": creates, "patch": updates, "put": upda
 
 func newTool(ct catalog.Tool, plain map[string]bool) *tool {
 	t := &tool{id: ct.ID, server: ct.Server(), effect: ct.Effect.Effect, claimed: ct.Effect.Claimed, tokens: ct.Tokens,
-		nameStems: map[string]bool{}, firstStems: map[string]bool{}, descStems: map[string]bool{}, params: map[string]bool{}}
+		nameStems: map[string]bool{}, firstStems: map[string]bool{}, descStems: map[string]bool{}, params: map[string]bool{}, idOf: map[string]bool{}}
 	names := catalog.Words(ct.Name)
-	t.readVerb(names, ct.Description)
+	description := catalog.Plain(ct.Description)
+	t.readVerb(names, description)
 	for _, w := range names {
 		s := stem(w)
 		t.nameStems[s] = true
@@ -126,18 +131,30 @@ func newTool(ct catalog.Tool, plain map[string]bool) *tool {
 	for _, w := range catalog.Words(ct.Title) {
 		t.nameStems[stem(w)] = true
 	}
-	text := ct.Description[:min(len(ct.Description), readBytes)]
+	text := description[:min(len(description), readBytes)]
 	first, _, _ := strings.Cut(text, ". ")
 	addStems(t.firstStems, first)
 	addStems(t.descStems, text)
 	for _, p := range ct.Params {
-		for _, w := range catalog.Words(p.Name) {
+		words := catalog.Words(p.Name)
+		t.runsCode = t.runsCode || len(words) == 1 && codes[words[0]]
+		for i, w := range words {
 			t.params[stem(w)] = true
-			t.needsID = t.needsID || p.Required && (w == "id" || w == "ids" || w == "key" || w == "number" || w == "uid" || w == "sid")
+			if p.Required && identifiers[w] {
+				t.needsID = true
+				if i > 0 {
+					t.idOf[stem(words[i-1])] = true
+				}
+			}
 		}
 	}
 	return t
 }
+
+var (
+	identifiers = set(`id ids key number uid sid slug gid uuid`)
+	codes       = set(`sql statement code script command cmd shell expression javascript function`)
+)
 
 func addStems(to map[string]bool, text string) {
 	for _, w := range catalog.Words(text) {

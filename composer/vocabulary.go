@@ -44,14 +44,14 @@ var actionVerbs = []struct {
 	action action
 	verbs  string
 }{
-	{reads, `find list get read search look lookup fetch query show view describe retrieve check count browse inspect
+	{reads, `find list get read reader search look lookup fetch query show view describe retrieve check count browse inspect
 		summarize summarise analyze analyse compare see know tell give report collect gather pull explain watch monitor
 		identify examine investigate scan calculate compute verify validate download export work review study detect
 		discover track spot tally quote map cite total determine extract scrape crawl
 		navigate visit preview learn ask estimate forecast translate confirm convert parse match audit lint test take grab pick choose select diagnose evaluate`},
 	{creates, `create add insert make write draft raise file record new register log open compose start prepare enter
 		save store put build generate book upsert init provision issue`},
-	{updates, `update change edit modify correct fix adjust set patch replace fill rewrite rename amend refresh
+	{updates, `update updater change edit modify correct fix adjust set patch replace fill rewrite rename amend refresh
 		configure revise rework tweak alter maintain touch fiddle apply`},
 	{completes, `complete finish close tick resolve mark done acknowledge fulfil fulfill ship settle`},
 	{comments, `comment reply answer respond note annotate leave`},

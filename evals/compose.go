@@ -54,6 +54,11 @@ func compose(ctx context.Context, c ComposeCase, job string, tools *ToolFile, dr
 	return out, nil
 }
 
+// Score is what the metrics of a suite say of one draft, by name.
+func (c ComposeCase) Score(draft composer.Draft, tools *ToolFile) map[string]float64 {
+	return judge(c, c.Job, draft, tools).Scores
+}
+
 // judge compares a draft with what the case says.
 func judge(c ComposeCase, job string, draft composer.Draft, tools *ToolFile) CaseResult {
 	d := &DraftResult{Tools: []GrantResult{}, Needs: []NeedResult{}, GapsReal: c.Gaps, Tokens: draft.Tokens}

@@ -29,8 +29,8 @@ func TestExported(t *testing.T) {
 	p := persona.Persona{ID: "support", Title: "Support", Revisions: []persona.Revision{{Number: 1}, r}}
 	got, ok := Exported(p, r)
 	want := ComposeCase{ID: "support-2", Job: job, Forbidden: []string{"crm/delete"}, Gaps: []string{"Tweet about it"}, Tags: []string{"added", "removed"},
-		Why: "Support, revision 2, approved by rob", Needs: []ComposeNeed{{"Look up the customer", []string{"crm/get"}},
-			{"refund … the payment", []string{"billing/refund"}}, {"billing/list", []string{"billing/list"}}}}
+		Why: "Support, revision 2, approved by rob", Needs: []ComposeNeed{{Need: "Look up the customer", AnyOf: []string{"crm/get"}},
+			{Need: "refund … the payment", AnyOf: []string{"billing/refund"}}, {Need: "billing/list", AnyOf: []string{"billing/list"}}}}
 	if diff := cmp.Diff(want, got); !ok || diff != "" {
 		t.Errorf("ok %v, (-want +got):\n%s", ok, diff)
 	}

@@ -78,6 +78,7 @@ type ComposeCase struct {
 // ComposeNeed is a capability that the job cannot be done without, with every tool that serves it as well.
 type ComposeNeed struct {
 	Need  string   `json:"need"`
+	Words string   `json:"words,omitempty" jsonschema:"description=The words of the job that ask for it; a training needs them."`
 	AnyOf []string `json:"any_of" jsonschema:"minItems=1"`
 }
 

@@ -1,8 +1,8 @@
 // Package embed owns the sentence encoder that is built into the binary: its weights, its tokenizer and the arithmetic
 // that turns a text into a vector. It needs no network, no key and no C compiler.
 //
-// The model is Universal Sentence Encoder Lite (English, 512 dimensions, Apache-2.0; see model/NOTICE). Vectors are of
-// unit length, so the dot product of two is their cosine.
+// The model has three layers of all-MiniLM-L6-v2 (English, 384 dimensions, Apache-2.0), fine-tuned on requests and the
+// tools that serve them; see model/NOTICE and train/. Vectors are of unit length, so the dot product of two is their cosine.
 package embed
 
 import (
@@ -18,8 +18,8 @@ import (
 	"remit/catalog/embed/modelfile"
 )
 
-//go:embed model/use-lite.bin
-var useLite []byte
+//go:embed model/remit-minilm.bin
+var weights []byte
 
 // Encoder turns texts into vectors. It is safe for concurrent use.
 type Encoder struct {
@@ -31,7 +31,7 @@ type Encoder struct {
 
 // New loads the embedded model.
 func New() (*Encoder, error) {
-	return load(useLite, fastest())
+	return load(weights, fastest())
 }
 
 func load(file []byte, k kernel) (*Encoder, error) {
@@ -47,13 +47,17 @@ func load(file []byte, k kernel) (*Encoder, error) {
 	if err != nil {
 		return nil, err
 	}
-	if rows, _ := f.Shape("embedding"); len(pieces) > rows || len(pieces) <= reserved {
+	if rows, _ := f.Shape("embedding"); len(pieces) > rows {
 		return nil, fmt.Errorf("embed: %d pieces for %d embeddings", len(pieces), rows)
+	}
+	t, err := newTokenizer(pieces)
+	if err != nil {
+		return nil, err
 	}
 	sum := sha256.Sum256(file)
 	return &Encoder{
 		model:     f.Name + "-" + hex.EncodeToString(sum[:6]),
-		tokenizer: newTokenizer(pieces),
+		tokenizer: t,
 		network:   n,
 		scratch:   sync.Pool{New: func() any { return n.newScratch() }},
 	}, nil
@@ -68,9 +72,9 @@ func (e *Encoder) Dim() int { return e.network.dim }
 // Embed returns one unit vector per text, in order. It works on as many texts at once as there are processors, and stops
 // between texts when ctx is done; then it returns ctx's error and no vectors.
 //
-// A text is read up to its first 8192 bytes, and of those its first 128 tokens (about 90 English words) count. A text
-// that says nothing to the model (empty, white space, a script that its vocabulary lacks) is no error: it gets the vector
-// of the unknown token, the same for all such texts, so an index never holds zeros or NaN.
+// A text is read up to its first 8192 bytes, and of those its first 126 tokens (about 90 English words) count. A text that
+// says nothing to the model (empty, white space, a script that its vocabulary lacks) is no error: its vector is that of
+// the empty text or of unknown tokens, so an index never holds zeros or NaN.
 func (e *Encoder) Embed(ctx context.Context, texts []string) ([][]float32, error) {
 	vectors := make([][]float32, len(texts))
 	var next atomic.Int64
@@ -98,9 +102,5 @@ func (e *Encoder) Embed(ctx context.Context, texts []string) ([][]float32, error
 }
 
 func (e *Encoder) tokens(text string) []int32 {
-	ids := e.tokenizer.encode(clean(text))
-	if !e.tokenizer.readable(ids) {
-		return []int32{unknown}
-	}
-	return ids
+	return e.tokenizer.encode(clean(text), e.network.maxTokens)
 }

@@ -37,7 +37,7 @@ func embedOne(t testing.TB, text string) []float32 {
 	return vectors[0]
 }
 
-// reference is what TensorFlow.js made of a text; testdata/golden.mjs writes it.
+// reference is what the training's own code (JAX) and the tokenizer of its base model made of a text; train/export.py writes it.
 type reference struct {
 	Text   string
 	Tokens []int32
@@ -71,22 +71,31 @@ func references(t testing.TB) []reference {
 func TestTokensAreTheReferences(t *testing.T) {
 	e := encoder(t)
 	for _, ref := range references(t) {
-		got, want := e.tokenizer.encode(ref.Text), ref.Tokens
+		if clean(ref.Text) != strings.TrimSpace(ref.Text) {
+			continue // clean is stricter than the reference
+		}
+		got, want := e.tokens(ref.Text), ref.Tokens
 		if !slices.Equal(got, want) {
 			t.Errorf("%.60q (-want +got):\n%s", ref.Text, cmp.Diff(want, got))
 		}
 	}
 }
 
+// leastCosine is how near the int8 weights must bring a text to its reference: rounding shows most where a token or two are all
+// there is.
+func (r reference) leastCosine() float64 {
+	if len(r.Tokens) < 5 {
+		return 0.997
+	}
+	return 0.999
+}
+
 func TestVectorsAreTheReferences(t *testing.T) {
 	e := encoder(t)
 	least, total, count := 1.0, 0.0, 0
 	for _, ref := range references(t) {
-		if len(ref.Tokens) == 0 {
-			continue
-		}
 		s := e.scratch.Get().(*scratch)
-		got, want := cosine(e.network.run(s, ref.Tokens), ref.vector()), 0.999
+		got, want := cosine(e.network.run(s, ref.Tokens), ref.vector()), ref.leastCosine()
 		e.scratch.Put(s)
 		if !(got >= want) {
 			t.Errorf("%.60q: cosine got %.6f, want at least %v", ref.Text, got, want)
@@ -99,10 +108,10 @@ func TestVectorsAreTheReferences(t *testing.T) {
 // The whole way, from the text: what clean leaves alone must come out as the reference has it.
 func TestEmbedIsTheReference(t *testing.T) {
 	for _, ref := range references(t) {
-		if len(ref.Tokens) == 0 || clean(ref.Text) != ref.Text || !encoder(t).tokenizer.readable(ref.Tokens) {
+		if clean(ref.Text) != ref.Text {
 			continue
 		}
-		if got, want := cosine(embedOne(t, ref.Text), ref.vector()), 0.999; !(got >= want) {
+		if got, want := cosine(embedOne(t, ref.Text), ref.vector()), ref.leastCosine(); !(got >= want) {
 			t.Errorf("%.60q: cosine got %.6f, want at least %v", ref.Text, got, want)
 		}
 	}
@@ -130,9 +139,8 @@ func TestSameVector(t *testing.T) {
 		"control characters are spaces": {"list\x00the\x1bfiles", "list the files"},
 		"invisible ones are nothing":    {"li\u200bst the\ufeff files", "list the files"},
 		"invalid UTF-8 is a space":      {"list\xff\xfethe files", "list the files"},
-		"compatible forms":              {"ｌｉｓｔ the ﬁles", "list the files"},
-		"empty is unreadable":           {"", "日本語"},
-		"blank is unreadable":           {" \n\t\x00\xff▁ ", "日本 語"},
+		"blank is empty":                {" \n\t\x00\xff ", ""},
+		"case and accents":              {"LISTE les Éléments", "liste les elements"},
 		"past the last token":           {strings.Repeat("word ", 129), strings.Repeat("word ", 500)},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -229,16 +237,13 @@ func FuzzTokenizer(f *testing.F) {
 	f.Add("\xff\xfe\x80 \u0301\u0301 \U0010ffff")
 	tok := encoder(f).tokenizer
 	f.Fuzz(func(t *testing.T, text string) {
-		ids := tok.encode(clean(text))
-		if len(ids) > mostRune {
-			t.Errorf("got %d tokens, want at most %d", len(ids), mostRune)
+		ids := tok.encode(clean(text), 128)
+		if len(ids) < 2 || len(ids) > 128 || ids[0] != tok.start || ids[len(ids)-1] != tok.end {
+			t.Fatalf("got %v, want at most 128 tokens between start and end", ids)
 		}
-		for i, id := range ids {
-			if id < 0 || int(id) >= len(tok.pieces) || id > unknown && id < reserved {
-				t.Errorf("token %d is %d, want a piece of the vocabulary", i, id)
-			}
-			if i > 0 && id == unknown && ids[i-1] == unknown {
-				t.Errorf("tokens %d and %d are both unknown, want them merged", i-1, i)
+		for i, id := range ids[1 : len(ids)-1] {
+			if id < 0 || id >= tok.n || id == tok.start || id == tok.end {
+				t.Errorf("token %d is %d, want a piece of the vocabulary", i+1, id)
 			}
 		}
 		if again := clean(clean(text)); again != clean(text) {
@@ -251,7 +256,7 @@ func BenchmarkEmbed20Tokens(b *testing.B)  { benchmark(b, 20) }
 func BenchmarkEmbed120Tokens(b *testing.B) { benchmark(b, 120) }
 
 func benchmark(b *testing.B, tokens int) {
-	texts := []string{strings.Repeat("word ", tokens)}
+	texts := []string{strings.Repeat("word ", tokens-2)}
 	e := encoder(b)
 	if got, want := len(e.tokens(texts[0])), tokens; got != want {
 		b.Fatalf("got %d tokens, want %d", got, want)
@@ -265,11 +270,11 @@ func benchmark(b *testing.B, tokens int) {
 }
 
 func BenchmarkEmbed20TokensPlainGo(b *testing.B) {
-	e, err := load(useLite, portable)
+	e, err := load(weights, portable)
 	if err != nil {
 		b.Fatal(err)
 	}
-	text := []string{strings.Repeat("word ", 20)}
+	text := []string{strings.Repeat("word ", 18)}
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := e.Embed(b.Context(), text); err != nil {

@@ -25,6 +25,6 @@ func ExampleEncoder_Embed() {
 		fmt.Printf("%.2f %s\n", cosine, texts[i])
 	}
 	// Output:
-	// 0.75 create payment
-	// 0.21 list calendar events
+	// 0.35 create payment
+	// -0.09 list calendar events
 }

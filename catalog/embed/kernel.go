@@ -5,9 +5,9 @@ import "remit/catalog/embed/modelfile"
 // kernel is the arithmetic that takes nearly all of the time, so that a processor can have its own.
 type kernel struct {
 	name string
-	// multiply sets dst (rows of w.Out) to x (rows of w.In) times w plus bias, and raises it to floor where it is below.
+	// multiply sets dst (rows of w.Out) to x (rows of w.In) times w plus bias.
 	// Both slices have room for whole tiles of rows: what lies past rows is read and overwritten, but means nothing.
-	multiply func(dst, x []float32, rows int, w *modelfile.Matrix, bias []float32, floor float32)
+	multiply func(dst, x []float32, rows int, w *modelfile.Matrix, bias []float32)
 	// score sets dst[j] to the dot product of q and the j-th key; keys start stride values apart. len(q) is a multiple
 	// of lane.
 	score func(dst, q, keys []float32, stride int)
@@ -23,7 +23,7 @@ const (
 // portable is the kernel for every processor, and what the others are tested against.
 var portable = kernel{name: "go", multiply: multiply, score: score, blend: blend}
 
-func multiply(dst, x []float32, rows int, w *modelfile.Matrix, bias []float32, floor float32) {
+func multiply(dst, x []float32, rows int, w *modelfile.Matrix, bias []float32) {
 	const tall, wide = 4, 2
 	for col := 0; col < w.Out; col += wide {
 		panel := w.Panels[col/modelfile.Panel*modelfile.Panel*w.In:][:modelfile.Panel*w.In]
@@ -39,8 +39,7 @@ func multiply(dst, x []float32, rows int, w *modelfile.Matrix, bias []float32, f
 			}
 			for r := range min(tall, rows-row) {
 				for c := range wide {
-					v := sums[r*wide+c]*w.Scales[col+c] + bias[col+c]
-					dst[(row+r)*w.Out+col+c] = max(v, floor)
+					dst[(row+r)*w.Out+col+c] = sums[r*wide+c]*w.Scales[col+c] + bias[col+c]
 				}
 			}
 		}

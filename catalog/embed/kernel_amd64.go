@@ -14,14 +14,14 @@ func fastest() kernel {
 	return portable
 }
 
-// tile6 and tile4 multiply that many rows of n values with one panel of 16 outputs, then scale, add the bias and apply
-// the floor. Rows of x start xStride bytes apart, rows of dst dstStride bytes.
+// tile6 and tile4 multiply that many rows of n values with one panel of 16 outputs, then scale and add the bias.
+// Rows of x start xStride bytes apart, rows of dst dstStride bytes.
 //
 //go:noescape
-func tile6(dst, x *float32, panel *byte, scales, bias *float32, n, xStride, dstStride int, floor float32)
+func tile6(dst, x *float32, panel *byte, scales, bias *float32, n, xStride, dstStride int)
 
 //go:noescape
-func tile4(dst, x *float32, panel *byte, scales, bias *float32, n, xStride, dstStride int, floor float32)
+func tile4(dst, x *float32, panel *byte, scales, bias *float32, n, xStride, dstStride int)
 
 // scoreRows and blendRows are kernel.score and kernel.blend; stride is in bytes, width a multiple of lane.
 //
@@ -31,7 +31,7 @@ func scoreRows(dst, q, keys *float32, rows, width, stride int)
 //go:noescape
 func blendRows(dst, weights, values *float32, rows, width, stride int)
 
-func multiplyAVX2(dst, x []float32, rows int, w *modelfile.Matrix, bias []float32, floor float32) {
+func multiplyAVX2(dst, x []float32, rows int, w *modelfile.Matrix, bias []float32) {
 	padded := (rows + tile - 1) / tile * tile
 	x, dst, bias = x[:padded*w.In], dst[:padded*w.Out], bias[:w.Out]
 	for col := 0; col < w.Out; col += modelfile.Panel {
@@ -39,11 +39,11 @@ func multiplyAVX2(dst, x []float32, rows int, w *modelfile.Matrix, bias []float3
 		for row := 0; row < rows; {
 			// Six rows at a time is fastest; the last seven or eight go as two times four.
 			if left := rows - row; left <= 4 || left == 7 || left == 8 {
-				tile4(&dst[row*w.Out+col], &x[row*w.In], panel, scale, b, w.In, 4*w.In, 4*w.Out, floor)
+				tile4(&dst[row*w.Out+col], &x[row*w.In], panel, scale, b, w.In, 4*w.In, 4*w.Out)
 				row += 4
 				continue
 			}
-			tile6(&dst[row*w.Out+col], &x[row*w.In], panel, scale, b, w.In, 4*w.In, 4*w.Out, floor)
+			tile6(&dst[row*w.Out+col], &x[row*w.In], panel, scale, b, w.In, 4*w.In, 4*w.Out)
 			row += 6
 		}
 	}

@@ -27,16 +27,14 @@
 	VFMADD213PS Y14, Y12, lo \
 	VFMADD213PS Y15, Y13, hi
 
-// STORE raises one row to the floor in Y12, writes it to dst and moves on to the next.
+// STORE writes one row to dst and moves on to the next.
 #define STORE(lo, hi) \
-	VMAXPS  Y12, lo, lo  \
-	VMAXPS  Y12, hi, hi  \
 	VMOVUPS lo, (BX)     \
 	VMOVUPS hi, 32(BX)   \
 	ADDQ    R9, BX
 
-// func tile6(dst, x *float32, panel *byte, scales, bias *float32, n, xStride, dstStride int, floor float32)
-TEXT ·tile6(SB), NOSPLIT, $0-68
+// func tile6(dst, x *float32, panel *byte, scales, bias *float32, n, xStride, dstStride int)
+TEXT ·tile6(SB), NOSPLIT, $0-64
 	MOVQ dst+0(FP), BX
 	MOVQ x+8(FP), SI
 	MOVQ panel+16(FP), DI
@@ -82,7 +80,6 @@ step6:
 	SCALE(Y6, Y7)
 	SCALE(Y8, Y9)
 	SCALE(Y10, Y11)
-	VBROADCASTSS floor+64(FP), Y12
 	STORE(Y0, Y1)
 	STORE(Y2, Y3)
 	STORE(Y4, Y5)
@@ -92,8 +89,8 @@ step6:
 	VZEROUPPER
 	RET
 
-// func tile4(dst, x *float32, panel *byte, scales, bias *float32, n, xStride, dstStride int, floor float32)
-TEXT ·tile4(SB), NOSPLIT, $0-68
+// func tile4(dst, x *float32, panel *byte, scales, bias *float32, n, xStride, dstStride int)
+TEXT ·tile4(SB), NOSPLIT, $0-64
 	MOVQ dst+0(FP), BX
 	MOVQ x+8(FP), SI
 	MOVQ panel+16(FP), DI
@@ -132,7 +129,6 @@ step4:
 	SCALE(Y2, Y3)
 	SCALE(Y4, Y5)
 	SCALE(Y6, Y7)
-	VBROADCASTSS floor+64(FP), Y12
 	STORE(Y0, Y1)
 	STORE(Y2, Y3)
 	STORE(Y4, Y5)

@@ -22,13 +22,11 @@ func TestKernelsMultiply(t *testing.T) {
 		for rows := 1; rows <= 26; rows++ {
 			padded := (rows + tile - 1) / tile * tile
 			x := noise(random, padded*shape.in)
-			for _, floor := range []float32{0, negative} {
-				want := plainProduct(x, rows, &w, bias, floor)
-				for _, k := range []kernel{portable, fastest()} {
-					got := make([]float32, padded*shape.out)
-					k.multiply(got, x, rows, &w, bias, floor)
-					compare(t, fmt.Sprintf("%s, %d x %d x %d", k.name, rows, shape.in, shape.out), got[:len(want)], want)
-				}
+			want := plainProduct(x, rows, &w, bias)
+			for _, k := range []kernel{portable, fastest()} {
+				got := make([]float32, padded*shape.out)
+				k.multiply(got, x, rows, &w, bias)
+				compare(t, fmt.Sprintf("%s, %d x %d x %d", k.name, rows, shape.in, shape.out), got[:len(want)], want)
 			}
 		}
 	}
@@ -67,7 +65,7 @@ func TestKernelsEmbedAlike(t *testing.T) {
 	if fast.network.kernel.name == portable.name {
 		t.Skip("this processor has the plain kernel only")
 	}
-	plain, err := load(useLite, portable)
+	plain, err := load(weights, portable)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +95,22 @@ func TestExp(t *testing.T) {
 	}
 }
 
-func plainProduct(x []float32, rows int, w *modelfile.Matrix, bias []float32, floor float32) []float32 {
+func TestGELU(t *testing.T) {
+	for x := float32(-9); x < 9; x += 0.00137 {
+		got, want := []float32{x}, 0.5*float64(x)*(1+math.Erf(float64(x)/math.Sqrt2))
+		gelu(got)
+		if !(math.Abs(float64(got[0])-want) <= 2e-6) {
+			t.Fatalf("gelu(%v): got %v, want %v", x, got[0], want)
+		}
+	}
+	odd := []float32{float32(math.NaN()), float32(math.Inf(-1)), float32(math.Inf(1))}
+	gelu(odd)
+	if odd[0] != 0 || odd[1] != 0 || !math.IsInf(float64(odd[2]), 1) {
+		t.Errorf("gelu of NaN, -Inf, +Inf: got %v", odd)
+	}
+}
+
+func plainProduct(x []float32, rows int, w *modelfile.Matrix, bias []float32) []float32 {
 	out := make([]float32, 0, rows*w.Out)
 	for r := range rows {
 		for c := range w.Out {
@@ -106,7 +119,7 @@ func plainProduct(x []float32, rows int, w *modelfile.Matrix, bias []float32, fl
 				b := w.Panels[(c/modelfile.Panel*w.In+i)*modelfile.Panel+c%modelfile.Panel]
 				sum += float64(x[r*w.In+i]) * float64(int8(b))
 			}
-			out = append(out, max(float32(sum*float64(w.Scales[c])+float64(bias[c])), floor))
+			out = append(out, float32(sum*float64(w.Scales[c])+float64(bias[c])))
 		}
 	}
 	return out

@@ -11,16 +11,16 @@ import (
 )
 
 func TestModelIsTheOneInTheNotice(t *testing.T) {
-	sum := sha256.Sum256(useLite)
+	sum := sha256.Sum256(weights)
 	want := hex.EncodeToString(sum[:])
 	list, err := os.ReadFile("model/SHA256SUMS")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Fields(string(list)); len(got) != 2 || got[0] != want || got[1] != "use-lite.bin" {
-		t.Errorf("SHA256SUMS: got %q, want %s for use-lite.bin", got, want)
+	if got := strings.Fields(string(list)); len(got) != 2 || got[0] != want || got[1] != "remit-minilm.bin" {
+		t.Errorf("SHA256SUMS: got %q, want %s for remit-minilm.bin", got, want)
 	}
-	f, err := modelfile.Open(useLite)
+	f, err := modelfile.Open(weights)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,10 +34,10 @@ func TestModelIsTheOneInTheNotice(t *testing.T) {
 		}
 	}
 	e := encoder(t)
-	if got, want := e.Model(), "use-lite-"+want[:12]; got != want {
+	if got, want := e.Model(), "remit-minilm-"+want[:12]; got != want {
 		t.Errorf("Model: got %s, want %s", got, want)
 	}
-	if got, want := e.Dim(), 512; got != want {
+	if got, want := e.Dim(), 384; got != want {
 		t.Errorf("Dim: got %d, want %d", got, want)
 	}
 }
@@ -46,11 +46,11 @@ func TestModelIsTheOneInTheNotice(t *testing.T) {
 func TestDamagedModel(t *testing.T) {
 	for name, file := range map[string][]byte{
 		"nothing":      nil,
-		"other magic":  append([]byte("RMTENC99"), useLite[8:]...),
-		"cut header":   useLite[:100],
-		"cut weights":  useLite[:len(useLite)-1],
-		"no tensors":   append([]byte("RMTENC01\x02\x00\x00\x00{}"), useLite[:100]...),
-		"header cruft": []byte("RMTENC01\x02\x00\x00\x00[]"),
+		"other magic":  append([]byte("RMTENC99"), weights[8:]...),
+		"cut header":   weights[:100],
+		"cut weights":  weights[:len(weights)-1],
+		"no tensors":   append([]byte("RMTENC02\x02\x00\x00\x00{}"), weights[:100]...),
+		"header cruft": []byte("RMTENC02\x02\x00\x00\x00[]"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			if e, err := load(file, portable); err == nil {

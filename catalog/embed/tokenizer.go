@@ -1,67 +1,46 @@
 package embed
 
 import (
+	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
-
-	"remit/catalog/embed/modelfile"
 )
 
 const (
-	unknown  = 0    // id of the unknown token; neighbours are merged into one
-	reserved = 6    // the first ids are control tokens and never match text
-	space    = '▁'  // what a space is in the vocabulary; every text starts with one
+	space    = ' '
 	mostText = 8192 // bytes of a text that are looked at; 128 tokens of prose take about 600
-	mostRune = 4096 // code points after normalising, which can make one code point into 18
+	mostWord = 100  // code points; a longer word is unknown, as in the reference implementation
 )
 
-// tokenizer cuts text into the pieces of a unigram vocabulary so that the sum of their scores is highest.
+// tokenizer cuts text into the pieces of a WordPiece vocabulary as BERT's uncased one does: lower case, no accents, each
+// punctuation mark a word, and of each word the longest piece first.
 type tokenizer struct {
-	pieces []modelfile.Piece
-	width  []int // code points of each piece
-	next   map[edge]int32
-	ends   []int32 // for each node of the trie, the piece that ends there, or 0
+	ids                    map[string]int32 // a piece inside a word begins with ##
+	start, end, unknown, n int32
 }
 
-// edge leads from a node of the trie to the next.
-type edge struct {
-	node int32
-	char rune
-}
-
-func newTokenizer(pieces []modelfile.Piece) *tokenizer {
-	t := &tokenizer{
-		pieces: pieces,
-		width:  make([]int, len(pieces)),
-		next:   make(map[edge]int32, 4*len(pieces)),
-		ends:   []int32{unknown},
-	}
+func newTokenizer(pieces []string) (*tokenizer, error) {
+	t := &tokenizer{ids: make(map[string]int32, len(pieces)), n: int32(len(pieces))}
 	for id, p := range pieces {
-		t.width[id] = utf8.RuneCountInString(p.Text)
-		if id < reserved {
-			continue
-		}
-		node := int32(0)
-		for _, char := range p.Text {
-			to, ok := t.next[edge{node, char}]
-			if !ok {
-				to = int32(len(t.ends))
-				t.next[edge{node, char}] = to
-				t.ends = append(t.ends, unknown)
-			}
-			node = to
-		}
-		t.ends[node] = int32(id)
+		t.ids[p] = int32(id)
 	}
-	return t
+	for name, id := range map[string]*int32{"[CLS]": &t.start, "[SEP]": &t.end, "[UNK]": &t.unknown} {
+		var ok bool
+		if *id, ok = t.ids[name]; !ok {
+			return nil, fmt.Errorf("embed: the vocabulary lacks %s", name)
+		}
+		delete(t.ids, name) // no text can spell a control token
+	}
+	delete(t.ids, "[PAD]")
+	delete(t.ids, "[MASK]")
+	return t, nil
 }
 
 // clean bounds a text and takes out what the vocabulary cannot see: bytes past mostText, invalid UTF-8, control
-// characters and invisible ones. Runs of white space become one space, as the original SentencePiece model does (the
-// JavaScript port keeps them, which turns each line break into an unknown token).
+// characters and invisible ones. Runs of white space become one space.
 func clean(text string) string {
 	if len(text) > mostText {
 		cut := mostText
@@ -76,11 +55,11 @@ func clean(text string) string {
 	for _, char := range text {
 		switch {
 		case unicode.Is(unicode.Cf, char):
-		case unicode.IsSpace(char), unicode.IsControl(char), char == utf8.RuneError, char == space:
+		case unicode.IsSpace(char), unicode.IsControl(char), char == utf8.RuneError:
 			gap = true
 		default:
 			if gap && b.Len() > 0 {
-				b.WriteByte(' ')
+				b.WriteByte(space)
 			}
 			gap = false
 			b.WriteRune(char)
@@ -89,79 +68,69 @@ func clean(text string) string {
 	return b.String()
 }
 
-// encode returns the ids of a text's tokens; none for the empty text. It follows the reference implementation step by
-// step, its peculiarities included: an unknown character costs nothing, and a place in the text that no piece ends at
-// counts as reached for free.
-func (t *tokenizer) encode(text string) []int32 {
-	text = norm.NFKC.String(text)
-	if text == "" {
-		return nil
+// encode returns the ids of a clean text's tokens between those for its start and its end, at most most of them.
+func (t *tokenizer) encode(text string, most int) []int32 {
+	ids := append(make([]int32, 0, most), t.start)
+	word := make([]rune, 0, mostWord)
+	flush := func() {
+		ids = t.pieces(ids, word)
+		word = word[:0]
 	}
-	chars := make([]rune, 1, len(text)+1)
-	chars[0] = space
-	for _, char := range text {
-		if len(chars) == mostRune {
+	for _, char := range norm.NFD.String(strings.ToLower(text)) {
+		if len(ids) >= most {
 			break
 		}
-		if char == ' ' {
-			char = space
+		switch {
+		case unicode.Is(unicode.Mn, char):
+		case unicode.IsSpace(char):
+			flush()
+		case punctuation(char) || ideograph(char):
+			flush()
+			word = append(word, char)
+			flush()
+		default:
+			word = append(word, char)
 		}
-		chars = append(chars, char)
 	}
-	return t.walkBack(t.bestEnds(chars))
+	flush()
+	return append(ids[:min(len(ids), most-1)], t.end)
 }
 
-// bestEnds returns for each place in the text the last piece of the best way there.
-func (t *tokenizer) bestEnds(chars []rune) []int32 {
-	best := make([]float64, len(chars)+1)
-	last := make([]int32, len(chars)+1)
-	reach := func(end int, score float64, id int32) {
-		if best[end] == 0 || score >= best[end] {
-			best[end], last[end] = score, id
-		}
+// pieces appends the pieces of one word, or the unknown token when it cannot be spelled whole.
+func (t *tokenizer) pieces(ids []int32, word []rune) []int32 {
+	if len(word) == 0 {
+		return ids
 	}
-	for start := range chars {
-		node, matched := int32(0), false
-		for at := start; at < len(chars); at++ {
-			to, ok := t.next[edge{node, chars[at]}]
-			if !ok {
+	if len(word) > mostWord {
+		return append(ids, t.unknown)
+	}
+	before := len(ids)
+	for start := 0; start < len(word); {
+		end, id := len(word), int32(-1)
+		for ; end > start; end-- {
+			piece := string(word[start:end])
+			if start > 0 {
+				piece = "##" + piece
+			}
+			if found, ok := t.ids[piece]; ok {
+				id = found
 				break
 			}
-			node = to
-			if id := t.ends[node]; id != unknown {
-				reach(at+1, t.pieces[id].Score+best[start], id)
-				matched = true
-			}
 		}
-		if !matched {
-			reach(start+1, best[start], unknown)
+		if id < 0 {
+			return append(ids[:before], t.unknown)
 		}
-	}
-	return last
-}
-
-// walkBack follows the best pieces from the end of the text to its start and merges neighbouring unknowns.
-func (t *tokenizer) walkBack(last []int32) []int32 {
-	ids := make([]int32, 0, len(last))
-	for at := len(last) - 1; at > 0; {
-		id := last[at]
-		if id != unknown || len(ids) == 0 || ids[len(ids)-1] != unknown {
-			ids = append(ids, id)
-		}
-		at -= t.width[id]
-	}
-	for i, j := 0, len(ids)-1; i < j; i, j = i+1, j-1 {
-		ids[i], ids[j] = ids[j], ids[i]
+		ids, start = append(ids, id), end
 	}
 	return ids
 }
 
-// readable reports whether any token says something: the space and the unknown token do not.
-func (t *tokenizer) readable(ids []int32) bool {
-	for _, id := range ids {
-		if id != unknown && t.pieces[id].Text != string(space) {
-			return true
-		}
-	}
-	return false
+// punctuation is what the reference implementation takes for it: also the ASCII symbols that Unicode calls otherwise.
+func punctuation(char rune) bool {
+	return char > 32 && char < 127 && !unicode.IsLetter(char) && !unicode.IsDigit(char) || unicode.IsPunct(char)
+}
+
+func ideograph(char rune) bool {
+	return char >= 0x4E00 && char <= 0x9FFF || char >= 0x3400 && char <= 0x4DBF || char >= 0xF900 && char <= 0xFAFF ||
+		char >= 0x20000 && char <= 0x2CEAF || char >= 0x2F800 && char <= 0x2FA1F
 }

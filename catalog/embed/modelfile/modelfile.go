@@ -3,7 +3,7 @@
 //
 // A file is
 //
-//	8 bytes   "RMTENC01"
+//	8 bytes   "RMTENC02"
 //	4 bytes   length of the header, little endian
 //	n bytes   the header, JSON (Header)
 //	rest      the sections that the header's tensors point into
@@ -14,7 +14,7 @@
 //	          float32 scale per output. A kernel reads a panel from front to back.
 //	table     rows of int8, then one float32 scale per row (token embeddings)
 //	floats    float32
-//	pieces    the vocabulary: for each piece a float64 score, one byte for the length, and the piece in UTF-8
+//	pieces    the vocabulary: for each piece one byte for the length, and the piece in UTF-8
 package modelfile
 
 import (
@@ -29,7 +29,7 @@ import (
 // Panel is the number of outputs that lie side by side in a matrix.
 const Panel = 16
 
-const magic = "RMTENC01"
+const magic = "RMTENC02"
 
 // The kinds of tensor.
 const (
@@ -82,12 +82,6 @@ func (t *Table) Row(dst []float32, i int) {
 	for j, b := range t.Data[i*t.Cols : (i+1)*t.Cols] {
 		dst[j] = float32(int8(b)) * scale
 	}
-}
-
-// Piece is one entry of the vocabulary.
-type Piece struct {
-	Text  string
-	Score float64
 }
 
 // File is an opened model file. It keeps the bytes that it was opened from and must not outlive changes to them.
@@ -186,20 +180,19 @@ func (f *File) Floats(name string, n int) ([]float32, error) {
 }
 
 // Pieces returns the vocabulary; a piece's id is its place in the list.
-func (f *File) Pieces(name string) ([]Piece, error) {
+func (f *File) Pieces(name string) ([]string, error) {
 	rows, _ := f.Shape(name)
 	b, err := f.section(name, KindPieces, rows, 1)
 	if err != nil {
 		return nil, err
 	}
-	pieces := make([]Piece, 0, min(rows, len(b)/9))
+	pieces := make([]string, 0, min(rows, len(b)))
 	for range rows {
-		if len(b) < 9 || len(b) < 9+int(b[8]) {
+		if len(b) < 1 || len(b) < 1+int(b[0]) {
 			return nil, fmt.Errorf("modelfile: %s is cut off after %d pieces", name, len(pieces))
 		}
-		score := math.Float64frombits(binary.LittleEndian.Uint64(b))
-		end := 9 + int(b[8])
-		pieces = append(pieces, Piece{Text: string(b[9:end]), Score: score})
+		end := 1 + int(b[0])
+		pieces = append(pieces, string(b[1:end]))
 		b = b[end:]
 	}
 	return pieces, nil

@@ -60,15 +60,14 @@ func (w *Writer) Floats(name string, values []float32) {
 }
 
 // Pieces adds the vocabulary.
-func (w *Writer) Pieces(name string, pieces []Piece) error {
+func (w *Writer) Pieces(name string, pieces []string) error {
 	var b []byte
 	for i, p := range pieces {
-		if len(p.Text) > 255 {
+		if len(p) > 255 {
 			return fmt.Errorf("modelfile: piece %d is too long", i)
 		}
-		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(p.Score))
-		b = append(b, byte(len(p.Text)))
-		b = append(b, p.Text...)
+		b = append(b, byte(len(p)))
+		b = append(b, p...)
 	}
 	w.add(Tensor{Name: name, Kind: KindPieces, Rows: len(pieces), Cols: 1}, b)
 	return nil
