@@ -95,6 +95,7 @@ type scope struct {
 	near       nearness
 	jobStems   map[string]bool
 	jobServers map[string]bool
+	brands     bool // the job names a product by its name, not by an everyday word ("the calendar")
 }
 
 // tops are the greatest scores of the candidates of one need, over the catalog or a server.
@@ -139,7 +140,7 @@ func (x *index) pairs(n *ask, i int, s scope) []pair {
 		taken[t.server]++
 		if own := s.jobServers[t.server]; rank < deepest || own && taken[t.server] <= perServer {
 			p := pair{tool: t, ask: n, row: x.row(n, t, s, of(place), best, servers[t.server], rank, taken[t.server])}
-			if len(s.jobServers) > 0 && !own {
+			if s.brands && !own {
 				p.only = max(0, x.fits(n, t, s.jobStems).named-named)
 			}
 			p.row = append(p.row, p.only)
@@ -155,7 +156,7 @@ func (x *index) row(n *ask, t *tool, s scope, v, best, server tops, rank, inServ
 		v.cosine, best.cosine - v.cosine, server.cosine - v.cosine, v.sentence, best.sentence - v.sentence, server.sentence - v.sentence,
 		best.cosine - server.cosine, v.words / best.words, v.words / max(server.words, 0.001), is(server.words > 0), 1 / float64(1+rank), 1 / float64(inServer), f.words,
 		f.fit, f.named, f.kin, is(n.verbStem != "" && n.verbStem == t.verbStem), is(n.verbStem != ""), is(n.scope[t.server]), is(n.near[t.server]), is(s.jobServers[t.server]),
-		is(len(s.jobServers) > 0 && !s.jobServers[t.server]), is(t.changes()), is(n.wantsChange()), is(t.effect == catalog.Destructive), is(n.act == deletes || n.act == cancels),
+		is(s.brands && !s.jobServers[t.server]), is(t.changes()), is(n.wantsChange()), is(t.effect == catalog.Destructive), is(n.act == deletes || n.act == cancels),
 		is(t.act == reads && t.needsID), is(t.act == reads && lookUpRank(t) < 2),
 		is(n.inherits), is(t.dealsIn(n)), is(t.act == sends), is(n.act == sends || n.act == comments), is(n.context), min(float64(len(n.objects)), 8),
 	}

@@ -130,6 +130,12 @@ func (x *index) mentions(ws []word) []mention {
 	return out
 }
 
+// brand says that m is written as a name is, or in a job without any capital letter. Servers can be called "calendar" too.
+func (r reading) brand(m mention) bool {
+	proper := func(w word) bool { return w.proper() }
+	return slices.ContainsFunc(r.words[m.first:m.last+1], proper) || !slices.ContainsFunc(r.words, proper)
+}
+
 func rawOf(ws []word) string {
 	raw := make([]string, len(ws))
 	for i, w := range ws {

@@ -128,6 +128,7 @@ func (c *Composer) Study(ctx context.Context, job string) (*Study, error) {
 	for _, m := range s.reading.mentions {
 		for server := range m.servers {
 			s.scope.jobServers[server] = true
+			s.scope.brands = s.scope.brands || s.reading.brand(m)
 		}
 	}
 	s.pair()

@@ -150,7 +150,7 @@ func (f *field) row(c *candidate) []float64 {
 	named := f.scope.jobServers[t.server]
 	row := []float64{
 		c.best(0), c.best(1), c.best(2), 1 / float64(1+rank), 1 / float64(1+inServer), float64(firsts), leadInServer, lead,
-		f.share[t.server] / n, top, float64(min(f.good[t.server], 12)), is(named), is(len(f.scope.jobServers) > 0 && !named), is(t.changes()), is(t.act == reads), is(lookUpRank(t) == 1), is(lookUpRank(t) == 0), is(t.needsID),
+		f.share[t.server] / n, top, float64(min(f.good[t.server], 12)), is(named), is(f.scope.brands && !named), is(t.changes()), is(t.act == reads), is(lookUpRank(t) == 1), is(lookUpRank(t) == 0), is(t.needsID),
 		float64(min(4, len(t.things))), is(t.effect == catalog.Destructive), is(t.effect == catalog.External), math.Sqrt(float64(len(f.x.servers[t.server]))), things, id, is(!t.needsID), min(n, 12),
 		near.cosine(near.whole, place), f.toJob[t.server] - near.cosine(near.whole, place), forbidden, float64(min(4, len(near.forbidden))), is(f.readOnly), is(f.readOnly && t.changes()), is(len(c.pairs) > 0),
 	}

@@ -225,7 +225,7 @@ func TestDemoStory(t *testing.T) {
 	in.tell(story{
 		title: "Support agent", job: demo.Job,
 		keep:  []string{"crm/search_customers", "helpdesk/reply_to_ticket", "billing/list_invoices"},
-		query: "read messages of a chat channel", add: "chat/read_channel",
+		query: "add a note to the record of a customer", add: "crm/add_note",
 		call: "search_customers", args: `{"query":"Nora"}`, want: "Lindqvist", outside: "refund_payment",
 	})
 }
