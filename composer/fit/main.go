@@ -259,6 +259,17 @@ func (d *data) crossValidate(ctx context.Context, jobs []*job) (composer.Balance
 	}
 	fmt.Printf("balance %+v\n", balance)
 	show("cross-validated", len(jobs), mean)
+	for part := range folds { // how much the figures vary with the jobs
+		var these []*job
+		for i := part; i < len(shuffled); i += folds {
+			these = append(these, shuffled[i])
+		}
+		mean, err := d.mean(ctx, these, balance, models[part:part+1])
+		if err != nil {
+			return balance, err
+		}
+		show(fmt.Sprintf("  part %d", part+1), len(these), mean)
+	}
 	return balance, nil
 }
 
