@@ -97,6 +97,9 @@ func (s *Study) Draft(ctx context.Context, models Models) (Draft, error) {
 		d.Warnings = append(d.Warnings, Warning{Kind: "job", Text: fmt.Sprintf("The job asks for more than %d things; the rest was not read. Split it.", maxNeeds)})
 	}
 	_, all := s.field(models.Pair)
+	if !english(s.reading.words) {
+		all = nil // a prohibition that was not understood must not be granted against
+	}
 	out := s.pick(all, models, alike)
 	out.limit(s.c.config.MaxTools, &d)
 	s.findGaps(out)
@@ -177,7 +180,7 @@ func (s *Study) describe(d *Draft, out *selection) {
 	d.Gaps = out.gaps
 	d.Warnings = append(d.Warnings, warnings(out, s.reading.job, s.ks, s.c.config)...)
 	if !english(s.reading.words) {
-		d.Warnings = append(d.Warnings, Warning{Kind: "job", Text: "The composer reads English. This job seems to be in another language, so prohibitions in it may not have been understood: check every tool, or describe the job in English."})
+		d.Warnings = append(d.Warnings, Warning{Kind: "job", Text: "The composer reads English. This job seems to be in another language, so no tool was chosen: describe it in English, or add the tools by hand."})
 	}
 	if len(d.Needs) == 0 {
 		d.Warnings = append(d.Warnings, Warning{Kind: "job", Text: "The job does not say what the agent is to do, so no tool was chosen."})
