@@ -127,10 +127,12 @@ func (x *index) pairs(n *ask, i int, s scope) []pair {
 		quick[place] = v.words/best.words + 2*v.cosine/max(best.cosine, 0.1) + 0.5*v.sentence/max(best.sentence, 0.1)
 	}
 	slices.SortStableFunc(places, func(a, b int) int { return cmp.Compare(quick[b], quick[a]) })
-	named := 0.0
-	for server := range s.jobServers {
-		for _, t := range x.servers[server] {
-			named = max(named, x.fits(n, t, s.jobStems).named)
+	named := 0.0 // the most that a name of the job's servers says of the need
+	if s.brands {
+		for server := range s.jobServers {
+			for _, t := range x.servers[server] {
+				named = max(named, x.fits(n, t, s.jobStems).named)
+			}
 		}
 	}
 	var out []pair
@@ -139,19 +141,19 @@ func (x *index) pairs(n *ask, i int, s scope) []pair {
 		t := x.tools[place]
 		taken[t.server]++
 		if own := s.jobServers[t.server]; rank < deepest || own && taken[t.server] <= perServer {
-			p := pair{tool: t, ask: n, row: x.row(n, t, s, of(place), best, servers[t.server], rank, taken[t.server])}
+			f, only := x.fits(n, t, s.jobStems), 0.0
 			if s.brands && !own {
-				p.only = max(0, x.fits(n, t, s.jobStems).named-named)
+				only = max(0, f.named-named)
 			}
-			p.row = append(p.row, p.only)
-			out = append(out, p)
+			row := append(row(n, t, s, f, of(place), best, servers[t.server], rank, taken[t.server]), only)
+			out = append(out, pair{tool: t, ask: n, row: row, only: only})
 		}
 	}
 	return out
 }
 
-func (x *index) row(n *ask, t *tool, s scope, v, best, server tops, rank, inServer int) []float64 {
-	f := x.fits(n, t, s.jobStems)
+// row is the features of a pair but the last.
+func row(n *ask, t *tool, s scope, f fits, v, best, server tops, rank, inServer int) []float64 {
 	return []float64{
 		v.cosine, best.cosine - v.cosine, server.cosine - v.cosine, v.sentence, best.sentence - v.sentence, server.sentence - v.sentence,
 		best.cosine - server.cosine, v.words / best.words, v.words / max(server.words, 0.001), is(server.words > 0), 1 / float64(1+rank), 1 / float64(inServer), f.words,

@@ -19,6 +19,7 @@ import (
 	"remit/catalog/embed"
 	"remit/catalog/vector"
 	"remit/composer"
+	"remit/evals"
 	"remit/persona"
 )
 
@@ -36,16 +37,9 @@ func withVectors(t testing.TB, tools []catalog.Tool) *catalog.Catalog {
 	if err != nil {
 		t.Fatal(err)
 	}
-	texts, vectors := make([]string, len(tools)), map[catalog.ID][]float32{}
-	for i, tool := range tools {
-		texts[i] = catalog.PassageText(tool)
-	}
-	made, err := encoder.Embed(t.Context(), texts)
+	vectors, err := evals.Embed(t.Context(), encoder, tools, nil)
 	if err != nil {
 		t.Fatal(err)
-	}
-	for i, tool := range tools {
-		vectors[tool.ID] = made[i]
 	}
 	c := catalog.New(catalog.Config{Embedder: encoder, NewVectors: vector.New})
 	if err := c.Replace(tools, vectors); err != nil {

@@ -1,6 +1,7 @@
 package composer
 
 import (
+	"cmp"
 	"math"
 	"slices"
 
@@ -83,7 +84,7 @@ func newField(x *index, s scope, asks []*ask, byAsk [][]pair, ks []constraint) *
 		}
 	}
 	for t, c := range f.all {
-		slices.SortStableFunc(c.pairs, func(a, b pair) int { return -compare(a.logit, b.logit) })
+		slices.SortStableFunc(c.pairs, func(a, b pair) int { return cmp.Compare(b.logit, a.logit) })
 		if c.best(0) < faint {
 			delete(f.all, t)
 		} else if c.best(0) > 0 {
@@ -91,16 +92,6 @@ func newField(x *index, s scope, asks []*ask, byAsk [][]pair, ks []constraint) *
 		}
 	}
 	return f
-}
-
-func compare(a, b float64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 const mostLikely = 25
@@ -126,7 +117,7 @@ func (f *field) candidates(blocked func(*tool) bool) []*candidate {
 		}
 	}
 	f.likely = slices.Clone(out)
-	slices.SortStableFunc(f.likely, func(a, b *candidate) int { return compare(b.best(0), a.best(0)) })
+	slices.SortStableFunc(f.likely, func(a, b *candidate) int { return cmp.Compare(b.best(0), a.best(0)) })
 	f.likely = f.likely[:min(len(f.likely), mostLikely)]
 	for _, c := range out {
 		c.row = f.row(c)

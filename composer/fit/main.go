@@ -95,22 +95,14 @@ func load(ctx context.Context, path string, wordsOnly bool) (*data, error) {
 	if err != nil {
 		return nil, err
 	}
-	model, config, vectors := "", catalog.Config{}, map[catalog.ID][]float32{}
+	model, config, vectors := "", catalog.Config{}, map[catalog.ID][]float32(nil)
 	if !wordsOnly {
 		encoder, err := embed.New()
 		if err != nil {
 			return nil, err
 		}
-		texts := make([]string, len(file.Tools))
-		for i, t := range file.Tools {
-			texts[i] = catalog.PassageText(t)
-		}
-		made, err := encoder.Embed(ctx, texts)
-		if err != nil {
+		if vectors, err = evals.Embed(ctx, encoder, file.Tools, nil); err != nil {
 			return nil, err
-		}
-		for i, t := range file.Tools {
-			vectors[t.ID] = made[i]
 		}
 		model = encoder.Model()
 		config = catalog.Config{Embedder: encoder, NewVectors: vector.New}
