@@ -165,7 +165,7 @@ func (s *Study) describe(d *Draft, out *selection) {
 		}
 	}
 	for _, p := range out.order {
-		choice := Choice{Tool: p.tool.id, Effect: p.tool.effect, Score: round(p.value), Confidence: round(p.fine), Tokens: p.tool.tokens, Reason: s.reason(p)}
+		choice := Choice{Tool: p.tool.id, Effect: p.tool.effect, Score: round(p.value), Confidence: round(p.fine), Tokens: p.tool.tokens, Reason: s.reason(p), Policy: s.policyOf(p, out.order)}
 		for _, n := range p.asks {
 			choice.Words = append(choice.Words, n.span)
 		}

@@ -7,6 +7,7 @@ import (
 
 	"remit/catalog"
 	"remit/persona"
+	"remit/policy"
 )
 
 // Draft is the composer's answer to a job. It goes live only through a person's review.
@@ -41,6 +42,7 @@ type Choice struct {
 	Score      float64
 	Confidence float64 // 0 to 1: how clearly it beat the next candidates
 	Tokens     int
+	Policy     policy.Policy // what the job says of how it may be used
 }
 
 // Miss is a candidate that was left out.

@@ -30,7 +30,7 @@ var allowed = map[string][]string{
 	"upstream":                {},
 	"persona":                 {"audit", "catalog", "identity", "policy"},
 	"policy":                  {},
-	"composer":                {"catalog", "composer/trees", "persona"},
+	"composer":                {"catalog", "composer/trees", "persona", "policy"},
 	"composer/trees":          {},
 	"composer/fit":            nil,
 	"prompts":                 {},
