@@ -54,7 +54,7 @@ func engines(t *testing.T) []engine {
 // TestConformance is what every engine must pass.
 func TestConformance(t *testing.T) {
 	for name, check := range map[string]func(*testing.T, engine){
-		"persona round trip": personaRoundTrip, "immutable": submittedIsImmutable, "failed change": failedChangeLeavesAll,
+		"persona round trip": personaRoundTrip, "revision without authors": revisionWithoutAuthors, "immutable": submittedIsImmutable, "failed change": failedChangeLeavesAll,
 		"people and keys": peopleAndKeys, "links and sessions": linksAndSessions, "listing": listing, "vectors": vectors,
 		"audit": auditChain, "audit attacks": auditAttacks, "intents": intents, "parallel writers": parallelWriters,
 		"evaluations": evaluations,
@@ -82,7 +82,7 @@ func entry(kind string) audit.Entry {
 func sample(t *testing.T) persona.Persona {
 	tl := tool(t, "crm", "find", "<d> & d")
 	return persona.Persona{ID: "support", Title: "Support", Created: time.Now().UTC().Truncate(time.Microsecond), Revisions: []persona.Revision{{
-		Number: 1, State: persona.Draft, Job: "find <customers> & more", Author: "ada", Notes: []byte(`{"gaps":["<x>"]}`),
+		Number: 1, State: persona.Draft, Job: "find <customers> & more", Author: "ada", Authors: []string{"bea", "ada"}, Notes: []byte(`{"gaps":["<x>"]}`),
 		Created: time.Now().UTC().Truncate(time.Second),
 		Grants: []persona.Grant{{Pin: persona.Pin{Tool: "crm/find", Digest: tl.Digest, Definition: tl.Definition}, Name: "find",
 			Effect: catalog.Read, Words: []persona.Span{{Start: 0, End: 4}}, Confidence: 0.5}},
@@ -119,6 +119,29 @@ func personaRoundTrip(t *testing.T, e engine) {
 	}
 	if _, err := s.Persona(t.Context(), "none"); !errors.Is(err, persona.ErrNotFound) {
 		t.Errorf("got %v, want ErrNotFound", err)
+	}
+}
+
+// A revision that was stored before every author was kept loads with its one author, and its review goes on.
+func revisionWithoutAuthors(t *testing.T, e engine) {
+	s := e.open(t)
+	defer s.Close()
+	p := sample(t)
+	p.Revisions[0].Authors, p.Revisions[0].State = nil, persona.Submitted
+	if err := s.Update(t.Context(), p.ID, save(p)); err != nil {
+		t.Fatal(err)
+	}
+	var content string
+	if err := e.raw(t).QueryRow("select content from revision").Scan(&content); err != nil || strings.Contains(content, "Authors") {
+		t.Fatalf("got %s, %v, want content as it was before", content, err)
+	}
+	old, err := s.Persona(t.Context(), p.ID)
+	if r := old.Latest(); err != nil || !r.WrittenBy("ada") || r.WrittenBy("ravi") {
+		t.Errorf("got %+v, %v, want ada as the only author", r, err)
+	}
+	old.Revisions[0].State = persona.Live
+	if err := s.Update(t.Context(), p.ID, save(old)); err != nil {
+		t.Error(err)
 	}
 }
 
