@@ -68,6 +68,7 @@ var definitions = map[string][]json.RawMessage{
 		`{"name":"remote","description":"Has a schema elsewhere.","inputSchema":{"$ref":"https://example.com/schema.json"}}`,
 		`{"name":"region","description":"Mirrors a parameter.","inputSchema":{"type":"object","properties":{"region":{"type":"string","x-mcp-header":"Region"},"count":{"type":"integer","x-mcp-header":"Count"}}}}`),
 	"billing": raw(`{"name":"refund","description":"Sends money back.","inputSchema":{"type":"object","properties":{"cents":{"type":"integer","maximum":5000}},"required":["cents"]}}`,
+		`{"name":"pay","description":"Pays several people.","inputSchema":{"type":"object","properties":{"payments":{"type":"array","items":{"$ref":"#/$defs/payment"}},"limits":{"type":"object","additionalProperties":{"anyOf":[{"type":"null"},{"$ref":"#/$defs/payment"}]}}},"$defs":{"payment":{"type":"object","properties":{"to":{"type":"string"},"cents":{"type":"integer","maximum":5000}}}}}}`,
 		`{"name":"echo","description":"Repeats its arguments, too.","inputSchema":{"type":"object"}}`),
 }
 
