@@ -16,6 +16,7 @@ import (
 	"remit/composer"
 	"remit/gateway"
 	"remit/identity"
+	"remit/internal/slowbody"
 	"remit/persona"
 	"remit/upstream"
 	"remit/web"
@@ -72,7 +73,7 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: front, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+	server := &http.Server{Handler: slowbody.Limit(front, a.opts.ReadTimeout), ReadHeaderTimeout: a.opts.ReadTimeout, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelError)}
 	life, end := context.WithCancel(a.ctx)
 	defer end()

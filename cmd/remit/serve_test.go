@@ -5,11 +5,13 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -180,6 +182,34 @@ func TestSecondServeIsRefused(t *testing.T) {
 	if code != exitOK || !strings.Contains(stdout, "of 1 servers: ") {
 		t.Errorf("crawl beside serve: got %d, %s%s", code, stdout, stderr)
 	}
+}
+
+// Attack: clients that hold connections open without a credential, by a request that never ends: its headers, or one byte
+// of a body to the gateway, to the pages, and to a path that the router answers itself.
+func TestRequestsThatNeverEnd(t *testing.T) {
+	t.Setenv("REMIT_READ_TIMEOUT", "1s")
+	s := startServe(t)
+	defer s.stop()
+	host := strings.TrimPrefix(s.url, "http://")
+	var done sync.WaitGroup
+	for _, start := range []string{
+		"POST /k/support/mcp HTTP/1.1\r\nHost: ",
+		"POST /k/support/mcp HTTP/1.1\r\nHost: " + host + "\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{",
+		"POST /sign-in HTTP/1.1\r\nHost: " + host + "\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\nn",
+		"POST /link/x HTTP/1.1\r\nHost: " + host + "\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nn",
+		"GET /k/../sign-in HTTP/1.1\r\nHost: " + host + "\r\nContent-Length: 100\r\n\r\n{",
+	} {
+		c := must(net.Dial("tcp", host))
+		defer c.Close()
+		must(c.Write([]byte(start)))
+		done.Go(func() {
+			_ = c.SetReadDeadline(time.Now().Add(30 * time.Second))
+			if answer, err := io.ReadAll(c); err != nil {
+				t.Errorf("%q: got %q and then %v, want the connection closed", start, answer, err)
+			}
+		})
+	}
+	done.Wait()
 }
 
 func TestUsageErrors(t *testing.T) {
