@@ -67,7 +67,7 @@ func (d *Directory) AddPerson(ctx context.Context, by Principal, name string, ro
 	if err != nil {
 		return err
 	}
-	return d.changePerson(ctx, by, name, "person.add", roles, func(p Person) (Person, error) {
+	return d.changePerson(ctx, by, name, "person.add", roles, Ends{}, func(p Person) (Person, error) {
 		if p.Name != "" {
 			return p, fmt.Errorf("%w: there is a person %q already", ErrInvalid, name)
 		}
@@ -80,25 +80,27 @@ func (d *Directory) SetRoles(ctx context.Context, by Principal, name string, rol
 	if err := d.keepAdmin(ctx, name, slices.Contains(roles, Admin)); err != nil {
 		return err
 	}
-	return d.changePerson(ctx, by, name, "person.roles", roles, func(p Person) (Person, error) {
+	return d.changePerson(ctx, by, name, "person.roles", roles, Ends{}, func(p Person) (Person, error) {
 		p.Roles = roles
 		return p, errors.Join(exists(p), validRoles(roles))
 	})
 }
 
-// SetDisabled ends or restores a person's access, from their next request on. The keys issued for them stay.
+// SetDisabled ends or restores a person's access, from their next request on. Sessions and links end either way: whoever
+// is enabled again signs in anew. The keys issued for them stay.
 func (d *Directory) SetDisabled(ctx context.Context, by Principal, name string, disabled bool) error {
 	if err := d.keepAdmin(ctx, name, !disabled); err != nil {
 		return err
 	}
 	kind := map[bool]string{true: "person.disable", false: "person.enable"}[disabled]
-	return d.changePerson(ctx, by, name, kind, nil, func(p Person) (Person, error) {
+	return d.changePerson(ctx, by, name, kind, nil, Ends{Access: true}, func(p Person) (Person, error) {
 		p.Disabled = disabled
 		return p, exists(p)
 	})
 }
 
-// SetPassword sets one's own password, or as admin anybody's, and ends the person's sessions but the one with the token keep.
+// SetPassword sets one's own password, or as admin anybody's, and ends the person's one-time links and sessions but the one
+// with the token keep.
 func (d *Directory) SetPassword(ctx context.Context, by Principal, name, password, keep string) error {
 	if password == "" {
 		return fmt.Errorf("%w: the password is empty", ErrInvalid)
@@ -110,22 +112,18 @@ func (d *Directory) SetPassword(ctx context.Context, by Principal, name, passwor
 	if by.Person == name && name != "" {
 		by.Roles = append([]Role{Admin}, by.Roles...) // of oneself
 	}
-	err = d.changePerson(ctx, by, name, "person.password", nil, func(p Person) (Person, error) {
+	return d.changePerson(ctx, by, name, "person.password", nil, Ends{Access: true, Keep: hash(keep)}, func(p Person) (Person, error) {
 		p.Password = encoded
 		return p, exists(p)
 	})
-	if err != nil {
-		return err
-	}
-	return d.Store.DeleteSessions(ctx, name, hash(keep))
 }
 
-func (d *Directory) changePerson(ctx context.Context, by Principal, name, kind string, roles []Role,
+func (d *Directory) changePerson(ctx context.Context, by Principal, name, kind string, roles []Role, ends Ends,
 	change func(Person) (Person, error)) error {
 	if !by.Has(Admin) {
 		return fmt.Errorf("%w: this needs the role admin", ErrForbidden)
 	}
-	return d.Store.UpdatePerson(ctx, name, func(p Person) (Person, audit.Entry, error) {
+	return d.Store.UpdatePerson(ctx, name, ends, func(p Person) (Person, audit.Entry, error) {
 		p, err := change(p)
 		e := audit.Entry{Time: d.now(), Kind: kind, Actor: by.Actor(), Decision: audit.Changed, Detail: map[string]string{"person": name}}
 		if roles != nil {
@@ -206,7 +204,7 @@ func (d *Directory) SignIn(ctx context.Context, name, password string) (token st
 
 // NewLink returns the token of a link that signs the person in once, within [LinkMax].
 func (d *Directory) NewLink(ctx context.Context, by Principal, name string) (token string, err error) {
-	err = d.changePerson(ctx, by, name, "person.link", nil, func(p Person) (Person, error) { return p, exists(p) })
+	err = d.changePerson(ctx, by, name, "person.link", nil, Ends{}, func(p Person) (Person, error) { return p, exists(p) })
 	if err != nil {
 		return "", err
 	}

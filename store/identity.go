@@ -55,8 +55,8 @@ func (s *Store) People(ctx context.Context) ([]identity.Person, error) {
 	return collect(ctx, s.reads, scanPerson, personColumns+" order by name")
 }
 
-// UpdatePerson changes a person and records it.
-func (s *Store) UpdatePerson(ctx context.Context, name string, change func(identity.Person) (identity.Person, audit.Entry, error)) error {
+// UpdatePerson changes a person, ends their access if it is to end, and records it.
+func (s *Store) UpdatePerson(ctx context.Context, name string, ends identity.Ends, change func(identity.Person) (identity.Person, audit.Entry, error)) error {
 	return s.write(ctx, func(tx *sql.Tx) error {
 		old, err := orZero(one(ctx, tx, scanPerson, personColumns+" where name = $1", name))
 		if err != nil {
@@ -75,8 +75,25 @@ func (s *Store) UpdatePerson(ctx context.Context, name string, change func(ident
 			name, string(roles), p.Password, p.Disabled, micros(p.Created)); err != nil {
 			return err
 		}
+		if ends.Access {
+			if err := endAccess(tx, name, ends.Keep); err != nil {
+				return err
+			}
+		}
 		return appendEntry(tx, entry)
 	})
+}
+
+// endAccess ends a person's one-time links and sessions, but the one session to keep.
+func endAccess(tx *sql.Tx, person string, keep []byte) error {
+	if keep == nil {
+		keep = []byte{} // the hash of none: a comparison with null would keep all
+	}
+	_, err := tx.Exec("delete from session where person = $1 and hash <> $2", person, keep)
+	if err == nil {
+		_, err = tx.Exec("delete from link where person = $1", person)
+	}
+	return err
 }
 
 const keyColumns = "select id, hash, agent, usr, persona, created, creator, expires, revoked, last_use from access_key"
@@ -152,11 +169,6 @@ func (s *Store) Session(ctx context.Context, hash []byte) (identity.Session, err
 // DeleteSession ends a session.
 func (s *Store) DeleteSession(ctx context.Context, hash []byte) error {
 	return s.exec(ctx, "delete from session where hash = $1", hash)
-}
-
-// DeleteSessions ends a person's sessions but one.
-func (s *Store) DeleteSessions(ctx context.Context, person string, except []byte) error {
-	return s.exec(ctx, "delete from session where person = $1 and hash <> $2", person, except)
 }
 
 // SaveLink keeps a one-time link.

@@ -55,7 +55,7 @@ func engines(t *testing.T) []engine {
 func TestConformance(t *testing.T) {
 	for name, check := range map[string]func(*testing.T, engine){
 		"persona round trip": personaRoundTrip, "revision without authors": revisionWithoutAuthors, "immutable": submittedIsImmutable, "failed change": failedChangeLeavesAll,
-		"people and keys": peopleAndKeys, "links and sessions": linksAndSessions, "listing": listing, "vectors": vectors,
+		"people and keys": peopleAndKeys, "links and sessions": linksAndSessions, "access ends": accessEnds, "listing": listing, "vectors": vectors,
 		"audit": auditChain, "audit attacks": auditAttacks, "intents": intents, "parallel writers": parallelWriters,
 		"evaluations": evaluations,
 	} {
@@ -295,6 +295,53 @@ func linksAndSessions(t *testing.T, e engine) {
 	now = now.Add(identity.LinkMax)
 	if _, err := d.SignInByLink(t.Context(), late); !errors.Is(err, identity.ErrCredential) {
 		t.Errorf("a late link: got %v", err)
+	}
+}
+
+// What ends a person's access ends all of it: a link that was made before, and a session that is only asleep.
+func accessEnds(t *testing.T, e engine) {
+	s := e.open(t)
+	defer s.Close()
+	ctx, d := t.Context(), &identity.Directory{Store: s}
+	ada := identity.Principal{Person: "ada"}
+	const first, second = "correct horse battery", "another horse battery"
+	if err := d.AddPerson(ctx, identity.Operator(), "ada", nil, first); err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		change func(session string) error
+		keeps  bool // the session
+	}{
+		"new password":         {func(session string) error { return d.SetPassword(ctx, ada, "ada", first, session) }, true},
+		"password by an admin": {func(string) error { return d.SetPassword(ctx, identity.Operator(), "ada", first, "") }, false},
+		"disabled and enabled": {func(string) error {
+			return errors.Join(d.SetDisabled(ctx, identity.Operator(), "ada", true), d.SetDisabled(ctx, identity.Operator(), "ada", false))
+		}, false},
+		"a change that fails": {func(string) error {
+			if err := d.SetPassword(ctx, ada, "bob", second, ""); !errors.Is(err, identity.ErrForbidden) {
+				return err
+			}
+			return nil
+		}, true},
+	} {
+		session, err := d.SignIn(ctx, "ada", first)
+		if err != nil {
+			t.Fatal(err)
+		}
+		link, err := d.NewLink(ctx, identity.Operator(), "ada")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := tc.change(session); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if _, err := d.Session(ctx, session); (err == nil) != tc.keeps {
+			t.Errorf("%s: the session: got %v, want it kept: %v", name, err, tc.keeps)
+		}
+		_, err = d.SignInByLink(ctx, link)
+		if want := name == "a change that fails"; (err == nil) != want {
+			t.Errorf("%s: the link: got %v, want it kept: %v", name, err, want)
+		}
 	}
 }
 

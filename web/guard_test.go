@@ -196,6 +196,36 @@ func TestOneTimeLink(t *testing.T) {
 	root.wants(422, "last admin")
 }
 
+// Attack: eve has a one-time link of zoe's and a session of hers. zoe sets a new password; an admin disables and enables
+// her. The link ends with the first, the session with the second.
+func TestStolenAccessEnds(t *testing.T) {
+	w := newWorld(t, shop())
+	root := w.as(t, "root")
+	newLink := func() string {
+		root.post("/people/ann/link", nil)
+		root.wants(200, "One-time link for ann")
+		return root.body[strings.Index(root.body, "/link/")+len("/link/"):][:43]
+	}
+	stolen := newLink()
+	ann := w.as(t, "ann")
+	ann.post("/account/password", url.Values{"current": {password}, "password": {"another long one"}, "again": {"another long one"}})
+	ann.wants(200, "Your password is changed")
+	eve := w.browser(t)
+	eve.post("/link/"+stolen, nil)
+	eve.wants(401, "used already")
+
+	stolen = newLink()
+	eve.post("/link/"+newLink(), nil)
+	eve.wants(200, "Personas")
+	root.post("/people/ann/disable", url.Values{"disabled": {"true"}})
+	root.post("/people/ann/disable", url.Values{"disabled": {"false"}})
+	root.wants(200, "Changed")
+	eve.get("/catalog")
+	eve.wants(200, `id="sign-in"`)
+	eve.post("/link/"+stolen, nil)
+	eve.wants(401, "used already")
+}
+
 func TestSignedOut(t *testing.T) {
 	w := newWorld(t, shop())
 	b := w.browser(t)
