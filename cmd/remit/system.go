@@ -21,12 +21,17 @@ import (
 	"remit/upstream"
 )
 
-// openStore opens the database in the data folder, which it creates readable by its owner only.
+// openStore opens the database in the data folder. Both are their owner's alone: the folder if it is created, the database
+// always.
 func (a *app) openStore() (*store.Store, error) {
 	if err := os.MkdirAll(a.opts.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("the data folder cannot be created: %w; choose another with --data", err)
 	}
-	return store.Open(a.ctx, filepath.Join(a.opts.Data, "remit.db"))
+	path := filepath.Join(a.opts.Data, "remit.db")
+	if err := store.Restrict(path); err != nil {
+		a.log().Warn("the database is not private", "err", err)
+	}
+	return store.Open(a.ctx, path)
 }
 
 // withStore runs do on the opened database.
