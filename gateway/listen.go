@@ -66,7 +66,7 @@ func (s *streams) notify(id persona.ID) {
 func (g *Gateway) listen(x *exchange) {
 	filter, ok := x.params.object("notifications")
 	if !ok {
-		x.fail(rpcFault(codeInvalidParams, `The member "notifications" of params must be an object.`))
+		g.refuse(x, rpcFault(codeInvalidParams, `The member "notifications" of params must be an object.`))
 		return
 	}
 	meta := `"_meta":{"` + metaSubscription + `":` + string(x.id) + `}`
@@ -85,7 +85,7 @@ func (g *Gateway) listen(x *exchange) {
 func (g *Gateway) follow(ctx context.Context, x *exchange, changed, first []byte, end *response) {
 	l, leave, ok := g.streams.join(x.persona, x.who.Key)
 	if !ok {
-		x.fail(httpFault(http.StatusTooManyRequests, "The key has %d open streams, which is the limit; close one.", maxStreams))
+		g.refuse(x, httpFault(http.StatusTooManyRequests, "The key has %d open streams, which is the limit; close one.", maxStreams))
 		return
 	}
 	defer leave()

@@ -107,4 +107,7 @@ func TestStreamsOfAKeyAreBounded(t *testing.T) {
 			t.Errorf("stream %d: got %d, want %d", i+1, r.StatusCode, want)
 		}
 	}
+	if got, want := lastEntry(w), "refused : The key has 32 open streams, which is the limit; close one."; got != want {
+		t.Errorf("got entry %q, want %q", got, want)
+	}
 }

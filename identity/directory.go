@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -31,6 +32,9 @@ var validName = regexp.MustCompile(`^[a-z0-9][a-z0-9._@-]{0,63}$`)
 type Directory struct {
 	Store Store
 	Now   func() time.Time // nil means time.Now
+
+	once     sync.Once
+	refusals audit.Bounded // of sign-ins
 }
 
 func (d *Directory) now() time.Time {
@@ -188,78 +192,6 @@ func encodePassword(password string) (string, error) {
 		return "", fmt.Errorf("%w: a password has 12 to 200 characters", ErrInvalid)
 	}
 	return hashPassword(password), nil
-}
-
-// SignIn opens a session. Every failure is ErrCredential and takes the same time.
-func (d *Directory) SignIn(ctx context.Context, name, password string) (token string, err error) {
-	p, err := d.Store.Person(ctx, name)
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return "", err
-	}
-	if len(password) > 200 || !passwordMatches(p.Password, password) || p.Disabled {
-		return "", ErrCredential
-	}
-	return d.open(ctx, name)
-}
-
-// NewLink returns the token of a link that signs the person in once, within [LinkMax].
-func (d *Directory) NewLink(ctx context.Context, by Principal, name string) (token string, err error) {
-	err = d.changePerson(ctx, by, name, "person.link", nil, Ends{}, func(p Person) (Person, error) { return p, exists(p) })
-	if err != nil {
-		return "", err
-	}
-	token = newToken()
-	return token, d.Store.SaveLink(ctx, Link{Hash: hash(token), Person: name, Expires: d.now().Add(LinkMax)})
-}
-
-// SignInByLink opens a session and ends the link.
-func (d *Directory) SignInByLink(ctx context.Context, link string) (token string, err error) {
-	l, err := d.Store.TakeLink(ctx, hash(link))
-	if errors.Is(err, ErrNotFound) || err == nil && !d.now().Before(l.Expires) {
-		return "", ErrCredential
-	}
-	if err != nil {
-		return "", err
-	}
-	p, err := d.Store.Person(ctx, l.Person)
-	if err != nil || p.Disabled {
-		return "", errors.Join(ErrCredential, err)
-	}
-	return d.open(ctx, l.Person)
-}
-
-func (d *Directory) open(ctx context.Context, name string) (string, error) {
-	token := newToken()
-	now := d.now()
-	return token, d.Store.SaveSession(ctx, Session{Hash: hash(token), Person: name, Created: now, Seen: now})
-}
-
-// Session returns who a session's token belongs to, or ErrCredential.
-func (d *Directory) Session(ctx context.Context, token string) (Principal, error) {
-	s, err := d.Store.Session(ctx, hash(token))
-	if errors.Is(err, ErrNotFound) {
-		return Principal{}, ErrCredential
-	}
-	if err != nil {
-		return Principal{}, err
-	}
-	now := d.now()
-	p, err := d.Store.Person(ctx, s.Person)
-	if err != nil || p.Disabled || now.Sub(s.Seen) > SessionIdle || now.Sub(s.Created) > SessionMax {
-		return Principal{}, errors.Join(ErrCredential, err)
-	}
-	if now.Sub(s.Seen) > time.Minute {
-		s.Seen = now
-		if err := d.Store.SaveSession(ctx, s); err != nil {
-			return Principal{}, err
-		}
-	}
-	return Principal{Person: p.Name, Roles: p.Roles}, nil
-}
-
-// SignOut ends a session; one that is already over is no error.
-func (d *Directory) SignOut(ctx context.Context, token string) error {
-	return d.Store.DeleteSession(ctx, hash(token))
 }
 
 // KeySpec says what a new access key is bound to.

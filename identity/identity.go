@@ -123,9 +123,13 @@ type Keys interface {
 
 // Sessions keeps sign-ins.
 type Sessions interface {
-	SaveSession(ctx context.Context, s Session) error
-	Session(ctx context.Context, hash []byte) (Session, error) // ErrNotFound
+	// OpenSession keeps a session and its entry, if the person is still what was checked: neither disabled nor with another
+	// password. ErrNotFound if not.
+	OpenSession(ctx context.Context, s Session, checked Person, e audit.Entry) error
+	TouchSession(ctx context.Context, hash []byte, seen time.Time) error // one that ended stays ended
+	Session(ctx context.Context, hash []byte) (Session, error)           // ErrNotFound
 	DeleteSession(ctx context.Context, hash []byte) error
 	SaveLink(ctx context.Context, l Link) error
 	TakeLink(ctx context.Context, hash []byte) (Link, error) // deletes it; ErrNotFound
+	Append(ctx context.Context, e audit.Entry) error         // of a sign-in that was refused
 }

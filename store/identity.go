@@ -148,12 +148,26 @@ func (s *Store) exec(ctx context.Context, query string, args ...any) error {
 	})
 }
 
-// SaveSession creates a session or, when it was seen after its creation, notes that; one that ended meanwhile stays ended.
-func (s *Store) SaveSession(ctx context.Context, n identity.Session) error {
-	if n.Seen.After(n.Created) {
-		return s.exec(ctx, "update session set seen = $1 where hash = $2", micros(n.Seen), n.Hash)
-	}
-	return s.exec(ctx, "insert into session (hash, person, created, seen) values ($1, $2, $3, $4)", n.Hash, n.Person, micros(n.Created), micros(n.Seen))
+// OpenSession keeps a session and records it, if the person is still what was checked.
+func (s *Store) OpenSession(ctx context.Context, n identity.Session, checked identity.Person, e audit.Entry) error {
+	return s.write(ctx, func(tx *sql.Tx) error {
+		now, err := one(ctx, tx, scanPerson, personColumns+" where name = $1", n.Person)
+		if err != nil {
+			return err
+		}
+		if now.Disabled || now.Password != checked.Password {
+			return identity.ErrNotFound
+		}
+		if _, err := tx.Exec("insert into session (hash, person, created, seen) values ($1, $2, $3, $4)", n.Hash, n.Person, micros(n.Created), micros(n.Seen)); err != nil {
+			return err
+		}
+		return appendEntry(tx, e)
+	})
+}
+
+// TouchSession notes when a session was last used; one that ended meanwhile stays ended.
+func (s *Store) TouchSession(ctx context.Context, hash []byte, seen time.Time) error {
+	return s.exec(ctx, "update session set seen = $1 where hash = $2", micros(seen), hash)
 }
 
 // Session returns a session by its token's hash.

@@ -1,14 +1,17 @@
 package web_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"remit/audit"
 	"remit/composer"
 	"remit/identity"
 	"remit/web"
@@ -160,6 +163,68 @@ func TestSignInLimiter(t *testing.T) {
 	}
 	if diff := cmp.Diff(last[0], last[1]); diff != "" {
 		t.Errorf("a wrong password and an unknown name answer differently:\n%s", diff)
+	}
+}
+
+// signIns are the entries of sign-ins, oldest first.
+func (w *world) signIns(t *testing.T) (out []string) {
+	t.Helper()
+	entries, err := w.store.Entries(t.Context(), audit.Query{Kind: audit.SignIn, Limit: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range slices.Backward(entries) {
+		out = append(out, strings.TrimSpace(fmt.Sprint(e.Decision, " ", e.Person, e.Detail["person"], ": ", e.Reason, e.Detail["with"])))
+	}
+	return out
+}
+
+// Every way in and every try at one is in the record. What was typed as a name is not, if nobody has it: it may be a password.
+func TestSignInsAreRecorded(t *testing.T) {
+	w := newWorld(t, shop())
+	try := func(path string, form url.Values) {
+		w.Config.Handler.ServeHTTP(httptest.NewRecorder(), formRequest(t, "http://localhost"+path, form))
+	}
+	w.as(t, "ann")
+	try("/sign-in", url.Values{"name": {"ann"}, "password": {"wrong wrong wrong"}})
+	try("/sign-in", url.Values{"name": {password}, "password": {"ann"}})
+	try("/link/invented", nil)
+	link, err := w.directory.NewLink(t.Context(), identity.Operator(), "rob")
+	if err != nil {
+		t.Fatal(err)
+	}
+	try("/link/"+link, nil)
+	if err := w.directory.SetDisabled(t.Context(), identity.Operator(), "vic", true); err != nil {
+		t.Fatal(err)
+	}
+	try("/sign-in", url.Values{"name": {"vic"}, "password": {password}})
+	want := []string{"allowed ann: password", "refused ann: the name and the password do not fit together",
+		"refused unknown: the name and the password do not fit together", "refused unknown: there is no such one-time link",
+		"allowed rob: one-time link", "refused vic: the person is disabled"}
+	if diff := cmp.Diff(want, w.signIns(t)); diff != "" {
+		t.Errorf("sign-ins (-want +got):\n%s", diff)
+	}
+}
+
+// Attack: guesses from many addresses, so that the record fills the disk. Ten a second are written, the rest are counted.
+func TestFloodOfSignIns(t *testing.T) {
+	w := newWorld(t, shop())
+	for try := range 300 {
+		r := formRequest(t, "http://localhost/link/x", nil)
+		r.RemoteAddr = fmt.Sprintf("10.0.%d.1:1", try%3) // so that the limit of an address is met, too
+		w.Config.Handler.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	w.directory.Flush()
+	written, counted := 0, 0
+	for _, line := range w.signIns(t) {
+		written++
+		var n int
+		if _, err := fmt.Sscanf(line, "refused : %d more were refused", &n); err == nil {
+			counted += n - 1
+		}
+	}
+	if written+counted != 300 || written > 110 {
+		t.Errorf("got %d entries that stand for %d refusals, want a few that stand for 300", written, written+counted)
 	}
 }
 

@@ -103,6 +103,7 @@ func (a *app) upstreams(log *slog.Logger) ([]upstream.Config, error) {
 // system is what serves and crawls: the servers, what is known of them, and the database.
 type system struct {
 	store   *store.Store
+	people  *identity.Directory
 	pool    *upstream.Pool
 	catalog *catalog.Catalog
 	crawler *crawl.Crawler
@@ -121,6 +122,7 @@ func (a *app) assemble(configs []upstream.Config, log *slog.Logger) (_ *system, 
 	if s.store, err = a.openStore(); err != nil {
 		return nil, err
 	}
+	s.people = &identity.Directory{Store: s.store}
 	s.crawler, err = crawl.New(a.ctx, crawl.Config{Servers: s.pool.Servers(), Store: s.store, Catalog: s.catalog, Embedder: e,
 		Tokens: tokens.Count, Interval: a.opts.CrawlInterval, Log: log,
 		Changed: func(server string, c crawl.Changes) {
@@ -137,5 +139,6 @@ func (a *app) assemble(configs []upstream.Config, log *slog.Logger) (_ *system, 
 func (s *system) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
+	s.people.Flush()
 	return errors.Join(s.pool.Close(ctx), s.store.Close())
 }
