@@ -163,7 +163,7 @@ func (g *Gateway) enter() bool {
 }
 
 // Notify says that a persona, or one of its keys, changed: what is kept of it is dropped, streams whose key is no longer
-// valid end, and the others, of this persona only, are told that the list changed.
+// valid end, and the others, of this persona only, are told that the list changed; when it allows nothing they end, too.
 func (g *Gateway) Notify(id persona.ID) {
 	g.mu.Lock()
 	delete(g.views, id)

@@ -135,6 +135,7 @@ func newWorld(t testing.TB, change func(*gateway.Config)) *world {
 		change(&c)
 	}
 	w.gateway = gateway.New(c)
+	w.people.Revoked = func(of string) { w.gateway.Notify(persona.ID(of)) }
 	w.persona = &persona.Registry{Store: db, Current: w.current, Changed: w.gateway.Notify}
 	for id, g := range grants {
 		must(t, w.persona.Create(ctx, ann, id, string(id), persona.Proposal{Job: "Do the job.", Grants: g}))
@@ -209,7 +210,6 @@ func (w *world) revise(id persona.ID, g ...persona.Grant) {
 func (w *world) revoke(id string) {
 	w.t.Helper()
 	must(w.t, w.people.RevokeKey(context.Background(), bob, w.ids[id]))
-	w.gateway.Notify(persona.ID(id))
 }
 
 // entries are the gateway's, oldest first.

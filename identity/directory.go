@@ -32,6 +32,8 @@ var validName = regexp.MustCompile(`^[a-z0-9][a-z0-9._@-]{0,63}$`)
 type Directory struct {
 	Store Store
 	Now   func() time.Time // nil means time.Now
+	// Revoked, if set, is called after a key of the persona was revoked.
+	Revoked func(persona string)
 
 	once     sync.Once
 	refusals audit.Bounded // of sign-ins
@@ -230,15 +232,21 @@ func (d *Directory) IssueKey(ctx context.Context, by Principal, spec KeySpec) (s
 
 // RevokeKey ends a key: its next call is refused.
 func (d *Directory) RevokeKey(ctx context.Context, by Principal, id string) error {
-	return d.changeKey(ctx, by, id, "key.revoke", func(k Key) (Key, error) {
+	persona := ""
+	err := d.changeKey(ctx, by, id, "key.revoke", func(k Key) (Key, error) {
 		if k.ID == "" {
 			return k, fmt.Errorf("%w: there is no key %q", ErrNotFound, id)
 		}
 		if k.Revoked.IsZero() {
 			k.Revoked = d.now()
 		}
+		persona = k.Persona
 		return k, nil
 	})
+	if err == nil && d.Revoked != nil {
+		d.Revoked(persona)
+	}
+	return err
 }
 
 func (d *Directory) changeKey(ctx context.Context, by Principal, id, kind string, change func(Key) (Key, error)) error {

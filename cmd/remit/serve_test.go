@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/cookiejar"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -167,6 +168,50 @@ func TestKeyIsRevokedUnderARunningServer(t *testing.T) {
 	}
 	if code, said, stderr := s.remit("audit", "verify"); code != exitOK {
 		t.Errorf("audit verify: %s%s", said, stderr)
+	}
+}
+
+// A reviewer revokes a key on the pages: the agent's open stream ends at once, not only when the key is next checked.
+func TestRevokedKeysStreamEnds(t *testing.T) {
+	s := startServe(t)
+	defer s.stop()
+	s.approve(t.Context())
+	_, key, _ := s.remit("key", "create", "--persona", "support", "--agent", "bot", "--user", "zoe")
+	key = strings.TrimSpace(key)
+	_, said, stderr := s.remit("person", "add", "ravi", "--roles", "reviewer")
+	at := strings.Index(said, "/link/")
+	if at < 0 {
+		t.Fatal(said, stderr)
+	}
+	jar := must(cookiejar.New(nil))
+	ravi := &http.Client{Jar: jar}
+	post := func(path string) {
+		res := must(ravi.Post(s.url+path, "application/x-www-form-urlencoded", nil))
+		defer res.Body.Close()
+		if res.StatusCode != http.StatusOK {
+			t.Fatalf("%s: got %d", path, res.StatusCode)
+		}
+	}
+	post(strings.TrimSpace(said[at:]))
+
+	const body = `{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`
+	req := must(http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/k/support/mcp", strings.NewReader(body)))
+	for name, value := range map[string]string{"Content-Type": "application/json", "Authorization": "Bearer " + key,
+		"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "subscriptions/listen"} {
+		req.Header.Set(name, value)
+	}
+	stream := must(http.DefaultClient.Do(req))
+	defer stream.Body.Close()
+	if first := bufio.NewScanner(stream.Body); !first.Scan() || stream.StatusCode != http.StatusOK {
+		t.Fatalf("got %d, want an open stream", stream.StatusCode)
+	}
+	began := time.Now()
+	post("/personas/support/keys/" + strings.Split(key, "_")[1] + "/revoke")
+	if _, err := io.ReadAll(stream.Body); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > 10*time.Second { // the next check may be 15 s away
+		t.Errorf("the stream lived on for %s", took)
 	}
 }
 
