@@ -113,6 +113,45 @@ func TestAddressLimiter(t *testing.T) {
 	}
 }
 
+// Behind a trusted proxy each client has its own limit, and a client cannot choose another address for itself.
+func TestAddressLimiterBehindAProxy(t *testing.T) {
+	w := newWorld(t, shop())
+	site, err := web.New(web.Config{Registry: w.registry, Personas: w.store, Directory: w.directory, Catalog: w.catalog,
+		Composer: composer.New(composer.Config{Finder: w.catalog}), Audit: w.store, Evals: w.store, TrustedProxies: []string{"10.0.0.0/24"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	guess := func(peer, forwarded string) int {
+		r := formRequest(t, "http://localhost/link/x", nil)
+		r.RemoteAddr = peer + ":1"
+		r.Header.Set("X-Forwarded-For", forwarded)
+		rec := httptest.NewRecorder()
+		site.ServeHTTP(rec, r)
+		return rec.Code
+	}
+	refused := 0
+	for try := range 80 {
+		if guess("10.0.0.7", fmt.Sprintf("192.0.2.%d, 198.51.100.1", try)) == http.StatusTooManyRequests {
+			refused++
+		}
+	}
+	if refused == 0 {
+		t.Error("80 guesses of one client, which invents addresses before the proxy's, were all answered")
+	}
+	if got := guess("10.0.0.7", "198.51.100.2"); got != http.StatusUnauthorized {
+		t.Errorf("another client behind the proxy: got %d, want its guess answered", got)
+	}
+	refused = 0
+	for try := range 80 {
+		if guess("10.0.9.9", fmt.Sprintf("192.0.2.%d", try)) == http.StatusTooManyRequests {
+			refused++
+		}
+	}
+	if refused == 0 {
+		t.Error("80 guesses from an address that is no trusted proxy were all answered")
+	}
+}
+
 // Behind https the cookie has the prefix that browsers hold to secure pages of this host alone.
 func TestCookieOverHTTPS(t *testing.T) {
 	w := newWorld(t, shop())

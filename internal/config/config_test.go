@@ -85,6 +85,9 @@ func TestPrecedence(t *testing.T) {
 	if len(got.AllowedOrigins) == 0 {
 		got.AllowedOrigins = nil
 	}
+	if len(got.TrustedProxy) == 0 {
+		got.TrustedProxy = nil
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error("settings (-want +got):\n" + diff)
 	}
@@ -167,6 +170,7 @@ func TestOptionsValidate(t *testing.T) {
 		"no model":         {func(o *Options) { o.Embeddings.URL = "http://h" }, "embeddings.model"},
 		"no tools":         {func(o *Options) { o.MaxTools = 0 }, "max-tools is 0"},
 		"negative crawl":   {func(o *Options) { o.CrawlInterval = -1 }, "crawl-interval"},
+		"proxy's address":  {func(o *Options) { o.TrustedProxy = []string{"10.0.0.1"} }, "10.0.0.1/32"},
 		"no time to send":  {func(o *Options) { o.ReadTimeout = 0 }, "read-timeout"},
 		"no time for call": {func(o *Options) { o.CallTimeout = 0 }, "call-timeout"},
 	} {
