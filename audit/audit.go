@@ -15,7 +15,7 @@ import (
 type Decision string
 
 const (
-	Allowed Decision = "allowed" // and the upstream answered, with a result or a tool error
+	Allowed Decision = "allowed" // and, for a call, the upstream answered, with a result or a tool error
 	Refused Decision = "refused" // by Remit; nothing reached the upstream
 	Failed  Decision = "failed"  // allowed, but the upstream gave no answer
 	Unknown Decision = "unknown" // forwarded, and Remit stopped before it knew the outcome
@@ -25,6 +25,7 @@ const (
 // Kinds of entry. A kind is a noun and a verb.
 const (
 	ToolCall       = "tool.call"
+	SignIn         = "person.sign-in" // also one that was refused
 	RequestRefused = "request.refuse" // before a tool was named: bad credential, origin, body
 )
 

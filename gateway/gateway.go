@@ -84,7 +84,7 @@ type Gateway struct {
 	hosts    map[string]bool
 	origins  map[string]bool
 	sessions sessions
-	refusals refusals
+	refusals audit.Bounded
 	streams  streams
 
 	mu      sync.Mutex
@@ -122,7 +122,8 @@ func New(c Config) *Gateway {
 		g.origins[o] = true
 	}
 	g.sessions.idle, g.sessions.now = c.SessionIdle, c.Now
-	g.refusals.log, g.refusals.now, g.refusals.complain = c.Audit, c.Now, g.complain
+	g.refusals.Append = c.Audit.Append
+	g.refusals.Failed = func(err error) { g.complain("how many requests were refused could not be recorded", err) }
 	return g
 }
 
@@ -162,7 +163,7 @@ func (g *Gateway) enter() bool {
 }
 
 // Notify says that a persona, or one of its keys, changed: what is kept of it is dropped, streams whose key is no longer
-// valid end, and the others, of this persona only, are told that the list changed.
+// valid end, and the others, of this persona only, are told that the list changed; when it allows nothing they end, too.
 func (g *Gateway) Notify(id persona.ID) {
 	g.mu.Lock()
 	delete(g.views, id)
@@ -189,7 +190,7 @@ func (g *Gateway) Close(ctx context.Context) error {
 	}
 	g.end()
 	<-idle
-	g.refusals.flush()
+	g.refusals.Flush()
 	return err
 }
 

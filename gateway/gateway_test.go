@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"remit/audit"
 	"remit/gateway"
 	"remit/identity"
@@ -297,6 +299,24 @@ func TestFloodOfStrangers(t *testing.T) {
 	}
 	if len(entries) > 120 {
 		t.Errorf("got %d entries", len(entries))
+	}
+}
+
+// A flood with a valid key writes a hundred entries a minute, in its name, and one that counts the rest.
+func TestFloodWithAKey(t *testing.T) {
+	w := newWorld(t, nil)
+	for range 300 {
+		w.text(w.post(t.Context(), "support", "", `{"jsonrpc":"2.0","id":1,"method":"prompts/list","params":{`+meta+`}}`))
+	}
+	w.text(w.post(t.Context(), "clerk", "", `{"jsonrpc":"2.0","id":1,"method":"prompts/list","params":{`+meta+`}}`)) // is not drowned
+	must(t, w.gateway.Close(t.Context()))
+	got := map[string]int{}
+	for _, e := range w.entries() {
+		got[e.Persona+" "+e.Key+" "+e.Detail["suppressed"]]++
+	}
+	want := map[string]int{"support " + w.ids["support"] + " ": 100, "support " + w.ids["support"] + " 200": 1, "clerk " + w.ids["clerk"] + " ": 1}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("entries (-want +got):\n%s", diff)
 	}
 }
 

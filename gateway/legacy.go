@@ -35,7 +35,7 @@ func (g *Gateway) serveLegacy(x *exchange) {
 	case "tools/call":
 		g.call(x)
 	default:
-		x.fail(rpcFault(codeNoMethod, "Method not found: this endpoint offers tools only."))
+		g.refuse(x, x.noMethod(0))
 	}
 }
 
@@ -43,7 +43,7 @@ func (g *Gateway) serveLegacy(x *exchange) {
 func (g *Gateway) initialize(x *exchange) {
 	version, ok := x.params.text("protocolVersion")
 	if !ok {
-		x.fail(rpcFault(codeInvalidParams, `The member "protocolVersion" of params must be a string.`))
+		g.refuse(x, rpcFault(codeInvalidParams, `The member "protocolVersion" of params must be a string.`))
 		return
 	}
 	if !slices.Contains(legacyVersions, version) {

@@ -66,7 +66,7 @@ func (s *streams) notify(id persona.ID) {
 func (g *Gateway) listen(x *exchange) {
 	filter, ok := x.params.object("notifications")
 	if !ok {
-		x.fail(rpcFault(codeInvalidParams, `The member "notifications" of params must be an object.`))
+		g.refuse(x, rpcFault(codeInvalidParams, `The member "notifications" of params must be an object.`))
 		return
 	}
 	meta := `"_meta":{"` + metaSubscription + `":` + string(x.id) + `}`
@@ -80,12 +80,13 @@ func (g *Gateway) listen(x *exchange) {
 	g.follow(x.r.Context(), x, changed, first, &end)
 }
 
-// follow keeps a stream open until the client leaves, the key is no longer valid, or the gateway closes. changed is sent
-// after each change, unless it is nil; first at the start; end when we end the stream in good order.
+// follow keeps a stream open until the client leaves, the key is no longer valid, the persona allows nothing any more, or
+// the gateway closes. changed is sent after each change, unless it is nil; first at the start; end when we end the stream
+// in good order.
 func (g *Gateway) follow(ctx context.Context, x *exchange, changed, first []byte, end *response) {
 	l, leave, ok := g.streams.join(x.persona, x.who.Key)
 	if !ok {
-		x.fail(httpFault(http.StatusTooManyRequests, "The key has %d open streams, which is the limit; close one.", maxStreams))
+		g.refuse(x, httpFault(http.StatusTooManyRequests, "The key has %d open streams, which is the limit; close one.", maxStreams))
 		return
 	}
 	defer leave()
@@ -97,25 +98,34 @@ func (g *Gateway) follow(ctx context.Context, x *exchange, changed, first []byte
 	tick := time.NewTicker(g.c.Recheck)
 	defer tick.Stop()
 	for {
-		told := false
+		told, last := false, false
 		select {
 		case <-ctx.Done():
 			return
 		case <-g.closing:
-			if end != nil {
-				s.message(end[:]...)
-			}
-			return
+			last = true
 		case <-l.changed:
 			told = changed != nil
 		case <-tick.C:
 		}
-		if !g.stillValid(ctx, x) {
-			return
+		if !last {
+			if !g.stillValid(ctx, x) {
+				return
+			}
+			if _, f := g.view(x); f != nil { // the client hears that its list is empty, and that is all it can hear
+				told, last = changed != nil, true
+			}
 		}
 		if told {
 			s.message(changed)
-		} else {
+		}
+		if last {
+			if end != nil {
+				s.message(end[:]...)
+			}
+			return
+		}
+		if !told {
 			s.comment()
 		}
 	}

@@ -7,8 +7,8 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"strings"
-	"time"
 
 	strict "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -73,7 +73,8 @@ var (
 	metaNames     = []string{metaVersion, metaCapabilities, metaClient, "progressToken", "traceparent", "tracestate", "baggage"}
 )
 
-// readBody reads a request's body within the limit, before anything in it is looked at.
+// readBody reads a request's body within the limit, before anything in it is looked at. How long a client may take is
+// bounded by whoever serves the gateway.
 func (g *Gateway) readBody(x *exchange) ([]byte, *fault) {
 	kind, parameters, err := mime.ParseMediaType(x.r.Header.Get("Content-Type"))
 	charset := parameters["charset"]
@@ -84,22 +85,18 @@ func (g *Gateway) readBody(x *exchange) ([]byte, *fault) {
 	if x.r.ContentLength > g.c.MaxBody {
 		return nil, tooLarge
 	}
-	control := http.NewResponseController(x.w)
-	_ = control.SetReadDeadline(time.Now().Add(readTimeout)) // where there is one
 	body, err := io.ReadAll(http.MaxBytesReader(x.w, x.r.Body, g.c.MaxBody))
-	_ = control.SetReadDeadline(time.Time{})
 	var over *http.MaxBytesError
 	switch {
 	case errors.As(err, &over):
 		return nil, tooLarge
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, httpFault(http.StatusRequestTimeout, "The request's body did not come to its end in time; send it again.")
 	case err != nil:
 		return nil, httpFault(http.StatusBadRequest, "The request's body could not be read to its end.")
 	}
 	return body, nil
 }
-
-// readTimeout bounds how long a client may take to send a body.
-const readTimeout = 30 * time.Second
 
 // maxDepth bounds the nesting of a request.
 const maxDepth = 64

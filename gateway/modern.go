@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -43,7 +44,9 @@ func (g *Gateway) dispatch(x *exchange) {
 		fallthrough
 	default:
 		x.w.Header().Set("Allow", "POST")
-		x.fail(httpFault(http.StatusMethodNotAllowed, "Send requests as POST; GET and DELETE are for sessions of the older protocol versions."))
+		f := httpFault(http.StatusMethodNotAllowed, "Send requests as POST; GET and DELETE are for sessions of the older protocol versions.")
+		f.reason = "the HTTP method " + clean(x.r.Method, 16) + " is not allowed here"
+		g.refuse(x, f)
 		return
 	}
 	body, f := g.readBody(x)
@@ -108,8 +111,13 @@ func (g *Gateway) serveModern(x *exchange) {
 	case "subscriptions/listen":
 		g.withView(x, func(*view) { g.listen(x) })
 	default:
-		x.fail(&fault{status: http.StatusNotFound, code: codeNoMethod, message: "Method not found: this endpoint offers tools only."})
+		g.refuse(x, x.noMethod(http.StatusNotFound))
 	}
+}
+
+func (x *exchange) noMethod(status int) *fault {
+	return &fault{status: status, code: codeNoMethod, message: "Method not found: this endpoint offers tools only.",
+		reason: "there is no method " + strconv.Quote(clean(x.method, maxNameInRecord))}
 }
 
 // notified answers a notification: accepted, unless it is a request without an id.
@@ -213,7 +221,7 @@ func (g *Gateway) withView(x *exchange, serve func(*view)) {
 // list answers with the approved definitions, on one page.
 func (g *Gateway) list(x *exchange) {
 	if cursor, given := x.params["cursor"]; given && !bytes.Equal(cursor, []byte("null")) {
-		x.fail(rpcFault(codeInvalidParams, "Unknown cursor: the list has one page."))
+		g.refuse(x, rpcFault(codeInvalidParams, "Unknown cursor: the list has one page."))
 		return
 	}
 	g.withView(x, func(v *view) {

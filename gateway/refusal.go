@@ -1,11 +1,8 @@
 package gateway
 
 import (
-	"context"
-	"fmt"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -18,12 +15,12 @@ import (
 func (g *Gateway) refuse(x *exchange, f *fault) {
 	e := audit.Entry{Time: g.c.Now(), Kind: audit.RequestRefused, Actor: x.who.Actor(), Persona: x.who.Persona,
 		Tool: clean(x.tool(), maxNameInRecord), Decision: audit.Refused, Reason: f.why(), Policy: "request"}
+	source, most, span := "", strangersMost, strangersSpan
 	if x.persona != "" {
-		if err := g.c.Audit.Append(context.WithoutCancel(x.r.Context()), e); err != nil {
-			g.complain("a refusal could not be recorded", err)
-		}
-	} else {
-		g.refusals.record(e)
+		source, most, span = x.who.Key, keyMost, keySpan
+	}
+	if err := g.refusals.Record(source, most, span, e); err != nil {
+		g.complain("a refusal could not be recorded", err)
 	}
 	if f.status == http.StatusUnauthorized {
 		x.w.Header().Set("WWW-Authenticate", "Bearer")
@@ -31,68 +28,14 @@ func (g *Gateway) refuse(x *exchange, f *fault) {
 	x.fail(f)
 }
 
-// Whoever has no valid key may cause at most strangersPerSecond entries a second, so that a flood of them cannot fill the
-// disk. Those beyond are counted, and one entry with the count is written when the second is over.
-const strangersPerSecond = 10
-
-// refusals records the refusals of requests without a valid key.
-type refusals struct {
-	log      audit.Log
-	now      func() time.Time
-	complain func(string, error)
-
-	mu         sync.Mutex
-	second     time.Time
-	written    int
-	suppressed int
-	last       audit.Entry // of the suppressed
-	timer      *time.Timer
-}
-
-func (s *refusals) record(e audit.Entry) {
-	s.mu.Lock()
-	if now := s.now(); now.Sub(s.second) >= time.Second || now.Before(s.second) {
-		s.second, s.written = now, 0
-	}
-	if s.written >= strangersPerSecond {
-		s.suppressed++
-		s.last = e
-		if s.timer == nil {
-			s.timer = time.AfterFunc(time.Second, s.flush)
-		}
-		s.mu.Unlock()
-		return
-	}
-	s.written++
-	s.mu.Unlock()
-	s.append(e)
-}
-
-// flush writes one entry for the refusals that were only counted.
-func (s *refusals) flush() {
-	s.mu.Lock()
-	n, e := s.suppressed, s.last
-	if s.timer != nil {
-		s.timer.Stop()
-	}
-	s.suppressed, s.timer = 0, nil
-	s.mu.Unlock()
-	if n > 0 {
-		e.Time = s.now()
-		e.Reason = fmt.Sprintf("%d more requests without a valid key were refused; the last: %s", n, e.Reason)
-		e.Actor, e.Persona = audit.Actor{}, ""
-		e.Detail = map[string]string{"suppressed": fmt.Sprint(n)}
-		s.append(e)
-	}
-}
-
-func (s *refusals) append(e audit.Entry) {
-	ctx, cancel := context.WithTimeout(context.Background(), recordTimeout)
-	defer cancel()
-	if err := s.log.Append(ctx, e); err != nil {
-		s.complain("a refusal could not be recorded", err)
-	}
-}
+// Whoever has no valid key may cause at most strangersMost entries in strangersSpan, and a key keyMost in keySpan: a flood
+// of refusals cannot fill the disk. Those beyond are counted. Calls of tools are no part of this: each has its entry.
+const (
+	strangersMost = 10
+	strangersSpan = time.Second
+	keyMost       = 100
+	keySpan       = time.Minute
+)
 
 // Bounds on the record.
 const (

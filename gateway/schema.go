@@ -24,11 +24,11 @@ import (
 type schema struct {
 	raw     json.RawMessage // as pinned
 	headers []paramHeader
-	tree    map[string]any // as decoded
 
-	mu       sync.Mutex // one check at a time, because of budget
+	mu       sync.Mutex // one check at a time, because of budget and names
 	compiled *jsonschema.Schema
 	budget   int
+	names    lookout
 }
 
 // maxEvaluations bounds one check: a schema that refers to itself in several branches takes time exponential in the depth
@@ -52,8 +52,9 @@ func compile(definition json.RawMessage) (*schema, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &schema{raw: json.RawMessage(raw)}
-	if s.tree, ok = decoded.(map[string]any); !ok {
+	s := &schema{raw: json.RawMessage(raw), names: lookout{anchors: map[string][]*jsonschema.Schema{}}}
+	tree, ok := decoded.(map[string]any)
+	if !ok {
 		return nil, errors.New("it is not an object")
 	}
 	if err := smallNumbers(decoded); err != nil {
@@ -70,7 +71,7 @@ func compile(definition json.RawMessage) (*schema, error) {
 		return nil, err
 	}
 	s.meter(reflect.ValueOf(s.compiled), map[uintptr]bool{})
-	s.headers = paramHeaders(s.tree, nil)
+	s.headers = paramHeaders(tree, nil)
 	return s, nil
 }
 
@@ -107,6 +108,12 @@ func (s *schema) meter(v reflect.Value, seen map[uintptr]bool) {
 			return
 		}
 		seen[reflect.ValueOf(sub).Pointer()] = true
+		if sub.DynamicAnchor != "" {
+			s.names.anchors[sub.DynamicAnchor] = append(s.names.anchors[sub.DynamicAnchor], sub)
+		}
+		if sub.RecursiveAnchor {
+			s.names.anchors[""] = append(s.names.anchors[""], sub)
+		}
 		fields := reflect.ValueOf(sub).Elem()
 		for i := range fields.NumField() {
 			if fields.Type().Field(i).IsExported() {
@@ -143,11 +150,11 @@ func (s *schema) check(arguments json.RawMessage) (err error) {
 	if err := smallNumbers(v); err != nil {
 		return &mismatch{"", err.Error()}
 	}
-	if err := lookAlike(s.tree, v, ""); err != nil {
-		return err
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.names.lookAlike(s.compiled, v); err != nil {
+		return err
+	}
 	s.budget = maxEvaluations
 	defer func() {
 		if p := recover(); p != nil {
@@ -192,9 +199,14 @@ func inWords(e *jsonschema.ValidationError) *mismatch {
 	}
 	path := ""
 	for _, token := range e.InstanceLocation {
-		path += "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(token)
+		path += pointer(token)
 	}
 	return &mismatch{path, e.ErrorKind.LocalizedString(english.NewPrinter(language.English))}
+}
+
+// pointer is a token of a JSON pointer.
+func pointer(token string) string {
+	return "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(token)
 }
 
 // maxNumber bounds the length and the exponent of a number: exact arithmetic on 1e999999999 fills the memory.
@@ -217,31 +229,6 @@ func smallNumbers(v any) error {
 		for _, value := range v {
 			if err := smallNumbers(value); err != nil {
 				return err
-			}
-		}
-	}
-	return nil
-}
-
-// lookAlike refuses a member that a declared one's name matches in all but case: servers that do not mind case would take
-// it for that one, and the schema would not have checked it.
-func lookAlike(tree map[string]any, v any, path string) error {
-	object, _ := v.(map[string]any)
-	declared, _ := tree["properties"].(map[string]any)
-	for name, value := range object {
-		sub, ok := declared[name].(map[string]any)
-		if ok {
-			if err := lookAlike(sub, value, path+"/"+name); err != nil {
-				return err
-			}
-			continue
-		}
-		if _, exact := declared[name]; exact {
-			continue
-		}
-		for other := range declared {
-			if strings.EqualFold(name, other) {
-				return &mismatch{path + "/" + name, fmt.Sprintf("the tool's parameter is spelled %q", other)}
 			}
 		}
 	}

@@ -5,6 +5,11 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"remit/gateway"
 )
 
 // events reads the data of a stream's messages.
@@ -82,6 +87,43 @@ func TestListChanged(t *testing.T) {
 	}
 }
 
+// A retired persona's streams end at once, after the notification that the list changed; those of a revoked key without one.
+// Nothing waits for the next check of the key.
+func TestStreamsEndAtOnce(t *testing.T) {
+	w := newWorld(t, func(c *gateway.Config) { c.Recheck = time.Hour })
+	listen := `{"jsonrpc":"2.0","id":"s","method":"subscriptions/listen","params":{"notifications":{"toolsListChanged":true},` + meta + `}}`
+	open := func(id string) map[string]<-chan string {
+		streams := map[string]<-chan string{"stateless": events(w.post(t.Context(), id, "", listen)), "session": events(w.get(id, w.session(id)))}
+		<-streams["stateless"] // acknowledged
+		return streams
+	}
+	retired, revoked := open("clerk"), open("support")
+	eventually(t, "streams", func() bool { return w.gateway.Streams() == 4 })
+	must(t, w.persona.Retire(t.Context(), bob, "clerk"))
+	w.revoke("support")
+	const subscribed = `"_meta":{"io.modelcontextprotocol/subscriptionId":"s"}`
+	want := map[string][]string{
+		"stateless": {`{"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":{` + subscribed + `}}`,
+			`{"jsonrpc":"2.0","id":"s","result":{"resultType":"complete",` + subscribed + `}}`},
+		"session": {`{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`},
+	}
+	for name, stream := range retired {
+		var got []string
+		for m := range stream {
+			got = append(got, m)
+		}
+		if diff := cmp.Diff(want[name], got); diff != "" {
+			t.Errorf("retired, %s (-want +got):\n%s", name, diff)
+		}
+	}
+	for name, stream := range revoked {
+		for m := range stream {
+			t.Errorf("revoked, %s: got %q", name, m)
+		}
+	}
+	eventually(t, "no streams", func() bool { return w.gateway.Streams() == 0 })
+}
+
 func TestASessionHasOneStream(t *testing.T) {
 	w := newWorld(t, nil)
 	session := w.session("support")
@@ -106,5 +148,8 @@ func TestStreamsOfAKeyAreBounded(t *testing.T) {
 		if want := map[bool]int{true: 200, false: 429}[i < 32]; r.StatusCode != want {
 			t.Errorf("stream %d: got %d, want %d", i+1, r.StatusCode, want)
 		}
+	}
+	if got, want := lastEntry(w), "refused : The key has 32 open streams, which is the limit; close one."; got != want {
+		t.Errorf("got entry %q, want %q", got, want)
 	}
 }

@@ -68,6 +68,7 @@ var definitions = map[string][]json.RawMessage{
 		`{"name":"remote","description":"Has a schema elsewhere.","inputSchema":{"$ref":"https://example.com/schema.json"}}`,
 		`{"name":"region","description":"Mirrors a parameter.","inputSchema":{"type":"object","properties":{"region":{"type":"string","x-mcp-header":"Region"},"count":{"type":"integer","x-mcp-header":"Count"}}}}`),
 	"billing": raw(`{"name":"refund","description":"Sends money back.","inputSchema":{"type":"object","properties":{"cents":{"type":"integer","maximum":5000}},"required":["cents"]}}`,
+		`{"name":"pay","description":"Pays several people.","inputSchema":{"type":"object","properties":{"payments":{"type":"array","items":{"$ref":"#/$defs/payment"}},"limits":{"type":"object","additionalProperties":{"anyOf":[{"type":"null"},{"$ref":"#/$defs/payment"}]}}},"$defs":{"payment":{"type":"object","properties":{"to":{"type":"string"},"cents":{"type":"integer","maximum":5000}}}}}}`,
 		`{"name":"echo","description":"Repeats its arguments, too.","inputSchema":{"type":"object"}}`),
 }
 
@@ -134,6 +135,7 @@ func newWorld(t testing.TB, change func(*gateway.Config)) *world {
 		change(&c)
 	}
 	w.gateway = gateway.New(c)
+	w.people.Revoked = func(of string) { w.gateway.Notify(persona.ID(of)) }
 	w.persona = &persona.Registry{Store: db, Current: w.current, Changed: w.gateway.Notify}
 	for id, g := range grants {
 		must(t, w.persona.Create(ctx, ann, id, string(id), persona.Proposal{Job: "Do the job.", Grants: g}))
@@ -208,7 +210,6 @@ func (w *world) revise(id persona.ID, g ...persona.Grant) {
 func (w *world) revoke(id string) {
 	w.t.Helper()
 	must(w.t, w.people.RevokeKey(context.Background(), bob, w.ids[id]))
-	w.gateway.Notify(persona.ID(id))
 }
 
 // entries are the gateway's, oldest first.

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -31,6 +32,11 @@ var validName = regexp.MustCompile(`^[a-z0-9][a-z0-9._@-]{0,63}$`)
 type Directory struct {
 	Store Store
 	Now   func() time.Time // nil means time.Now
+	// Revoked, if set, is called after a key of the persona was revoked.
+	Revoked func(persona string)
+
+	once     sync.Once
+	refusals audit.Bounded // of sign-ins
 }
 
 func (d *Directory) now() time.Time {
@@ -67,7 +73,7 @@ func (d *Directory) AddPerson(ctx context.Context, by Principal, name string, ro
 	if err != nil {
 		return err
 	}
-	return d.changePerson(ctx, by, name, "person.add", roles, func(p Person) (Person, error) {
+	return d.changePerson(ctx, by, name, "person.add", roles, Ends{}, func(p Person) (Person, error) {
 		if p.Name != "" {
 			return p, fmt.Errorf("%w: there is a person %q already", ErrInvalid, name)
 		}
@@ -80,25 +86,27 @@ func (d *Directory) SetRoles(ctx context.Context, by Principal, name string, rol
 	if err := d.keepAdmin(ctx, name, slices.Contains(roles, Admin)); err != nil {
 		return err
 	}
-	return d.changePerson(ctx, by, name, "person.roles", roles, func(p Person) (Person, error) {
+	return d.changePerson(ctx, by, name, "person.roles", roles, Ends{}, func(p Person) (Person, error) {
 		p.Roles = roles
 		return p, errors.Join(exists(p), validRoles(roles))
 	})
 }
 
-// SetDisabled ends or restores a person's access, from their next request on. The keys issued for them stay.
+// SetDisabled ends or restores a person's access, from their next request on. Sessions and links end either way: whoever
+// is enabled again signs in anew. The keys issued for them stay.
 func (d *Directory) SetDisabled(ctx context.Context, by Principal, name string, disabled bool) error {
 	if err := d.keepAdmin(ctx, name, !disabled); err != nil {
 		return err
 	}
 	kind := map[bool]string{true: "person.disable", false: "person.enable"}[disabled]
-	return d.changePerson(ctx, by, name, kind, nil, func(p Person) (Person, error) {
+	return d.changePerson(ctx, by, name, kind, nil, Ends{Access: true}, func(p Person) (Person, error) {
 		p.Disabled = disabled
 		return p, exists(p)
 	})
 }
 
-// SetPassword sets one's own password, or as admin anybody's, and ends the person's sessions but the one with the token keep.
+// SetPassword sets one's own password, or as admin anybody's, and ends the person's one-time links and sessions but the one
+// with the token keep.
 func (d *Directory) SetPassword(ctx context.Context, by Principal, name, password, keep string) error {
 	if password == "" {
 		return fmt.Errorf("%w: the password is empty", ErrInvalid)
@@ -110,22 +118,18 @@ func (d *Directory) SetPassword(ctx context.Context, by Principal, name, passwor
 	if by.Person == name && name != "" {
 		by.Roles = append([]Role{Admin}, by.Roles...) // of oneself
 	}
-	err = d.changePerson(ctx, by, name, "person.password", nil, func(p Person) (Person, error) {
+	return d.changePerson(ctx, by, name, "person.password", nil, Ends{Access: true, Keep: hash(keep)}, func(p Person) (Person, error) {
 		p.Password = encoded
 		return p, exists(p)
 	})
-	if err != nil {
-		return err
-	}
-	return d.Store.DeleteSessions(ctx, name, hash(keep))
 }
 
-func (d *Directory) changePerson(ctx context.Context, by Principal, name, kind string, roles []Role,
+func (d *Directory) changePerson(ctx context.Context, by Principal, name, kind string, roles []Role, ends Ends,
 	change func(Person) (Person, error)) error {
 	if !by.Has(Admin) {
 		return fmt.Errorf("%w: this needs the role admin", ErrForbidden)
 	}
-	return d.Store.UpdatePerson(ctx, name, func(p Person) (Person, audit.Entry, error) {
+	return d.Store.UpdatePerson(ctx, name, ends, func(p Person) (Person, audit.Entry, error) {
 		p, err := change(p)
 		e := audit.Entry{Time: d.now(), Kind: kind, Actor: by.Actor(), Decision: audit.Changed, Detail: map[string]string{"person": name}}
 		if roles != nil {
@@ -192,78 +196,6 @@ func encodePassword(password string) (string, error) {
 	return hashPassword(password), nil
 }
 
-// SignIn opens a session. Every failure is ErrCredential and takes the same time.
-func (d *Directory) SignIn(ctx context.Context, name, password string) (token string, err error) {
-	p, err := d.Store.Person(ctx, name)
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return "", err
-	}
-	if len(password) > 200 || !passwordMatches(p.Password, password) || p.Disabled {
-		return "", ErrCredential
-	}
-	return d.open(ctx, name)
-}
-
-// NewLink returns the token of a link that signs the person in once, within [LinkMax].
-func (d *Directory) NewLink(ctx context.Context, by Principal, name string) (token string, err error) {
-	err = d.changePerson(ctx, by, name, "person.link", nil, func(p Person) (Person, error) { return p, exists(p) })
-	if err != nil {
-		return "", err
-	}
-	token = newToken()
-	return token, d.Store.SaveLink(ctx, Link{Hash: hash(token), Person: name, Expires: d.now().Add(LinkMax)})
-}
-
-// SignInByLink opens a session and ends the link.
-func (d *Directory) SignInByLink(ctx context.Context, link string) (token string, err error) {
-	l, err := d.Store.TakeLink(ctx, hash(link))
-	if errors.Is(err, ErrNotFound) || err == nil && !d.now().Before(l.Expires) {
-		return "", ErrCredential
-	}
-	if err != nil {
-		return "", err
-	}
-	p, err := d.Store.Person(ctx, l.Person)
-	if err != nil || p.Disabled {
-		return "", errors.Join(ErrCredential, err)
-	}
-	return d.open(ctx, l.Person)
-}
-
-func (d *Directory) open(ctx context.Context, name string) (string, error) {
-	token := newToken()
-	now := d.now()
-	return token, d.Store.SaveSession(ctx, Session{Hash: hash(token), Person: name, Created: now, Seen: now})
-}
-
-// Session returns who a session's token belongs to, or ErrCredential.
-func (d *Directory) Session(ctx context.Context, token string) (Principal, error) {
-	s, err := d.Store.Session(ctx, hash(token))
-	if errors.Is(err, ErrNotFound) {
-		return Principal{}, ErrCredential
-	}
-	if err != nil {
-		return Principal{}, err
-	}
-	now := d.now()
-	p, err := d.Store.Person(ctx, s.Person)
-	if err != nil || p.Disabled || now.Sub(s.Seen) > SessionIdle || now.Sub(s.Created) > SessionMax {
-		return Principal{}, errors.Join(ErrCredential, err)
-	}
-	if now.Sub(s.Seen) > time.Minute {
-		s.Seen = now
-		if err := d.Store.SaveSession(ctx, s); err != nil {
-			return Principal{}, err
-		}
-	}
-	return Principal{Person: p.Name, Roles: p.Roles}, nil
-}
-
-// SignOut ends a session; one that is already over is no error.
-func (d *Directory) SignOut(ctx context.Context, token string) error {
-	return d.Store.DeleteSession(ctx, hash(token))
-}
-
 // KeySpec says what a new access key is bound to.
 type KeySpec struct {
 	Agent   string // which agent: a name in the organisation's words
@@ -300,15 +232,21 @@ func (d *Directory) IssueKey(ctx context.Context, by Principal, spec KeySpec) (s
 
 // RevokeKey ends a key: its next call is refused.
 func (d *Directory) RevokeKey(ctx context.Context, by Principal, id string) error {
-	return d.changeKey(ctx, by, id, "key.revoke", func(k Key) (Key, error) {
+	persona := ""
+	err := d.changeKey(ctx, by, id, "key.revoke", func(k Key) (Key, error) {
 		if k.ID == "" {
 			return k, fmt.Errorf("%w: there is no key %q", ErrNotFound, id)
 		}
 		if k.Revoked.IsZero() {
 			k.Revoked = d.now()
 		}
+		persona = k.Persona
 		return k, nil
 	})
+	if err == nil && d.Revoked != nil {
+		d.Revoked(persona)
+	}
+	return err
 }
 
 func (d *Directory) changeKey(ctx context.Context, by Principal, id, kind string, change func(Key) (Key, error)) error {

@@ -103,7 +103,14 @@ type Store interface {
 type People interface {
 	Person(ctx context.Context, name string) (Person, error) // ErrNotFound
 	People(ctx context.Context) ([]Person, error)
-	UpdatePerson(ctx context.Context, name string, change func(Person) (Person, audit.Entry, error)) error
+	UpdatePerson(ctx context.Context, name string, ends Ends, change func(Person) (Person, audit.Entry, error)) error
+}
+
+// Ends says what a change of a person ends in its transaction: nothing, or with Access every session and every one-time
+// link of theirs, but the session whose token's hash is Keep.
+type Ends struct {
+	Access bool
+	Keep   []byte
 }
 
 // Keys keeps access keys.
@@ -116,10 +123,13 @@ type Keys interface {
 
 // Sessions keeps sign-ins.
 type Sessions interface {
-	SaveSession(ctx context.Context, s Session) error
-	Session(ctx context.Context, hash []byte) (Session, error) // ErrNotFound
+	// OpenSession keeps a session and its entry, if the person is still what was checked: neither disabled nor with another
+	// password. ErrNotFound if not.
+	OpenSession(ctx context.Context, s Session, checked Person, e audit.Entry) error
+	TouchSession(ctx context.Context, hash []byte, seen time.Time) error // one that ended stays ended
+	Session(ctx context.Context, hash []byte) (Session, error)           // ErrNotFound
 	DeleteSession(ctx context.Context, hash []byte) error
-	DeleteSessions(ctx context.Context, person string, except []byte) error
 	SaveLink(ctx context.Context, l Link) error
 	TakeLink(ctx context.Context, hash []byte) (Link, error) // deletes it; ErrNotFound
+	Append(ctx context.Context, e audit.Entry) error         // of a sign-in that was refused
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"time"
 
 	"remit/catalog"
@@ -59,7 +60,8 @@ type Revision struct {
 	Job     string // in the author's words, valid UTF-8
 	Grants  []Grant
 	Notes   json.RawMessage // what the composer found beside the grants (near misses, gaps, …), as it encoded it
-	Author  string
+	Author  string          // who saved it last
+	Authors []string        // everybody whose work is in it, in the order of their first; empty where only Author was kept
 	Created time.Time
 
 	SubmittedAt time.Time
@@ -96,7 +98,7 @@ type Digests map[catalog.ID]catalog.Digest
 var (
 	ErrNotFound  = errors.New("there is no such persona or revision")
 	ErrForbidden = errors.New("not allowed")
-	ErrOwnWork   = errors.New("the author of a revision cannot approve it; ask another reviewer")
+	ErrOwnWork   = errors.New("whoever worked on a revision cannot approve it; ask a reviewer who did not")
 	ErrDrifted   = errors.New("a tool is no longer what was reviewed; read the difference and approve again")
 	ErrState     = errors.New("the revision is not in a state that allows this")
 	ErrInvalid   = errors.New("not valid")
@@ -125,6 +127,32 @@ func (p Persona) Latest() Revision { return p.Revisions[len(p.Revisions)-1] }
 
 // Retired says that the persona is no longer used.
 func (p Persona) Retired() bool { return p.Latest().State == Retired }
+
+// WrittenBy says that some of r is the person's work: none of its authors may approve it.
+func (r Revision) WrittenBy(person string) bool {
+	return r.Author == person || slices.Contains(r.Authors, person) ||
+		slices.ContainsFunc(r.Grants, func(g Grant) bool { return g.AddedBy == person })
+}
+
+// authors is whose work a revision that by makes from p's newest holds: everybody's since the last one that a reviewer
+// approved. Who saves somebody else's draft again does not take its authorship over.
+func (p Persona) authors(by string) []string {
+	var all []string
+	for _, r := range p.Revisions {
+		if r.State == Live || r.State == Approved {
+			all = nil
+			continue
+		}
+		all = append(append(all, r.Authors...), r.Author)
+	}
+	var each []string
+	for _, name := range append(all, by) {
+		if !slices.Contains(each, name) {
+			each = append(each, name)
+		}
+	}
+	return each
+}
 
 // Digests is what a page that shows r has on the screen.
 func (r Revision) Digests() Digests {

@@ -154,6 +154,29 @@ func TestOwnToolInAnothersDraft(t *testing.T) {
 	check(t, "another approves", w.Approve(ctx, ravi, "support", 1, seen), nil)
 }
 
+// Everybody who worked on a revision since the last approved one is its author, whoever saved it last.
+func TestAuthorsSinceTheLastApproval(t *testing.T) {
+	w, ctx := newWorld(t), t.Context()
+	second := identity.Principal{Person: "second", Roles: both.Roles}
+	check(t, "both writes", w.Create(ctx, both, "support", "Support", proposal("crm/find")), nil)
+	check(t, "ada saves it again", w.Revise(ctx, ada, "support", proposal("crm/find")), nil)
+	check(t, "submit", w.Submit(ctx, ada, "support", 1), nil)
+	seen := w.revision(t, 1).Digests()
+	check(t, "both approves", w.Approve(ctx, both, "support", 1, seen), persona.ErrOwnWork)
+	check(t, "ravi sends it back", w.SendBack(ctx, ravi, "support", 1, "no"), nil)
+	check(t, "second answers", w.Revise(ctx, second, "support", proposal("crm/find")), nil)
+	check(t, "submit 2", w.Submit(ctx, ada, "support", 2), nil)
+	if got, want := strings.Join(w.revision(t, 2).Authors, " "), "both ada second"; got != want {
+		t.Errorf("got authors %q, want %q", got, want)
+	}
+	check(t, "both approves the answer", w.Approve(ctx, both, "support", 2, seen), persona.ErrOwnWork)
+	check(t, "second approves the answer", w.Approve(ctx, second, "support", 2, seen), persona.ErrOwnWork)
+	check(t, "ravi approves", w.Approve(ctx, ravi, "support", 2, seen), nil)
+	check(t, "ada goes on", w.Revise(ctx, ada, "support", proposal("crm/find", "billing/find")), nil)
+	check(t, "submit 3", w.Submit(ctx, ada, "support", 3), nil)
+	check(t, "both approves what is ada's", w.Approve(ctx, both, "support", 3, w.revision(t, 3).Digests()), nil)
+}
+
 func TestInvalidProposals(t *testing.T) {
 	w, ctx := newWorld(t), t.Context()
 	outside := proposal("crm/find")

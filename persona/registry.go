@@ -74,13 +74,12 @@ func (r *Registry) Revise(ctx context.Context, by identity.Principal, id ID, p P
 			return 0, fmt.Errorf("%w: revision %d waits for its review; it can be answered after its review", ErrState, old.Latest().Number)
 		case Retired:
 			return 0, fmt.Errorf("%w: the persona is retired", ErrState)
-		case Draft:
-			old.Revisions = old.Revisions[:len(old.Revisions)-1]
 		}
 		return r.addDraft(old, by, p)
 	})
 }
 
+// addDraft puts a draft in the place of the newest revision if that is one, else after it.
 func (r *Registry) addDraft(old *Persona, by identity.Principal, p Proposal) (int, error) {
 	if strings.TrimSpace(p.Job) == "" || len(p.Job) > MaxJob || !utf8.ValidString(p.Job) {
 		return 0, fmt.Errorf("%w: a job has 1 to %d bytes of UTF-8 text", ErrInvalid, MaxJob)
@@ -89,9 +88,13 @@ func (r *Registry) addDraft(old *Persona, by identity.Principal, p Proposal) (in
 	if err != nil {
 		return 0, err
 	}
+	authors := old.authors(by.Person)
+	if n := len(old.Revisions); n > 0 && old.Revisions[n-1].State == Draft {
+		old.Revisions = old.Revisions[:n-1]
+	}
 	number := len(old.Revisions) + 1
 	old.Revisions = append(old.Revisions, Revision{Number: number, State: Draft, Job: p.Job, Grants: grants, Notes: p.Notes,
-		Author: by.Person, Created: r.now()})
+		Author: by.Person, Authors: authors, Created: r.now()})
 	return number, nil
 }
 

@@ -3,7 +3,6 @@ package persona
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"remit/identity"
 )
@@ -27,14 +26,14 @@ func (r *Registry) Submit(ctx context.Context, by identity.Principal, id ID, rev
 	})
 }
 
-// Approve makes a submitted revision live. ErrOwnWork if by wrote it or added one of its tools, ErrDrifted if a tool is no longer what was reviewed
-// (the digests that the reviewer saw are an argument, so a definition that moved meanwhile is refused).
+// Approve makes a submitted revision live. ErrOwnWork if by is one of its authors, ErrDrifted if a tool is no longer what
+// was reviewed (the digests that the reviewer saw are an argument, so a definition that moved meanwhile is refused).
 func (r *Registry) Approve(ctx context.Context, by identity.Principal, id ID, rev int, seen Digests) error {
 	return r.review(ctx, by, identity.Reviewer, id, rev, "persona.approve", func(p *Persona, at *Revision) error {
 		if at.State != Submitted {
 			return fmt.Errorf("%w: revision %d is %s, not submitted", ErrState, rev, at.State)
 		}
-		own := at.Author == by.Person || slices.ContainsFunc(at.Grants, func(g Grant) bool { return g.AddedBy == by.Person })
+		own := at.WrittenBy(by.Person)
 		if own && !r.SingleOperator {
 			return ErrOwnWork
 		}

@@ -55,8 +55,8 @@ func (s *Store) People(ctx context.Context) ([]identity.Person, error) {
 	return collect(ctx, s.reads, scanPerson, personColumns+" order by name")
 }
 
-// UpdatePerson changes a person and records it.
-func (s *Store) UpdatePerson(ctx context.Context, name string, change func(identity.Person) (identity.Person, audit.Entry, error)) error {
+// UpdatePerson changes a person, ends their access if it is to end, and records it.
+func (s *Store) UpdatePerson(ctx context.Context, name string, ends identity.Ends, change func(identity.Person) (identity.Person, audit.Entry, error)) error {
 	return s.write(ctx, func(tx *sql.Tx) error {
 		old, err := orZero(one(ctx, tx, scanPerson, personColumns+" where name = $1", name))
 		if err != nil {
@@ -75,8 +75,25 @@ func (s *Store) UpdatePerson(ctx context.Context, name string, change func(ident
 			name, string(roles), p.Password, p.Disabled, micros(p.Created)); err != nil {
 			return err
 		}
+		if ends.Access {
+			if err := endAccess(tx, name, ends.Keep); err != nil {
+				return err
+			}
+		}
 		return appendEntry(tx, entry)
 	})
+}
+
+// endAccess ends a person's one-time links and sessions, but the one session to keep.
+func endAccess(tx *sql.Tx, person string, keep []byte) error {
+	if keep == nil {
+		keep = []byte{} // the hash of none: a comparison with null would keep all
+	}
+	_, err := tx.Exec("delete from session where person = $1 and hash <> $2", person, keep)
+	if err == nil {
+		_, err = tx.Exec("delete from link where person = $1", person)
+	}
+	return err
 }
 
 const keyColumns = "select id, hash, agent, usr, persona, created, creator, expires, revoked, last_use from access_key"
@@ -131,12 +148,26 @@ func (s *Store) exec(ctx context.Context, query string, args ...any) error {
 	})
 }
 
-// SaveSession creates a session or, when it was seen after its creation, notes that; one that ended meanwhile stays ended.
-func (s *Store) SaveSession(ctx context.Context, n identity.Session) error {
-	if n.Seen.After(n.Created) {
-		return s.exec(ctx, "update session set seen = $1 where hash = $2", micros(n.Seen), n.Hash)
-	}
-	return s.exec(ctx, "insert into session (hash, person, created, seen) values ($1, $2, $3, $4)", n.Hash, n.Person, micros(n.Created), micros(n.Seen))
+// OpenSession keeps a session and records it, if the person is still what was checked.
+func (s *Store) OpenSession(ctx context.Context, n identity.Session, checked identity.Person, e audit.Entry) error {
+	return s.write(ctx, func(tx *sql.Tx) error {
+		now, err := one(ctx, tx, scanPerson, personColumns+" where name = $1", n.Person)
+		if err != nil {
+			return err
+		}
+		if now.Disabled || now.Password != checked.Password {
+			return identity.ErrNotFound
+		}
+		if _, err := tx.Exec("insert into session (hash, person, created, seen) values ($1, $2, $3, $4)", n.Hash, n.Person, micros(n.Created), micros(n.Seen)); err != nil {
+			return err
+		}
+		return appendEntry(tx, e)
+	})
+}
+
+// TouchSession notes when a session was last used; one that ended meanwhile stays ended.
+func (s *Store) TouchSession(ctx context.Context, hash []byte, seen time.Time) error {
+	return s.exec(ctx, "update session set seen = $1 where hash = $2", micros(seen), hash)
 }
 
 // Session returns a session by its token's hash.
@@ -152,11 +183,6 @@ func (s *Store) Session(ctx context.Context, hash []byte) (identity.Session, err
 // DeleteSession ends a session.
 func (s *Store) DeleteSession(ctx context.Context, hash []byte) error {
 	return s.exec(ctx, "delete from session where hash = $1", hash)
-}
-
-// DeleteSessions ends a person's sessions but one.
-func (s *Store) DeleteSessions(ctx context.Context, person string, except []byte) error {
-	return s.exec(ctx, "delete from session where person = $1 and hash <> $2", person, except)
 }
 
 // SaveLink keeps a one-time link.

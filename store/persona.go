@@ -21,6 +21,7 @@ type content struct {
 	Grants  []persona.Grant
 	Notes   json.RawMessage `json:",omitempty"`
 	Author  string
+	Authors []string `json:",omitempty"` // revisions of earlier versions of Remit have none
 	Created time.Time
 }
 
@@ -114,7 +115,7 @@ func readRevisions(ctx context.Context, q querier, id persona.ID) ([]persona.Rev
 		if err := errors.Join(json.Unmarshal(body, &c), json.Unmarshal(reviewed, &v)); err != nil {
 			return r, fmt.Errorf("persona %s revision %d cannot be read: %w", id, r.Number, err)
 		}
-		r.Job, r.Grants, r.Notes, r.Author, r.Created = c.Job, c.Grants, c.Notes, c.Author, c.Created
+		r.Job, r.Grants, r.Notes, r.Author, r.Authors, r.Created = c.Job, c.Grants, c.Notes, c.Author, c.Authors, c.Created
 		r.SubmittedAt, r.ReviewedBy, r.ReviewedAt, r.Comment, r.SoloReview = v.SubmittedAt, v.ReviewedBy, v.ReviewedAt, v.Comment, v.SoloReview
 		return r, nil
 	}, "select number, state, content, review from revision where persona = $1 order by number", string(id))
@@ -156,7 +157,7 @@ func (s *Store) Update(ctx context.Context, id persona.ID, change func(persona.P
 }
 
 func encodeContent(r persona.Revision) (string, error) {
-	text, err := json.Marshal(content{Job: r.Job, Grants: r.Grants, Notes: r.Notes, Author: r.Author, Created: r.Created})
+	text, err := json.Marshal(content{Job: r.Job, Grants: r.Grants, Notes: r.Notes, Author: r.Author, Authors: r.Authors, Created: r.Created})
 	return string(text), err
 }
 

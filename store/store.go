@@ -36,10 +36,13 @@ type write struct {
 	done   chan error
 }
 
-// Open opens or creates the file and brings its tables up to date.
+// Open opens the file, or creates it for its owner alone, and brings its tables up to date.
 func Open(ctx context.Context, path string) (*Store, error) {
 	s := &Store{writes: make(chan write), stop: make(chan struct{}), owner: ulid.Make().String()}
-	var err error
+	err := create(path)
+	if err != nil {
+		return nil, fmt.Errorf("opening the database %s: %w", path, err)
+	}
 	if s.writer, err = open(path, "&_txlock=immediate&_pragma=foreign_keys(1)", 1); err != nil {
 		return nil, err
 	}

@@ -39,16 +39,16 @@ func (s *site) postPassword(c echo.Context, by identity.Principal) error {
 	}
 	if me.Password != "" {
 		if !s.names.allow(cutName(by.Person)) {
+			if err := s.Directory.TooManyTries(ctx, by.Person); err != nil {
+				return err
+			}
 			return s.renderAccount(c, by, http.StatusTooManyRequests, "Too many tries. Wait a minute and try again.")
 		}
-		token, err := s.Directory.SignIn(ctx, by.Person, form.Get("current"))
+		err := s.Directory.CheckPassword(ctx, by.Person, form.Get("current"))
 		if errors.Is(err, identity.ErrCredential) {
 			return s.renderAccount(c, by, http.StatusForbidden, "The present password is not right.")
 		}
 		if err != nil {
-			return err
-		}
-		if err := s.Directory.SignOut(ctx, token); err != nil { // the session was opened to check the password only
 			return err
 		}
 	}

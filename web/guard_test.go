@@ -1,14 +1,17 @@
 package web_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"remit/audit"
 	"remit/composer"
 	"remit/identity"
 	"remit/web"
@@ -110,6 +113,45 @@ func TestAddressLimiter(t *testing.T) {
 	}
 }
 
+// Behind a trusted proxy each client has its own limit, and a client cannot choose another address for itself.
+func TestAddressLimiterBehindAProxy(t *testing.T) {
+	w := newWorld(t, shop())
+	site, err := web.New(web.Config{Registry: w.registry, Personas: w.store, Directory: w.directory, Catalog: w.catalog,
+		Composer: composer.New(composer.Config{Finder: w.catalog}), Audit: w.store, Evals: w.store, TrustedProxies: []string{"10.0.0.0/24"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	guess := func(peer, forwarded string) int {
+		r := formRequest(t, "http://localhost/link/x", nil)
+		r.RemoteAddr = peer + ":1"
+		r.Header.Set("X-Forwarded-For", forwarded)
+		rec := httptest.NewRecorder()
+		site.ServeHTTP(rec, r)
+		return rec.Code
+	}
+	refused := 0
+	for try := range 80 {
+		if guess("10.0.0.7", fmt.Sprintf("192.0.2.%d, 198.51.100.1", try)) == http.StatusTooManyRequests {
+			refused++
+		}
+	}
+	if refused == 0 {
+		t.Error("80 guesses of one client, which invents addresses before the proxy's, were all answered")
+	}
+	if got := guess("10.0.0.7", "198.51.100.2"); got != http.StatusUnauthorized {
+		t.Errorf("another client behind the proxy: got %d, want its guess answered", got)
+	}
+	refused = 0
+	for try := range 80 {
+		if guess("10.0.9.9", fmt.Sprintf("192.0.2.%d", try)) == http.StatusTooManyRequests {
+			refused++
+		}
+	}
+	if refused == 0 {
+		t.Error("80 guesses from an address that is no trusted proxy were all answered")
+	}
+}
+
 // Behind https the cookie has the prefix that browsers hold to secure pages of this host alone.
 func TestCookieOverHTTPS(t *testing.T) {
 	w := newWorld(t, shop())
@@ -163,6 +205,68 @@ func TestSignInLimiter(t *testing.T) {
 	}
 }
 
+// signIns are the entries of sign-ins, oldest first.
+func (w *world) signIns(t *testing.T) (out []string) {
+	t.Helper()
+	entries, err := w.store.Entries(t.Context(), audit.Query{Kind: audit.SignIn, Limit: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range slices.Backward(entries) {
+		out = append(out, strings.TrimSpace(fmt.Sprint(e.Decision, " ", e.Person, e.Detail["person"], ": ", e.Reason, e.Detail["with"])))
+	}
+	return out
+}
+
+// Every way in and every try at one is in the record. What was typed as a name is not, if nobody has it: it may be a password.
+func TestSignInsAreRecorded(t *testing.T) {
+	w := newWorld(t, shop())
+	try := func(path string, form url.Values) {
+		w.Config.Handler.ServeHTTP(httptest.NewRecorder(), formRequest(t, "http://localhost"+path, form))
+	}
+	w.as(t, "ann")
+	try("/sign-in", url.Values{"name": {"ann"}, "password": {"wrong wrong wrong"}})
+	try("/sign-in", url.Values{"name": {password}, "password": {"ann"}})
+	try("/link/invented", nil)
+	link, err := w.directory.NewLink(t.Context(), identity.Operator(), "rob")
+	if err != nil {
+		t.Fatal(err)
+	}
+	try("/link/"+link, nil)
+	if err := w.directory.SetDisabled(t.Context(), identity.Operator(), "vic", true); err != nil {
+		t.Fatal(err)
+	}
+	try("/sign-in", url.Values{"name": {"vic"}, "password": {password}})
+	want := []string{"allowed ann: password", "refused ann: the name and the password do not fit together",
+		"refused unknown: the name and the password do not fit together", "refused unknown: there is no such one-time link",
+		"allowed rob: one-time link", "refused vic: the person is disabled"}
+	if diff := cmp.Diff(want, w.signIns(t)); diff != "" {
+		t.Errorf("sign-ins (-want +got):\n%s", diff)
+	}
+}
+
+// Attack: guesses from many addresses, so that the record fills the disk. Ten a second are written, the rest are counted.
+func TestFloodOfSignIns(t *testing.T) {
+	w := newWorld(t, shop())
+	for try := range 300 {
+		r := formRequest(t, "http://localhost/link/x", nil)
+		r.RemoteAddr = fmt.Sprintf("10.0.%d.1:1", try%3) // so that the limit of an address is met, too
+		w.Config.Handler.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	w.directory.Flush()
+	written, counted := 0, 0
+	for _, line := range w.signIns(t) {
+		written++
+		var n int
+		if _, err := fmt.Sscanf(line, "refused : %d more were refused", &n); err == nil {
+			counted += n - 1
+		}
+	}
+	if written+counted != 300 || written > 110 {
+		t.Errorf("got %d entries that stand for %d refusals, want a few that stand for 300", written, written+counted)
+	}
+}
+
 func TestOneTimeLink(t *testing.T) {
 	w := newWorld(t, shop())
 	root := w.as(t, "root")
@@ -194,6 +298,36 @@ func TestOneTimeLink(t *testing.T) {
 	zoe.wants(200, `id="sign-in"`)
 	root.post("/people/root/roles", url.Values{"role": {"author"}})
 	root.wants(422, "last admin")
+}
+
+// Attack: eve has a one-time link of zoe's and a session of hers. zoe sets a new password; an admin disables and enables
+// her. The link ends with the first, the session with the second.
+func TestStolenAccessEnds(t *testing.T) {
+	w := newWorld(t, shop())
+	root := w.as(t, "root")
+	newLink := func() string {
+		root.post("/people/ann/link", nil)
+		root.wants(200, "One-time link for ann")
+		return root.body[strings.Index(root.body, "/link/")+len("/link/"):][:43]
+	}
+	stolen := newLink()
+	ann := w.as(t, "ann")
+	ann.post("/account/password", url.Values{"current": {password}, "password": {"another long one"}, "again": {"another long one"}})
+	ann.wants(200, "Your password is changed")
+	eve := w.browser(t)
+	eve.post("/link/"+stolen, nil)
+	eve.wants(401, "used already")
+
+	stolen = newLink()
+	eve.post("/link/"+newLink(), nil)
+	eve.wants(200, "Personas")
+	root.post("/people/ann/disable", url.Values{"disabled": {"true"}})
+	root.post("/people/ann/disable", url.Values{"disabled": {"false"}})
+	root.wants(200, "Changed")
+	eve.get("/catalog")
+	eve.wants(200, `id="sign-in"`)
+	eve.post("/link/"+stolen, nil)
+	eve.wants(401, "used already")
 }
 
 func TestSignedOut(t *testing.T) {

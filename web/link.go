@@ -26,6 +26,9 @@ func (s *site) postLink(c echo.Context, by identity.Principal) error {
 	ctx, password := c.Request().Context(), c.Request().PostForm.Get("password")
 	page := linkPage{frame: s.frame(c, by, "One-time sign-in", ""), Token: c.Param("token")}
 	if !s.addresses.allow(c.RealIP()) {
+		if err := s.Directory.TooManyTries(ctx, ""); err != nil {
+			return err
+		}
 		page.Error = "Too many tries. Wait a minute and try again."
 		return s.render(c, http.StatusTooManyRequests, "link", page)
 	}

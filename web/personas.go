@@ -37,7 +37,7 @@ func (s *site) personas(c echo.Context, by identity.Principal) error {
 	for _, p := range all {
 		latest := p.Latest()
 		row := personaRow{ID: p.ID, Title: p.Title, Path: onwards(p), State: latest.State, Latest: latest.Number,
-			Tools: len(latest.Grants), Author: latest.Author, Mine: latest.Author == by.Person}
+			Tools: len(latest.Grants), Author: latest.Author, Mine: latest.WrittenBy(by.Person)}
 		if live, ok := p.Live(); ok {
 			row.Live = live.Number
 		}
@@ -63,7 +63,7 @@ func onwards(p persona.Persona) string {
 
 // mayApprove mirrors what the registry will decide.
 func (s *site) mayApprove(by identity.Principal, r persona.Revision) bool {
-	return r.State == persona.Submitted && by.Has(identity.Reviewer) && (r.Author != by.Person || s.SingleOperator)
+	return r.State == persona.Submitted && by.Has(identity.Reviewer) && (!r.WrittenBy(by.Person) || s.SingleOperator)
 }
 
 // persona reads the one that the path names.

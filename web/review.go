@@ -28,7 +28,7 @@ type reviewPage struct {
 	SameJob bool
 
 	MayApprove bool
-	OwnWork    bool // who looks wrote it
+	OwnWork    bool // some of it is by who looks
 	Drifted    bool // approving will be refused
 	Solo       bool // single-operator mode
 }
@@ -47,7 +47,7 @@ func (s *site) review(c echo.Context, by identity.Principal) error {
 	r := p.Latest()
 	page := reviewPage{frame: s.frame(c, by, "Review: "+p.Title, "personas"), head: newHead(p, "review"), Revision: r,
 		Tools: s.grantCards(r), findings: s.findings(r), CatalogTokens: s.Catalog.Tokens(),
-		MayApprove: s.mayApprove(by, r), OwnWork: r.Author == by.Person, Solo: s.SingleOperator}
+		MayApprove: s.mayApprove(by, r), OwnWork: r.WrittenBy(by.Person), Solo: s.SingleOperator}
 	page.Job = pieces(r.Job, r.Grants, page.Spans)
 	page.Tokens, page.Unknown = sumTokens(page.Tools)
 	for _, t := range page.Tools {

@@ -30,6 +30,9 @@ func (s *site) postSignIn(c echo.Context, by identity.Principal) error {
 	form := c.Request().PostForm
 	page := signInPage{frame: s.frame(c, by, "Sign in", ""), Name: strings.TrimSpace(form.Get("name")), Next: local(form.Get("next"))}
 	if !s.addresses.allow(c.RealIP()) || !s.names.allow(cutName(page.Name)) {
+		if err := s.Directory.TooManyTries(c.Request().Context(), page.Name); err != nil {
+			return err
+		}
 		page.Error = "Too many tries. Wait a minute and try again."
 		c.Response().Header().Set("Retry-After", "60")
 		return s.render(c, http.StatusTooManyRequests, "signin", page)

@@ -40,13 +40,12 @@ func (demoCmd) Run(a *app) (err error) {
 		configs = append(configs, upstream.Config{Name: name, Command: self, Args: []string{"demo-server", name}})
 	}
 	return a.serve(configs, a.logFrom(slog.LevelWarn), func(s *system, address string) error {
-		d := &identity.Directory{Store: s.store}
 		fmt.Fprintf(a.out, "\nA small company's tool servers run behind it: %d of them, from customers to chat. Nothing is kept when you stop.\n\nSign in, each link once:\n", len(configs))
 		for _, p := range demoPeople {
-			if err := d.AddPerson(a.ctx, identity.Operator(), p.name, p.roles, ""); err != nil {
+			if err := s.people.AddPerson(a.ctx, identity.Operator(), p.name, p.roles, ""); err != nil {
 				return err
 			}
-			link, err := d.NewLink(a.ctx, identity.Operator(), p.name)
+			link, err := s.people.NewLink(a.ctx, identity.Operator(), p.name)
 			if err != nil {
 				return err
 			}

@@ -15,7 +15,7 @@ import (
 
 	"remit/composer"
 	"remit/gateway"
-	"remit/identity"
+	"remit/internal/slowbody"
 	"remit/persona"
 	"remit/upstream"
 	"remit/web"
@@ -30,8 +30,7 @@ func (serveCmd) Run(a *app) error {
 		return err
 	}
 	return a.serve(configs, log, func(s *system, address string) error {
-		d := &identity.Directory{Store: s.store}
-		name, link, created, err := d.Bootstrap(a.ctx)
+		name, link, created, err := s.people.Bootstrap(a.ctx)
 		if err != nil {
 			return err
 		}
@@ -72,7 +71,7 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: front, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+	server := &http.Server{Handler: slowbody.Limit(front, a.opts.ReadTimeout), ReadHeaderTimeout: a.opts.ReadTimeout, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelError)}
 	life, end := context.WithCancel(a.ctx)
 	defer end()
@@ -108,15 +107,15 @@ func (a *app) front(s *system, log *slog.Logger) (http.Handler, *gateway.Gateway
 	if u, err := url.Parse(a.opts.PublicURL); err == nil && u.Hostname() != "" {
 		hosts = append(hosts, u.Hostname())
 	}
-	directory := &identity.Directory{Store: s.store}
-	gate := gateway.New(gateway.Config{Personas: s.store, Keys: directory, Current: s.catalog.Tool, Upstreams: gateway.Pool(s.pool),
+	gate := gateway.New(gateway.Config{Personas: s.store, Keys: s.people, Current: s.catalog.Tool, Upstreams: gateway.Pool(s.pool),
 		Audit: s.store, AllowedHosts: hosts, AllowedOrigins: a.opts.AllowedOrigins, CallTimeout: a.opts.CallTimeout,
 		Version: version(), Log: log})
+	s.people.Revoked = func(of string) { gate.Notify(persona.ID(of)) }
 	registry := &persona.Registry{Store: s.store, Current: s.catalog.Tool, MaxTools: a.opts.MaxTools,
 		SingleOperator: a.opts.SingleOperator, Changed: gate.Notify}
-	site, err := web.New(web.Config{Registry: registry, Personas: s.store, Directory: directory, Catalog: s.catalog,
+	site, err := web.New(web.Config{Registry: registry, Personas: s.store, Directory: s.people, Catalog: s.catalog,
 		Composer: composer.New(composer.Config{Finder: s.catalog, MaxTools: a.opts.MaxTools}), Audit: s.store, Evals: s.store,
-		Servers: s.crawler.Status, PublicURL: a.opts.PublicURL, Hosts: hosts, SingleOperator: a.opts.SingleOperator, Log: log})
+		Servers: s.crawler.Status, PublicURL: a.opts.PublicURL, Hosts: hosts, TrustedProxies: a.opts.TrustedProxy, SingleOperator: a.opts.SingleOperator, Log: log})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -5,11 +5,14 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net"
 	"net/http"
+	"net/http/cookiejar"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -168,6 +171,50 @@ func TestKeyIsRevokedUnderARunningServer(t *testing.T) {
 	}
 }
 
+// A reviewer revokes a key on the pages: the agent's open stream ends at once, not only when the key is next checked.
+func TestRevokedKeysStreamEnds(t *testing.T) {
+	s := startServe(t)
+	defer s.stop()
+	s.approve(t.Context())
+	_, key, _ := s.remit("key", "create", "--persona", "support", "--agent", "bot", "--user", "zoe")
+	key = strings.TrimSpace(key)
+	_, said, stderr := s.remit("person", "add", "ravi", "--roles", "reviewer")
+	at := strings.Index(said, "/link/")
+	if at < 0 {
+		t.Fatal(said, stderr)
+	}
+	jar := must(cookiejar.New(nil))
+	ravi := &http.Client{Jar: jar}
+	post := func(path string) {
+		res := must(ravi.Post(s.url+path, "application/x-www-form-urlencoded", nil))
+		defer res.Body.Close()
+		if res.StatusCode != http.StatusOK {
+			t.Fatalf("%s: got %d", path, res.StatusCode)
+		}
+	}
+	post(strings.TrimSpace(said[at:]))
+
+	const body = `{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`
+	req := must(http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/k/support/mcp", strings.NewReader(body)))
+	for name, value := range map[string]string{"Content-Type": "application/json", "Authorization": "Bearer " + key,
+		"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "subscriptions/listen"} {
+		req.Header.Set(name, value)
+	}
+	stream := must(http.DefaultClient.Do(req))
+	defer stream.Body.Close()
+	if first := bufio.NewScanner(stream.Body); !first.Scan() || stream.StatusCode != http.StatusOK {
+		t.Fatalf("got %d, want an open stream", stream.StatusCode)
+	}
+	began := time.Now()
+	post("/personas/support/keys/" + strings.Split(key, "_")[1] + "/revoke")
+	if _, err := io.ReadAll(stream.Body); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > 10*time.Second { // the next check may be 15 s away
+		t.Errorf("the stream lived on for %s", took)
+	}
+}
+
 // A second serve on the same data is refused with what to do; crawl may run beside the first.
 func TestSecondServeIsRefused(t *testing.T) {
 	s := startServe(t)
@@ -180,6 +227,34 @@ func TestSecondServeIsRefused(t *testing.T) {
 	if code != exitOK || !strings.Contains(stdout, "of 1 servers: ") {
 		t.Errorf("crawl beside serve: got %d, %s%s", code, stdout, stderr)
 	}
+}
+
+// Attack: clients that hold connections open without a credential, by a request that never ends: its headers, or one byte
+// of a body to the gateway, to the pages, and to a path that the router answers itself.
+func TestRequestsThatNeverEnd(t *testing.T) {
+	t.Setenv("REMIT_READ_TIMEOUT", "1s")
+	s := startServe(t)
+	defer s.stop()
+	host := strings.TrimPrefix(s.url, "http://")
+	var done sync.WaitGroup
+	for _, start := range []string{
+		"POST /k/support/mcp HTTP/1.1\r\nHost: ",
+		"POST /k/support/mcp HTTP/1.1\r\nHost: " + host + "\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{",
+		"POST /sign-in HTTP/1.1\r\nHost: " + host + "\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\nn",
+		"POST /link/x HTTP/1.1\r\nHost: " + host + "\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nn",
+		"GET /k/../sign-in HTTP/1.1\r\nHost: " + host + "\r\nContent-Length: 100\r\n\r\n{",
+	} {
+		c := must(net.Dial("tcp", host))
+		defer c.Close()
+		must(c.Write([]byte(start)))
+		done.Go(func() {
+			_ = c.SetReadDeadline(time.Now().Add(30 * time.Second))
+			if answer, err := io.ReadAll(c); err != nil {
+				t.Errorf("%q: got %q and then %v, want the connection closed", start, answer, err)
+			}
+		})
+	}
+	done.Wait()
 }
 
 func TestUsageErrors(t *testing.T) {

@@ -21,12 +21,17 @@ import (
 	"remit/upstream"
 )
 
-// openStore opens the database in the data folder, which it creates readable by its owner only.
+// openStore opens the database in the data folder. Both are their owner's alone: the folder if it is created, the database
+// always.
 func (a *app) openStore() (*store.Store, error) {
 	if err := os.MkdirAll(a.opts.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("the data folder cannot be created: %w; choose another with --data", err)
 	}
-	return store.Open(a.ctx, filepath.Join(a.opts.Data, "remit.db"))
+	path := filepath.Join(a.opts.Data, "remit.db")
+	if err := store.Restrict(path); err != nil {
+		a.log().Warn("the database is not private", "err", err)
+	}
+	return store.Open(a.ctx, path)
 }
 
 // withStore runs do on the opened database.
@@ -98,6 +103,7 @@ func (a *app) upstreams(log *slog.Logger) ([]upstream.Config, error) {
 // system is what serves and crawls: the servers, what is known of them, and the database.
 type system struct {
 	store   *store.Store
+	people  *identity.Directory
 	pool    *upstream.Pool
 	catalog *catalog.Catalog
 	crawler *crawl.Crawler
@@ -116,6 +122,7 @@ func (a *app) assemble(configs []upstream.Config, log *slog.Logger) (_ *system, 
 	if s.store, err = a.openStore(); err != nil {
 		return nil, err
 	}
+	s.people = &identity.Directory{Store: s.store}
 	s.crawler, err = crawl.New(a.ctx, crawl.Config{Servers: s.pool.Servers(), Store: s.store, Catalog: s.catalog, Embedder: e,
 		Tokens: tokens.Count, Interval: a.opts.CrawlInterval, Log: log,
 		Changed: func(server string, c crawl.Changes) {
@@ -132,5 +139,6 @@ func (a *app) assemble(configs []upstream.Config, log *slog.Logger) (_ *system, 
 func (s *system) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
+	s.people.Flush()
 	return errors.Join(s.pool.Close(ctx), s.store.Close())
 }

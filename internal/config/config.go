@@ -29,10 +29,12 @@ type Options struct {
 	Base           `yaml:",inline"`
 	AllowedHosts   []string      `yaml:"allowed-hosts" env:"REMIT_ALLOWED_HOSTS" default:"" placeholder:"HOST" help:"Further Host headers to answer to, beside the listen address and the public URL (default: none)."`
 	AllowedOrigins []string      `yaml:"allowed-origins" env:"REMIT_ALLOWED_ORIGINS" default:"" placeholder:"URL" help:"Further web origins whose pages may call the endpoints (default: none)."`
+	TrustedProxy   []string      `yaml:"trusted-proxy" env:"REMIT_TRUSTED_PROXY" default:"" placeholder:"CIDR" help:"Networks of reverse proxies whose X-Forwarded-For names the client, for the limits on sign-ins (default: none)."`
 	SingleOperator bool          `yaml:"single-operator" env:"REMIT_SINGLE_OPERATOR" default:"false" negatable:"" help:"Let authors approve their own personas; each such approval says so in the record (default: false)."`
 	MaxTools       int           `yaml:"max-tools" env:"REMIT_MAX_TOOLS" default:"100" placeholder:"N" help:"Most tools that one persona may have (default: 100)."`
 	CrawlInterval  time.Duration `yaml:"crawl-interval" env:"REMIT_CRAWL_INTERVAL" default:"15m" placeholder:"TIME" help:"How often every upstream is listed again (default: 15m)."`
 	CallTimeout    time.Duration `yaml:"call-timeout" env:"REMIT_CALL_TIMEOUT" default:"2m" placeholder:"TIME" help:"Longest wait for an upstream's answer to one call (default: 2m)."`
+	ReadTimeout    time.Duration `yaml:"read-timeout" env:"REMIT_READ_TIMEOUT" default:"30s" placeholder:"TIME" help:"Longest wait for a client to send a request's headers, and then its body (default: 30s)."`
 	Embeddings     Embeddings    `yaml:"embeddings" embed:"" prefix:"embeddings-"`
 }
 
@@ -87,6 +89,11 @@ func (o Options) Validate() error {
 			return errors.New("public-url has a path: Remit needs a host name of its own, such as https://remit.example.com")
 		}
 	}
+	for _, network := range o.TrustedProxy {
+		if _, _, err := net.ParseCIDR(network); err != nil {
+			return fmt.Errorf("trusted-proxy has %q: write a network, such as 10.0.0.0/8, or one address as 10.0.0.1/32", network)
+		}
+	}
 	switch {
 	case o.Embeddings.URL != "" && !o.Embeddings.Off() && o.Embeddings.Model == "":
 		return errors.New("embeddings.url needs embeddings.model: name the model at that endpoint")
@@ -96,6 +103,8 @@ func (o Options) Validate() error {
 		return fmt.Errorf("crawl-interval is %s: it must be at least 1s", o.CrawlInterval)
 	case o.CallTimeout < time.Second:
 		return fmt.Errorf("call-timeout is %s: it must be at least 1s", o.CallTimeout)
+	case o.ReadTimeout < time.Second:
+		return fmt.Errorf("read-timeout is %s: it must be at least 1s", o.ReadTimeout)
 	}
 	return nil
 }

@@ -79,11 +79,14 @@ func TestPrecedence(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Options{Base: Base{Data: defaultData(), Listen: "env:1", LogLevel: "info", LogFormat: "text"}, MaxTools: 9,
-		AllowedHosts: []string{"a", "b"}, CrawlInterval: time.Hour, CallTimeout: 2 * time.Minute,
+		AllowedHosts: []string{"a", "b"}, CrawlInterval: time.Hour, CallTimeout: 2 * time.Minute, ReadTimeout: 30 * time.Second,
 		Embeddings: Embeddings{URL: "http://file", Model: "env-model"}}
 	got := cli.Options
 	if len(got.AllowedOrigins) == 0 {
 		got.AllowedOrigins = nil
+	}
+	if len(got.TrustedProxy) == 0 {
+		got.TrustedProxy = nil
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error("settings (-want +got):\n" + diff)
@@ -153,7 +156,7 @@ func TestSchemaNamesEveryKey(t *testing.T) {
 }
 
 func TestOptionsValidate(t *testing.T) {
-	good := Options{Base: Base{Listen: "127.0.0.1:1"}, MaxTools: 1, CrawlInterval: time.Minute, CallTimeout: time.Minute}
+	good := Options{Base: Base{Listen: "127.0.0.1:1"}, MaxTools: 1, CrawlInterval: time.Minute, CallTimeout: time.Minute, ReadTimeout: time.Minute}
 	for name, c := range map[string]struct {
 		change func(*Options)
 		want   string
@@ -167,6 +170,8 @@ func TestOptionsValidate(t *testing.T) {
 		"no model":         {func(o *Options) { o.Embeddings.URL = "http://h" }, "embeddings.model"},
 		"no tools":         {func(o *Options) { o.MaxTools = 0 }, "max-tools is 0"},
 		"negative crawl":   {func(o *Options) { o.CrawlInterval = -1 }, "crawl-interval"},
+		"proxy's address":  {func(o *Options) { o.TrustedProxy = []string{"10.0.0.1"} }, "10.0.0.1/32"},
+		"no time to send":  {func(o *Options) { o.ReadTimeout = 0 }, "read-timeout"},
 		"no time for call": {func(o *Options) { o.CallTimeout = 0 }, "call-timeout"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -45,6 +45,7 @@ var allowed = map[string][]string{
 	"internal/demo":           {},
 	"internal/fakemcp":        {},
 	"internal/visible":        {},
+	"internal/slowbody":       {},
 	"internal/fakeopenai":     {},
 	"cmd/remit":               nil,
 	"catalog/embed/convert":   nil,
