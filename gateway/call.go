@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"remit/audit"
+	"remit/policy"
 )
 
 // call is one tools/call. It passes the steps in order; the first that refuses ends it. Whatever comes of it, one entry
@@ -40,6 +41,7 @@ var steps = []step{
 	{"pin", (*Gateway).pin},
 	{"headers", (*Gateway).headers},
 	{"arguments", (*Gateway).validate},
+	{"policy", (*Gateway).decide},
 	{"record", (*Gateway).begin},
 	{"forward", (*Gateway).forward},
 }
@@ -59,7 +61,7 @@ func (g *Gateway) call(x *exchange) {
 	var f *fault
 	for _, s := range steps {
 		if f = s.run(g, ctx, c); f != nil {
-			c.entry.Policy, c.entry.Reason = s.name, f.why()
+			c.entry.Policy, c.entry.Reason = s.name+f.rule, f.why()
 			break
 		}
 	}
@@ -174,6 +176,17 @@ func (g *Gateway) validate(_ context.Context, c *call) *fault {
 		return f
 	}
 	return nil
+}
+
+// decide asks the grant's policy. The refusal is a tool's result, so that the model reads what would be allowed.
+func (g *Gateway) decide(_ context.Context, c *call) *fault {
+	d := c.grant.rules.Decide(policy.Call{Agent: c.who.Agent, User: c.who.User, Persona: c.who.Persona, Arguments: c.arguments, Now: g.c.Now()})
+	if d.Allowed {
+		return nil
+	}
+	f := toolFault("Refused by the policy of this persona: "+clean(d.Reason, 500)+".", clean(d.Reason, maxReason))
+	f.rule = "/" + d.Rule
+	return f
 }
 
 // begin records the intent, so that nothing is forwarded without a record.

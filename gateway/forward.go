@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	strict "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -27,6 +28,11 @@ func (g *Gateway) forward(ctx context.Context, c *call) *fault {
 			}
 		}
 	}
+	if limit := c.grant.rules.TimeoutSeconds; limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Duration(limit)*time.Second)
+		defer cancel()
+	}
 	result, err := c.server.Call(ctx, out)
 	c.entry.Decision = audit.Failed
 	var rpc *upstream.RPCError
@@ -36,6 +42,12 @@ func (g *Gateway) forward(ctx context.Context, c *call) *fault {
 		return &fault{code: rpc.Code, message: rpc.Message, data: rpc.Data, reason: rpc.Error()}
 	case err != nil:
 		return failure(ctx, server, err)
+	}
+	if limit := c.grant.rules.MaxResultBytes; limit > 0 && len(result) > limit {
+		f := toolFault(fmt.Sprintf("Withheld by the policy of this persona: the result has %d bytes, and at most %d are let through. The call has taken effect; ask for less.", len(result), limit),
+			fmt.Sprintf("the result has %d bytes, over the limit of %d", len(result), limit))
+		f.rule = "/result size"
+		return f
 	}
 	if c.result, err = c.finished(result); err != nil {
 		return toolFault(fmt.Sprintf("The server %s did not finish the call: %v. Tell the operator of Remit.", server, err), "")

@@ -18,6 +18,7 @@ import (
 
 	"remit/catalog"
 	"remit/persona"
+	"remit/policy"
 )
 
 var update = flag.Bool("update", false, "write the answers that came into testdata/*.txtar, to be read before they are kept")
@@ -190,6 +191,10 @@ func (s *story) do(t *testing.T, words []string) {
 			g = append(g, persona.Grant{Pin: persona.Pin{Tool: catalog.ID(id)}})
 		}
 		s.revise(persona.ID(words[1]), g...)
+	case "policy": // of a tool, in JSON
+		rules, err := policy.Parse([]byte(strings.Join(words[3:], " ")))
+		must(t, err)
+		s.revise(persona.ID(words[1]), persona.Grant{Pin: persona.Pin{Tool: catalog.ID(words[2])}, Policy: rules})
 	case "change-tool": // crm find_customer: its description only
 		s.change(words[1], words[2])
 	case "restore-tools":

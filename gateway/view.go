@@ -9,6 +9,7 @@ import (
 
 	"remit/catalog"
 	"remit/persona"
+	"remit/policy"
 )
 
 // view is a live revision, ready to be served. It is built once per revision: a revision's content never changes.
@@ -23,7 +24,8 @@ type view struct {
 // grant is one pinned tool.
 type grant struct {
 	persona.Grant
-	corrupt error // the stored definition is not what the digest says
+	corrupt error // the stored definition is not what the digest says, or the policy cannot be used
+	rules   *policy.Compiled
 
 	once    sync.Once
 	schema  *schema // compiled at the first call
@@ -64,6 +66,11 @@ func (g *Gateway) build(live persona.Revision) *view {
 		if err == nil {
 			err = verify(pinned.Pin)
 		}
+		var rules *policy.Compiled
+		if err == nil {
+			schema, _ := pinned.InputSchema() // which Served has read
+			rules, err = pinned.Policy.Compile(schema)
+		}
 		if err != nil {
 			g.complain("the stored definition of a granted tool is damaged; it is not served", err)
 		} else {
@@ -72,7 +79,7 @@ func (g *Gateway) build(live persona.Revision) *view {
 			}
 			list.Write(served)
 		}
-		v.grants[pinned.Name] = &grant{Grant: pinned, corrupt: err}
+		v.grants[pinned.Name] = &grant{Grant: pinned, corrupt: err, rules: rules}
 	}
 	list.WriteByte(']')
 	v.legacyList = append(bytes.Clone(list.Bytes()), '}')

@@ -4,8 +4,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -44,29 +46,77 @@ func NameGrants(grants []Grant) {
 	}
 }
 
-// Served is the definition as the agent reads it: the pinned bytes, with the name replaced where the persona calls the
-// tool otherwise. Nothing else is touched.
+// Served is the definition as the agent reads it: the pinned bytes, with the name replaced where the persona calls the tool
+// otherwise, and the input schema narrowed where the policy constrains arguments. Nothing else is touched.
 func (g Grant) Served() (json.RawMessage, error) {
-	dec := jsontext.NewDecoder(strings.NewReader(string(g.Definition)))
-	if tok, err := dec.ReadToken(); err != nil || tok.Kind() != '{' {
-		return nil, fmt.Errorf("the definition of %s is no object: %v", g.Tool, err)
+	own, err := parts(g.Definition)
+	if err != nil {
+		return nil, fmt.Errorf("the definition of %s %w", g.Tool, err)
 	}
+	rules, err := g.Policy.Compile(g.Definition[own.schema[0]:own.schema[1]])
+	if err != nil {
+		return nil, fmt.Errorf("tool %s: %w", g.Tool, err)
+	}
+	narrowed, err := rules.Narrow(g.Definition[own.schema[0]:own.schema[1]])
+	if err != nil {
+		return nil, fmt.Errorf("tool %s: %w", g.Tool, err)
+	}
+	quoted, _ := json.Marshal(g.Name)
+	edits := []edit{{own.name, quoted}, {own.schema, narrowed}}
+	slices.SortFunc(edits, func(a, b edit) int { return int(a.at[0] - b.at[0]) })
+	var out json.RawMessage
+	done := int64(0)
+	for _, e := range edits {
+		out = append(append(out, g.Definition[done:e.at[0]]...), e.with...)
+		done = e.at[1]
+	}
+	return append(out, g.Definition[done:]...), nil
+}
+
+// InputSchema is the part of the definition that says what arguments the tool takes; empty for a tool without one.
+func (g Grant) InputSchema() (json.RawMessage, error) {
+	own, err := parts(g.Definition)
+	if err != nil {
+		return nil, fmt.Errorf("the definition of %s %w", g.Tool, err)
+	}
+	return g.Definition[own.schema[0]:own.schema[1]], nil
+}
+
+// edit puts other bytes in the place of some.
+type edit struct {
+	at   [2]int64
+	with json.RawMessage
+}
+
+// places are where the values of a definition's members stand. A missing schema is an empty stretch, which nothing narrows.
+type places struct{ name, schema [2]int64 }
+
+func parts(definition json.RawMessage) (p places, err error) {
+	dec := jsontext.NewDecoder(strings.NewReader(string(definition)))
+	if tok, err := dec.ReadToken(); err != nil || tok.Kind() != '{' {
+		return p, fmt.Errorf("is no object: %v", err)
+	}
+	named := false
 	for dec.PeekKind() == '"' {
 		member, err := dec.ReadToken()
 		if err != nil {
-			return nil, err
+			return p, err
 		}
-		isName := member.String() == "name"
+		name := member.String()
 		value, err := dec.ReadValue()
 		if err != nil {
-			return nil, err
+			return p, err
 		}
-		if isName {
-			end := dec.InputOffset()
-			start := end - int64(len(value))
-			quoted, _ := json.Marshal(g.Name)
-			return append(append(append(json.RawMessage{}, g.Definition[:start]...), quoted...), g.Definition[end:]...), nil
+		at := [2]int64{dec.InputOffset() - int64(len(value)), dec.InputOffset()}
+		switch name {
+		case "name":
+			p.name, named = at, true
+		case "inputSchema":
+			p.schema = at
 		}
 	}
-	return nil, fmt.Errorf("the definition of %s has no name", g.Tool)
+	if !named {
+		return p, errors.New("has no name")
+	}
+	return p, nil
 }

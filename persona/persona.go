@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"remit/catalog"
+	"remit/policy"
 )
 
 // ID names a persona in paths: lower-case words with dashes.
@@ -76,10 +77,11 @@ type Grant struct {
 	Pin
 	Name       string // what the agent calls it; unique within the revision whatever the case, at most 64 characters
 	Effect     catalog.Effect
-	Words      []Span  // of the job, that ask for the tool
-	Reason     string  // in words
-	Confidence float64 // 0 to 1; 1 for a tool that a person added
-	AddedBy    string  // person; empty for the composer
+	Words      []Span        // of the job, that ask for the tool
+	Reason     string        // in words
+	Confidence float64       // 0 to 1; 1 for a tool that a person added
+	AddedBy    string        // person; empty for the composer
+	Policy     policy.Policy `json:",omitzero"` // what a call needs beside the grant
 }
 
 // Pin fixes a tool: the definition the reviewer saw, byte for byte.

@@ -3,6 +3,7 @@ package persona
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"remit/audit"
 	"remit/catalog"
 	"remit/identity"
+	"remit/policy"
 )
 
 // Store keeps personas.
@@ -126,6 +128,11 @@ func (r *Registry) pin(p Proposal) ([]Grant, error) {
 		grants = append(grants, g)
 	}
 	NameGrants(grants)
+	for _, g := range grants {
+		if _, err := g.Served(); errors.Is(err, policy.ErrInvalid) {
+			return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+		}
+	}
 	return grants, nil
 }
 

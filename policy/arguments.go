@@ -21,8 +21,8 @@ type Constraint struct {
 	Path      string            `json:"path"` // JSON Pointer to a member ("/channel", "/filter/owner")
 	Const     json.RawMessage   `json:"const,omitempty"`
 	Enum      []json.RawMessage `json:"enum,omitempty"`
-	Minimum   json.Number       `json:"minimum,omitempty"`
-	Maximum   json.Number       `json:"maximum,omitempty"`
+	Minimum   json.RawMessage   `json:"minimum,omitempty"` // a number, compared exactly
+	Maximum   json.RawMessage   `json:"maximum,omitempty"`
 	MaxLength int               `json:"max_length,omitempty"` // characters of a string
 	Pattern   string            `json:"pattern,omitempty"`    // RE2; the whole string has to match
 	Optional  bool              `json:"optional,omitempty"`   // may be left out
@@ -119,13 +119,13 @@ func declared(schema json.RawMessage, steps []string) error {
 	return nil
 }
 
-func rational(n json.Number) (*big.Rat, error) {
-	if n == "" {
+func rational(n json.RawMessage) (*big.Rat, error) {
+	if len(n) == 0 {
 		return nil, nil
 	}
 	r, ok := number(string(n))
 	if !ok {
-		return nil, fmt.Errorf("%q is no number that can be compared", n)
+		return nil, fmt.Errorf("%s is no number that can be compared", n)
 	}
 	return r, nil
 }

@@ -15,11 +15,14 @@ func (c *Compiled) Narrow(inputSchema json.RawMessage) (json.RawMessage, error) 
 	if len(c.constraints) == 0 {
 		return inputSchema, nil
 	}
+	if len(inputSchema) == 0 {
+		return nil, invalid("the tool takes no arguments, so none can be constrained")
+	}
 	schema := jsontext.Value(inputSchema)
 	for _, k := range c.constraints {
 		var err error
 		if schema, err = k.narrow(schema, k.steps); err != nil {
-			return nil, fmt.Errorf("the input schema cannot be narrowed at %s: %w", k.Path, err)
+			return nil, invalid("the input schema cannot be narrowed at %s: %v", k.Path, err)
 		}
 	}
 	return json.RawMessage(schema), nil

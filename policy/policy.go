@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	strict "github.com/go-json-experiment/json"
 )
 
 // Policy of one grant. The zero Policy asks for nothing more than the grant.
@@ -92,6 +94,15 @@ const (
 	Block  Mode = "block"  // the answer is withheld
 	Report Mode = "report" // it stays, and the record says so
 )
+
+// Parse reads a policy as a person writes it: in JSON, without members that are not known.
+func Parse(text []byte) (Policy, error) {
+	var p Policy
+	if err := strict.Unmarshal(text, &p, strict.RejectUnknownMembers(true)); err != nil {
+		return Policy{}, invalid("%v", err)
+	}
+	return p, nil
+}
 
 // ErrInvalid is what every problem of a policy wraps.
 var ErrInvalid = errors.New("the policy is not valid")

@@ -47,10 +47,10 @@ func (c Constraint) words() string {
 	if len(c.Const) > 0 || len(c.Enum) > 0 {
 		rules = append(rules, "is "+constraint{Constraint: c}.choices())
 	}
-	if c.Minimum != "" {
+	if len(c.Minimum) > 0 {
 		rules = append(rules, "at least "+string(c.Minimum))
 	}
-	if c.Maximum != "" {
+	if len(c.Maximum) > 0 {
 		rules = append(rules, "at most "+string(c.Maximum))
 	}
 	if c.MaxLength > 0 {

@@ -29,8 +29,10 @@ type card struct {
 	Reason     string
 	Percent    int // confidence
 	AddedBy    string
-	Gone       bool // no upstream offers it now
-	Drifted    bool // the catalog's definition is another one
+	Rules      []string // of the policy, in words
+	Policy     string   // as JSON, for editing; empty for none
+	Gone       bool     // no upstream offers it now
+	Drifted    bool     // the catalog's definition is another one
 	Difference []line
 }
 
@@ -59,7 +61,11 @@ func (s *site) grantCards(r persona.Revision) []card {
 	for i, g := range r.Grants {
 		c := s.card(g.Tool, g.Digest, g.Definition)
 		c.Number, c.Reason, c.Percent, c.AddedBy = i+1, g.Reason, int(g.Confidence*100+0.5), g.AddedBy
-		c.Quotes = quoted(r.Job, g.Words)
+		c.Quotes, c.Rules = quoted(r.Job, g.Words), g.Policy.Words()
+		if !g.Policy.IsZero() {
+			raw, _ := json.MarshalIndent(g.Policy, "", "  ")
+			c.Policy = string(raw)
+		}
 		if g.Effect != "" {
 			c.Judgement.Effect = g.Effect
 		}
@@ -130,7 +136,7 @@ func (s *site) findings(r persona.Revision) findings {
 func grants(d composer.Draft) []persona.Grant {
 	out := make([]persona.Grant, len(d.Choices))
 	for i, c := range d.Choices {
-		out[i] = persona.Grant{Pin: persona.Pin{Tool: c.Tool}, Words: c.Words, Reason: c.Reason, Confidence: c.Confidence}
+		out[i] = persona.Grant{Pin: persona.Pin{Tool: c.Tool}, Words: c.Words, Reason: c.Reason, Confidence: c.Confidence, Policy: c.Policy}
 	}
 	return out
 }
