@@ -61,7 +61,9 @@ const (
 )
 
 // Condition is an expression in CEL (https://cel.dev) that has to be true: over args (the arguments), agent, user, persona
-// (strings) and now (a timestamp).
+// (strings) and now (a timestamp, in UTC). One that cannot be evaluated, because a member is missing, has another type or
+// costs too much to look at, is not met. A number is an int where it is whole, in whatever spelling, and else a double. Say
+// what is allowed rather than what is not: args.to != "all" is true of the list ["all"].
 type Condition struct {
 	CEL     string `json:"cel"`
 	Message string `json:"message,omitempty"` // what the agent is told when it is not
@@ -206,10 +208,8 @@ func (c *Compiled) Decide(call Call) Decision {
 			return Decision{Rule: "arguments", Reason: why}
 		}
 	}
-	for _, k := range c.conditions {
-		if why := k.check(call, args); why != "" {
-			return Decision{Rule: "conditions", Reason: why}
-		}
+	if why := c.meets(call); why != "" {
+		return Decision{Rule: "conditions", Reason: why}
 	}
 	return Decision{Allowed: true}
 }
