@@ -1,7 +1,7 @@
 // Package policy owns what a granted call needs beside being granted, and what of its answer an agent sees: limits on how
 // often and how many at once, constraints on the arguments, hours, size and time, and masking. A policy is a part of the
 // grant that a reviewer approves. Deciding is pure: the same call at the same time gives the same decision, in words, and
-// adding to a policy never allows more.
+// adding a rule to a policy never allows more. (Hours are one rule, and its stretches of time are alternatives.)
 package policy
 
 import (
@@ -48,7 +48,17 @@ const (
 
 // Length of the period; 0 for none that is known.
 func (p Period) Length() time.Duration {
-	return map[Period]time.Duration{Second: time.Second, Minute: time.Minute, Hour: time.Hour, Day: 24 * time.Hour}[p]
+	switch p {
+	case Second:
+		return time.Second
+	case Minute:
+		return time.Minute
+	case Hour:
+		return time.Hour
+	case Day:
+		return 24 * time.Hour
+	}
+	return 0
 }
 
 // Scope says whose calls of a tool a limit counts together.
