@@ -88,7 +88,8 @@ var errTooManyCounts = errors.New("the limiter counts for as many personas, keys
 
 // Take lets a call begin at the time now, or says why not. All limits of the policy have to allow it; a call that is refused is
 // not counted. Calls without limits pass through here too, since other policies may count them. The caller calls release when
-// the call has ended; more than once does no harm.
+// the call has ended; more than once does no harm. Times should have their monotonic reading, as time.Now gives it: a clock that
+// is set then changes nothing.
 func (l *Limiter) Take(ctx context.Context, s Subject, p *Compiled, now time.Time) (release func(), refused *Refusal) {
 	for {
 		release, wait, refused := l.try(ctx, s, p, now)

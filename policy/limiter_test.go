@@ -86,6 +86,9 @@ func TestLimits(t *testing.T) {
 			{ann, two, time.Hour, 0, ""}, {ann, two, time.Hour, 0, ""}, {ann, two, 0, time.Hour + time.Minute, "a minute"},
 			{ann, two, time.Hour + time.Second, 59 * time.Second, "a minute"}, {ann, two, time.Hour + time.Minute, 0, ""},
 		},
+		"a clock that steps back and on again opens nothing": {
+			{ann, two, time.Hour, 0, ""}, {ann, two, 0, 0, ""}, {ann, limits(Limit{Calls: 1, Per: Minute}), time.Hour, time.Minute, "a minute"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := NewLimiter(nil)
@@ -172,6 +175,9 @@ func TestHistory(t *testing.T) {
 	}
 	if _, refused := l.Take(t.Context(), ann, day, noon.Add(time.Hour)); refused != nil {
 		t.Errorf("an hour later: got %+v", refused)
+	}
+	if _, refused := l.Take(t.Context(), ann, day, noon.Add(24*time.Hour)); refused != nil {
+		t.Errorf("a day after the call in the future was heard of: got %+v", refused)
 	}
 	if past.asked != 2 {
 		t.Errorf("the history was asked %d times, want once for each limiter", past.asked)
