@@ -15,7 +15,7 @@ import (
 )
 
 // Bounds of a condition. What a call may make it cost is in CEL's units, about one for an operation and one for ten characters
-// that are read; a condition that costs more refuses. The dearest unit measured, of a pattern, makes that 30 ms of a processor.
+// that are read; a condition that costs more refuses. The dearest unit measured, of a pattern, makes that 30 to 50 ms of a processor.
 const (
 	maxCondition      = 2_000   // characters
 	maxMessage        = 500     // bytes
