@@ -1,7 +1,7 @@
 // Package policy owns what a granted call needs beside being granted, and what of its answer an agent sees: limits on how
 // often and how many at once, constraints on the arguments, hours, size and time, and masking. A policy is a part of the
 // grant that a reviewer approves. Deciding is pure: the same call at the same time gives the same decision, in words, and
-// adding to a policy never allows more.
+// adding a rule to a policy never allows more. (Hours are one rule, and its stretches of time are alternatives.)
 package policy
 
 import (
@@ -50,7 +50,17 @@ const (
 
 // Length of the period; 0 for none that is known.
 func (p Period) Length() time.Duration {
-	return map[Period]time.Duration{Second: time.Second, Minute: time.Minute, Hour: time.Hour, Day: 24 * time.Hour}[p]
+	switch p {
+	case Second:
+		return time.Second
+	case Minute:
+		return time.Minute
+	case Hour:
+		return time.Hour
+	case Day:
+		return 24 * time.Hour
+	}
+	return 0
 }
 
 // Scope says whose calls of a tool a limit counts together.
@@ -63,7 +73,9 @@ const (
 )
 
 // Condition is an expression in CEL (https://cel.dev) that has to be true: over args (the arguments), agent, user, persona
-// (strings) and now (a timestamp).
+// (strings) and now (a timestamp, in UTC). One that cannot be evaluated, because a member is missing, has another type or
+// costs too much to look at, is not met. A number is an int where it is whole, in whatever spelling, and else a double. Say
+// what is allowed rather than what is not: args.to != "all" is true of the list ["all"].
 type Condition struct {
 	CEL     string `json:"cel"`
 	Message string `json:"message,omitempty"` // what the agent is told when it is not
@@ -217,10 +229,8 @@ func (c *Compiled) Decide(call Call) Decision {
 			return Decision{Rule: "arguments", Reason: why}
 		}
 	}
-	for _, k := range c.conditions {
-		if why := k.check(call, args); why != "" {
-			return Decision{Rule: "conditions", Reason: why}
-		}
+	if why := c.meets(call); why != "" {
+		return Decision{Rule: "conditions", Reason: why}
 	}
 	return Decision{Allowed: true}
 }

@@ -60,6 +60,7 @@ var owners = map[string][]string{
 	"github.com/invopop/jsonschema":            {"internal/config", "evals"},                                                        // JSON Schema of the configuration file and of suites
 	"github.com/go-json-experiment/json":       {"internal/strictjson", "gateway", "persona", "policy", "internal/config", "evals"}, // JSON without ambiguity
 	"github.com/santhosh-tekuri/jsonschema/v6": {"gateway"},                                                                         // arguments against input schemas
+	"cel.dev/cel-go":                           {"policy"},                                                                          // conditions on a call: typed, bounded in cost, without loops or effects
 	"modernc.org/sqlite":                       {"store"},                                                                           // SQLite without cgo
 	"github.com/pressly/goose/v3":              {"store"},                                                                           // migrations
 	"github.com/oklog/ulid/v2":                 {"store"},                                                                           // sortable unique ids
