@@ -22,7 +22,8 @@ type call struct {
 	grant     *grant
 	server    Caller
 	ticket    audit.Ticket
-	open      bool // the intent is recorded
+	open      bool   // the intent is recorded
+	release   func() // of the limiter
 	progress  *stream
 	result    [2][]byte // what is added at its start, and the rest as the server sent it
 	entry     audit.Entry
@@ -42,6 +43,7 @@ var steps = []step{
 	{"headers", (*Gateway).headers},
 	{"arguments", (*Gateway).validate},
 	{"policy", (*Gateway).decide},
+	{"limit", (*Gateway).limit},
 	{"record", (*Gateway).begin},
 	{"forward", (*Gateway).forward},
 }
@@ -58,6 +60,11 @@ func (g *Gateway) call(x *exchange) {
 		}
 		defer x.session.done(string(x.id))
 	}
+	defer func() {
+		if c.release != nil {
+			c.release()
+		}
+	}()
 	var f *fault
 	for _, s := range steps {
 		if f = s.run(g, ctx, c); f != nil {
@@ -186,6 +193,21 @@ func (g *Gateway) decide(_ context.Context, c *call) *fault {
 	}
 	f := toolFault("Refused by the policy of this persona: "+clean(d.Reason, 500)+".", clean(d.Reason, maxReason))
 	f.rule = "/" + d.Rule
+	return f
+}
+
+// limit counts the call, also one that nothing limits: another policy of the same tool may.
+func (g *Gateway) limit(ctx context.Context, c *call) *fault {
+	release, refused := g.c.Limiter.Take(ctx, policy.Subject{Persona: c.who.Persona, Key: c.who.Key, Tool: string(c.grant.Tool)}, c.grant.rules, c.began)
+	if refused == nil {
+		c.release = release
+		return nil
+	}
+	if refused.Err != nil {
+		g.complain("a call could not be counted and was not forwarded", refused.Err)
+	}
+	f := toolFault("Refused by the policy of this persona: "+refused.Reason+".", refused.Reason)
+	f.rule = "/" + refused.Rule
 	return f
 }
 

@@ -17,6 +17,7 @@ import (
 	"remit/catalog"
 	"remit/identity"
 	"remit/persona"
+	"remit/policy"
 	"remit/upstream"
 )
 
@@ -55,6 +56,7 @@ type Config struct {
 	Current   func(catalog.ID) (catalog.Tool, bool) // the catalog's definition of a tool now
 	Upstreams Upstreams
 	Audit     audit.Log
+	Limiter   *policy.Limiter // of calls; default one that knows of no calls before the gateway's start
 
 	// AllowedHosts are the names, without ports, by which clients may reach the endpoint. Default localhost, 127.0.0.1
 	// and ::1. A page that rebinds its own name to our address is refused by this.
@@ -112,6 +114,9 @@ func New(c Config) *Gateway {
 	c.Log = orDefault(c.Log, slog.Default())
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Limiter == nil {
+		c.Limiter = policy.NewLimiter(nil)
 	}
 	g := &Gateway{c: c, hosts: map[string]bool{}, origins: map[string]bool{}, views: map[persona.ID]*view{}, closing: make(chan struct{})}
 	g.life, g.end = context.WithCancel(context.Background())

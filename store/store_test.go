@@ -56,7 +56,7 @@ func TestConformance(t *testing.T) {
 		"persona round trip": personaRoundTrip, "revision without authors": revisionWithoutAuthors, "immutable": submittedIsImmutable, "failed change": failedChangeLeavesAll,
 		"people and keys": peopleAndKeys, "links and sessions": linksAndSessions, "access ends": accessEnds, "listing": listing, "vectors": vectors,
 		"audit": auditChain, "audit attacks": auditAttacks, "intents": intents, "parallel writers": parallelWriters,
-		"evaluations": evaluations,
+		"evaluations": evaluations, "history": history,
 	} {
 		for _, e := range engines(t) {
 			t.Run(name+"/"+e.name, func(t *testing.T) { check(t, e) })

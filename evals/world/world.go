@@ -19,6 +19,7 @@ import (
 	"remit/gateway"
 	"remit/identity"
 	"remit/persona"
+	"remit/policy"
 	"remit/store"
 	"remit/upstream"
 )
@@ -92,7 +93,7 @@ func (w *world) build(ctx context.Context, c evals.EnforceCase) (err error) {
 	}
 	w.people = &identity.Directory{Store: w.store}
 	w.gateway = gateway.New(gateway.Config{Personas: w.store, Keys: w.people, Current: w.catalog.Tool, Upstreams: gateway.Pool(w.pool),
-		Audit: w.store, MaxBody: maxBody, CallTimeout: 5 * time.Second, Log: slog.New(slog.DiscardHandler)})
+		Audit: w.store, Limiter: policy.NewLimiter(w.store), MaxBody: maxBody, CallTimeout: 5 * time.Second, Log: slog.New(slog.DiscardHandler)})
 	w.registry = &persona.Registry{Store: w.store, Current: w.catalog.Tool, Changed: w.gateway.Notify}
 	var all []catalog.ID
 	for _, t := range w.catalog.Tools() {
