@@ -25,15 +25,17 @@ type card struct {
 	Params      []catalog.Param
 	Untyped     bool // see catalog.Tool
 
-	Quotes     []string // the words of the job that ask for it
-	Reason     string
-	Percent    int // confidence
-	AddedBy    string
-	Rules      []string // of the policy, in words
-	Policy     string   // as JSON, for editing; empty for none
-	Gone       bool     // no upstream offers it now
-	Drifted    bool     // the catalog's definition is another one
-	Difference []line
+	Quotes  []string // the words of the job that ask for it
+	Reason  string
+	Percent int // confidence
+	AddedBy string
+	Rules   []string // of the policy, in words
+	Policy  string   // as JSON, for editing; empty for none
+	// PolicyProblem is what is wrong with a policy that was typed and not saved.
+	PolicyProblem string
+	Gone          bool // no upstream offers it now
+	Drifted       bool // the catalog's definition is another one
+	Difference    []line
 }
 
 // card shows a definition; the catalog knows its tokens if it still is the one that is offered.

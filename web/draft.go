@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"remit/catalog"
 	"remit/identity"
 	"remit/persona"
+	"remit/policy"
 )
 
 type draftPage struct {
@@ -41,6 +43,12 @@ func (s *site) draft(c echo.Context, by identity.Principal) error {
 	if err != nil {
 		return err
 	}
+	return s.showDraft(c, by, p, nil)
+}
+
+// showDraft shows the newest revision, or the one that is asked for. problems are policies that were typed and cannot be saved.
+func (s *site) showDraft(c echo.Context, by identity.Principal, p persona.Persona, problems []typed) error {
+	var err error
 	r := p.Latest()
 	if number := c.QueryParam("revision"); number != "" {
 		n, _ := strconv.Atoi(number) // what is no number is revision 0, which there never is
@@ -54,6 +62,15 @@ func (s *site) draft(c echo.Context, by identity.Principal) error {
 		CatalogTokens: s.Catalog.Tokens(), CatalogTools: len(s.Catalog.Tools())}
 	page.Job = pieces(r.Job, r.Grants, page.Spans)
 	page.Tokens, page.Unknown = sumTokens(page.Tools)
+	status := http.StatusOK
+	for _, t := range problems {
+		status, page.Problem = http.StatusUnprocessableEntity, "Nothing was saved: a policy below is not valid."
+		for i := range page.Tools {
+			if page.Tools[i].ID == t.tool {
+				page.Tools[i].Policy, page.Tools[i].PolicyProblem = t.text, t.problem
+			}
+		}
+	}
 	for _, t := range page.Tools {
 		if t.Gone && r.State == persona.Draft {
 			page.Problem = fmt.Sprintf("No upstream offers %s now. Remove it, or wait until its server is back.", t.ID)
@@ -66,7 +83,7 @@ func (s *site) draft(c echo.Context, by identity.Principal) error {
 		granted := r.Digests()
 		page.Found = slices.DeleteFunc(page.Found, func(f miss) bool { _, in := granted[f.ID]; return in })
 	}
-	return s.render(c, http.StatusOK, "draft", page)
+	return s.render(c, status, "draft", page)
 }
 
 // base names a state of a draft: every save creates it anew.
@@ -80,7 +97,10 @@ func (s *site) postDraft(c echo.Context, by identity.Principal) error {
 	}
 	ctx, form, r := c.Request().Context(), c.Request().PostForm, p.Latest()
 	add := catalog.ID(form.Get("add"))
-	kept := edited(r, form, add, by)
+	kept, problems := edited(r, form, add, by)
+	if slices.ContainsFunc(problems, func(t typed) bool { return t.problem != "" }) {
+		return s.showDraft(c, by, p, problems)
+	}
 	if form.Get("move") == "submit" && slices.EqualFunc(kept, r.Grants, sameGrant) && !s.drifted(r) {
 		if err := s.Registry.Submit(ctx, by, p.ID, r.Number); err != nil {
 			return err
@@ -118,21 +138,52 @@ func (s *site) openDraft(c echo.Context) (persona.Persona, error) {
 	return p, nil
 }
 
-// edited is the grants of r without those that the form removes and with the one that it adds.
-func edited(r persona.Revision, form url.Values, add catalog.ID, by identity.Principal) []persona.Grant {
-	var kept []persona.Grant
+// typed is a policy as somebody wrote it into a form.
+type typed struct {
+	tool    catalog.ID
+	text    string
+	problem string // empty when it is valid
+}
+
+// edited is the grants of r without those that the form removes, with their policies as the form has them, and with the one that
+// it adds.
+func edited(r persona.Revision, form url.Values, add catalog.ID, by identity.Principal) (kept []persona.Grant, policies []typed) {
 	for _, g := range r.Grants {
-		if !slices.Contains(form["remove"], string(g.Tool)) {
-			kept = append(kept, g)
+		if slices.Contains(form["remove"], string(g.Tool)) {
+			continue
 		}
+		if field := "policy:" + string(g.Tool); form.Has(field) {
+			t := typed{tool: g.Tool, text: form.Get(field)}
+			var err error
+			if g.Policy, err = readPolicy(g, t.text); err != nil {
+				t.problem = err.Error()
+			}
+			policies = append(policies, t)
+		}
+		kept = append(kept, g)
 	}
 	if add != "" && !slices.ContainsFunc(kept, func(g persona.Grant) bool { return g.Tool == add }) {
 		kept = append(kept, persona.Grant{Pin: persona.Pin{Tool: add}, Reason: "added by hand", Confidence: 1, AddedBy: by.Person})
 	}
-	return kept
+	return kept, policies
 }
 
-func sameGrant(a, b persona.Grant) bool { return a.Tool == b.Tool }
+func readPolicy(g persona.Grant, text string) (policy.Policy, error) {
+	if strings.TrimSpace(text) == "" {
+		return policy.Policy{}, nil
+	}
+	p, err := policy.Parse([]byte(text))
+	if err != nil {
+		return p, err
+	}
+	g.Policy = p
+	_, err = g.Served()
+	return p, err
+}
+
+func sameGrant(a, b persona.Grant) bool {
+	return a.Tool == b.Tool && reflect.DeepEqual(a.Policy, b.Policy)
+}
 
 // drifted says that the catalog's definition of some tool of r is another one than the page showed.
 func (s *site) drifted(r persona.Revision) bool {

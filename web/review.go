@@ -33,10 +33,15 @@ type reviewPage struct {
 	Solo       bool // single-operator mode
 }
 
-// change is a tool that is live under another definition.
+// change is a tool that is live under another definition or policy.
 type change struct {
 	ID         catalog.ID
-	Difference []line
+	Difference []line // of the definition; nil where it is the same
+	Rules      []line // of the policy, in words
+}
+
+func rulesDiffer(old, now persona.Grant) []line {
+	return difference(strings.Join(old.Policy.Words(), "\n"), strings.Join(now.Policy.Words(), "\n"))
 }
 
 func (s *site) review(c echo.Context, by identity.Principal) error {
@@ -75,7 +80,11 @@ func (page *reviewPage) compare(s *site, live persona.Revision) {
 		case !was:
 			page.Added = append(page.Added, g.Tool)
 		case old.Digest != g.Digest:
-			page.Changed = append(page.Changed, change{g.Tool, difference(pretty(old.Definition), pretty(g.Definition))})
+			page.Changed = append(page.Changed, change{ID: g.Tool, Difference: difference(pretty(old.Definition), pretty(g.Definition)), Rules: rulesDiffer(old, g)})
+		default:
+			if rules := rulesDiffer(old, g); rules != nil {
+				page.Changed = append(page.Changed, change{ID: g.Tool, Rules: rules})
+			}
 		}
 	}
 }
