@@ -130,8 +130,10 @@ func saveDifference(tx *sql.Tx, server string, d difference, at time.Time) error
 			return err
 		}
 	}
-	if err := sweep(tx); err != nil {
-		return err
+	if len(d.drifted) > 0 {
+		if err := sweep(tx); err != nil {
+			return err
+		}
 	}
 	return appendEntry(tx, audit.Entry{Time: at, Kind: "catalog.change", Decision: audit.Changed, Detail: d.changes.Detail(server)})
 }

@@ -111,7 +111,7 @@ func (s *Store) Freeze(ctx context.Context, server string, tools []catalog.Tool,
 func freeze(tx *sql.Tx, d difference, at time.Time) error {
 	for tool, digest := range d.drifted {
 		if _, err := tx.Exec(`insert into frozen (persona, number, tool, digest, since)
-			select r.persona, r.number, $1, r.digest, $2 from revision_definition r where r.digest = $3
+			select r.persona, r.number, cast($1 as text), r.digest, cast($2 as bigint) from revision_definition r where r.digest = $3
 			on conflict (persona, number, tool, digest) do nothing`, string(tool), micros(at), string(digest)); err != nil {
 			return err
 		}

@@ -175,3 +175,24 @@ func sweptDefinitions(t *testing.T, e engine) {
 		t.Errorf("rows (-want +got): %s", diff)
 	}
 }
+
+// A pin that was drifted from when Remit was upgraded stays frozen as well.
+func frozenByUpgrade(t *testing.T, e engine) {
+	s := e.open(t)
+	approved, other, harmless := tool(t, "crm", "find", "approved"), tool(t, "crm", "find", "poisoned"), tool(t, "crm", "drop", "1")
+	offer(t, s, approved, harmless)
+	golive(t, s, persona.Live, approved, harmless)
+	offer(t, s, other, harmless)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.raw(t).Exec(`drop index revision_definition_digest; drop index tool_digest; drop table frozen;
+		delete from goose_db_version where version_id = 3`); err != nil {
+		t.Fatal(err)
+	}
+	s = e.open(t)
+	defer s.Close()
+	if offer(t, s, approved, harmless); !isFrozen(t, s, approved) || isFrozen(t, s, harmless) {
+		t.Error("only the tool that was drifted from must be frozen")
+	}
+}

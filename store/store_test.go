@@ -58,7 +58,7 @@ func TestConformance(t *testing.T) {
 		"people and keys": peopleAndKeys, "links and sessions": linksAndSessions, "listing": listing, "vectors": vectors,
 		"audit": auditChain, "audit attacks": auditAttacks, "intents": intents, "parallel writers": parallelWriters,
 		"evaluations": evaluations, "frozen pins": frozenPins, "approval thaws": approvalThaws, "forgotten server": forgottenServer,
-		"swept definitions": sweptDefinitions,
+		"swept definitions": sweptDefinitions, "frozen by upgrade": frozenByUpgrade,
 	} {
 		for _, e := range engines(t) {
 			t.Run(name+"/"+e.name, func(t *testing.T) { check(t, e) })
