@@ -11,9 +11,11 @@ type course struct {
 	least, longest time.Duration // pauses
 	most           int           // changes that are kept within an hour
 
-	pause   time.Duration // after a change or a failure; grows while they go on
-	trouble time.Time     // the last change or failure
+	pause   time.Duration // after a change; grows while the server keeps changing
+	trouble time.Time     // the last change
 	next    time.Time     // no announcement is answered sooner
+	retry   time.Duration // after a failure; grows while listings keep failing
+	again   time.Time     // when to list without being asked; zero for the schedule
 
 	first, latest time.Time   // of the announcements that no listing has answered; zero when there is none
 	failing       time.Time   // the first failure since the last success; zero when there is none
@@ -36,12 +38,16 @@ func (c *course) failed(now time.Time, err error) {
 		c.failing = now
 	}
 	c.err = err
-	c.slow(now)
+	c.retry = min(max(2*c.retry, c.least), c.longest)
+	c.again = now.Add(c.retry)
+	if soonest := now.Add(c.least); c.next.Before(soonest) { // a server that connects at last need not wait for the retry
+		c.next = soonest
+	}
 }
 
 // listed: a listing that began at start came to its end. kept says that what it changed, if anything, was kept.
 func (c *course) listed(start, now time.Time, changed, kept bool) {
-	c.failing, c.err = time.Time{}, nil
+	c.failing, c.err, c.retry, c.again = time.Time{}, nil, 0, time.Time{}
 	if c.latest.After(start) {
 		c.first = now // what was announced during the listing may have come too late for it
 	} else {
@@ -56,6 +62,9 @@ func (c *course) listed(start, now time.Time, changed, kept bool) {
 	// A server stays unsteady until there is room for its changes: else each change there and back would begin it anew.
 	c.unsteady = c.unsteady && c.full(now) || !kept
 	c.next = now.Add(max(c.pause, c.least))
+	if c.unsteady {
+		c.again = c.next
+	}
 }
 
 // quiet says that there was no trouble for longer than any pause.
@@ -68,7 +77,7 @@ func (c *course) slow(now time.Time) {
 	} else {
 		c.pause = min(2*c.pause, c.longest)
 	}
-	c.trouble, c.next = now, now.Add(c.pause)
+	c.trouble = now
 }
 
 // full says that the server changed as often within the last hour as may be kept.

@@ -47,14 +47,22 @@ func TestPauseGrowsWhileAServerChangesAndRecovers(t *testing.T) {
 	}
 }
 
-func TestPauseGrowsWhileListingsFail(t *testing.T) {
+// A server that was down for long is tried more and more seldom, but listed soon after it connects.
+func TestRetriesGrowSeldomAndAnnouncementsDoNot(t *testing.T) {
 	m := newMoves()
-	for range 3 {
+	for _, want := range []time.Duration{5, 10, 20, 40, 80, 160, 320, 600, 600} {
 		m.failed(m.now, errors.New("no"))
-		m.now = m.next
+		if got := m.again.Sub(m.now); got != want*time.Second {
+			t.Errorf("got a retry after %s, want after %ds", got, want)
+		}
+		m.now = m.again
 	}
-	if m.pause != 20*time.Second {
-		t.Errorf("after three failures: got a pause of %s, want 20s", m.pause)
+	m.failed(m.now, errors.New("no"))
+	if got := m.next.Sub(m.now); got != m.least {
+		t.Errorf("an announcement after many failures waits %s, want %s", got, m.least)
+	}
+	if m.list(false); !m.again.IsZero() || m.retry != 0 {
+		t.Errorf("after a listing: got a retry at %s", m.again)
 	}
 }
 

@@ -51,6 +51,7 @@ func (c *Crawler) follow(ctx context.Context, f *follower, dirty chan struct{}) 
 		case <-ctx.Done():
 			return nil
 		case <-f.due:
+		case <-f.again(c.cfg.Now()):
 		case <-f.wake:
 			pause := time.NewTimer(f.wait(c.cfg.Now()))
 			select {
@@ -65,9 +66,6 @@ func (c *Crawler) follow(ctx context.Context, f *follower, dirty chan struct{}) 
 		}
 		if _, err := c.list(ctx, f.server); err != nil && ctx.Err() == nil {
 			c.cfg.Log.Warn("crawl failed", "server", f.server.Name(), "error", err)
-		}
-		if f.unsettled() {
-			poke(f.wake) // after the pause
 		}
 		poke(dirty)
 	}
@@ -129,10 +127,14 @@ func (f *follower) wait(now time.Time) time.Duration {
 	return f.next.Sub(now)
 }
 
-func (f *follower) unsettled() bool {
+// again is when the server is to be listed without being asked; never, when that is what the schedule is for.
+func (f *follower) again(now time.Time) <-chan time.Time {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.unsteady || !f.failing.IsZero()
+	if f.course.again.IsZero() {
+		return nil
+	}
+	return time.After(f.course.again.Sub(now))
 }
 
 func (f *follower) note(change func(*course)) {
