@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"remit/audit"
 	"remit/catalog"
@@ -26,6 +27,9 @@ type still struct {
 }
 
 func (s *still) Persona(context.Context, persona.ID) (persona.Persona, error) { return s.persona, nil }
+func (s *still) Frozen(context.Context, persona.ID, int, persona.Pin) (time.Time, bool, error) {
+	return time.Time{}, false, nil
+}
 func (s *still) Begin(context.Context, audit.Entry) (audit.Ticket, error)     { return 1, nil }
 func (s *still) Finish(context.Context, audit.Ticket, audit.Entry) error      { return nil }
 func (s *still) Server(string) (gateway.Caller, bool)                         { return s, true }

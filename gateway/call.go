@@ -137,10 +137,21 @@ func (g *Gateway) find(_ context.Context, c *call) *fault {
 // pin refuses a tool that is not, byte for byte in canonical form, what was approved. The refusal is a tool's result with
 // isError and not a protocol error: the tool is still listed, and clients show results, unlike errors, to the model
 // (2026-07-28, tools, error handling), which can then say what a person has to do.
-func (g *Gateway) pin(_ context.Context, c *call) *fault {
+func (g *Gateway) pin(ctx context.Context, c *call) *fault {
 	if c.grant.corrupt != nil {
 		return toolFault("Refused: the stored definition of this tool is damaged, so nobody can say what was approved. Its persona needs a new revision.",
 			"the pin is corrupt: "+c.grant.corrupt.Error())
+	}
+	name, _ := c.grant.Tool.Split()
+	var ok bool
+	if c.server, ok = g.c.Upstreams.Server(name); !ok {
+		return toolFault("Refused: the server "+name+" is no longer configured; tell the operator of Remit.", "")
+	}
+	if g.c.Listed != nil {
+		if err := g.c.Listed(name); err != nil {
+			return toolFault("Refused: nobody knows now whether the server "+name+" still offers this tool as it was approved; try again later, and tell the operator of Remit if it stays so.",
+				err.Error())
+		}
 	}
 	now, ok := g.c.Current(c.grant.Tool)
 	if !ok || now.Gone {
@@ -151,9 +162,20 @@ func (g *Gateway) pin(_ context.Context, c *call) *fault {
 		return toolFault("Refused: the tool changed since it was approved; its persona needs a new review.",
 			"the tool changed since it was approved: it is "+now.Digest.Short()+" now")
 	}
-	name, _ := c.grant.Tool.Split()
-	if c.server, ok = g.c.Upstreams.Server(name); !ok {
-		return toolFault("Refused: the server "+name+" is no longer configured; tell the operator of Remit.", "")
+	return g.thawed(ctx, c)
+}
+
+// thawed refuses a tool that is what was approved, but was not all the time since: a server that shows one definition to
+// the crawler and another to the agent looks like that, so a person has to see to it first.
+func (g *Gateway) thawed(ctx context.Context, c *call) *fault {
+	since, frozen, err := g.c.Personas.Frozen(ctx, c.persona, c.revision.revision, c.grant.Pin)
+	if err != nil {
+		g.complain("whether a tool is frozen could not be read", err)
+		return rpcFault(codeInternal, "Whether this tool is as it was approved cannot be read now, so it is not called; try again later.")
+	}
+	if frozen {
+		return toolFault("Refused: the tool changed after it was approved and then changed back, and nobody has confirmed it since. The operator of Remit can do that with remit tool thaw, or its persona needs a new revision.",
+			"the tool is frozen: it was something else at "+since.UTC().Format(time.RFC3339)+", and nobody has confirmed it since")
 	}
 	return nil
 }

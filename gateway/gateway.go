@@ -22,9 +22,11 @@ import (
 )
 
 // Personas returns a persona as it is stored now, with the definitions of its pins. It is asked on every request, so that
-// another process's change holds from the next request on. A persona.Store is one.
+// another process's change holds from the next request on. A store.Store is one.
 type Personas interface {
 	Persona(ctx context.Context, id persona.ID) (persona.Persona, error) // persona.ErrNotFound
+	// Frozen says whether the pin's tool once was something else, since when, and nobody has confirmed it yet.
+	Frozen(ctx context.Context, id persona.ID, revision int, pin persona.Pin) (since time.Time, frozen bool, err error)
 }
 
 // Keys returns whom an access key's secret belongs to, or identity.ErrCredential. An identity.Directory is one.
@@ -58,6 +60,9 @@ type Config struct {
 	Audit     audit.Log
 	Limiter   *policy.Limiter // of calls; default one that knows of no calls before the gateway's start
 
+	// Listed says why a server's tools may not be what Current returns, and nil when they are. Nil where the caller lists
+	// the servers itself.
+	Listed func(server string) error
 	// AllowedHosts are the names, without ports, by which clients may reach the endpoint. Default localhost, 127.0.0.1
 	// and ::1. A page that rebinds its own name to our address is refused by this.
 	AllowedHosts []string

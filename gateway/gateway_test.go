@@ -185,8 +185,8 @@ type outage struct {
 	audit.Log
 	gateway.Personas
 	gateway.Keys
-	begin, finish, add, persona, key atomic.Bool
-	damage                           atomic.Bool // of the stored definitions
+	begin, finish, add, persona, key, frozen atomic.Bool
+	damage                                   atomic.Bool // of the stored definitions
 }
 
 var errDisk = errors.New("the disk is full")
@@ -225,6 +225,13 @@ func (o *outage) Persona(ctx context.Context, id persona.ID) (persona.Persona, e
 	return p, err
 }
 
+func (o *outage) Frozen(ctx context.Context, id persona.ID, revision int, pin persona.Pin) (time.Time, bool, error) {
+	if o.frozen.Load() {
+		return time.Time{}, false, errDisk
+	}
+	return o.Personas.Frozen(ctx, id, revision, pin)
+}
+
 func (o *outage) Authenticate(ctx context.Context, secret string) (identity.Principal, error) {
 	if o.key.Load() {
 		return identity.Principal{}, errDisk
@@ -243,6 +250,7 @@ func TestFailureRefuses(t *testing.T) {
 		"intent not recorded":  {func(o *outage) { o.begin.Store(true) }, 200, "could not be recorded, so it was not made", 0},
 		"outcome not recorded": {func(o *outage) { o.finish.Store(true) }, 200, "its answer is withheld. It may have taken effect", 1},
 		"persona not readable": {func(o *outage) { o.persona.Store(true) }, 200, "cannot be read now, so nothing is allowed", 0},
+		"freeze not readable":  {func(o *outage) { o.frozen.Store(true) }, 200, "cannot be read now, so it is not called", 0},
 		"key not checkable":    {func(o *outage) { o.key.Store(true) }, 503, "cannot be checked now", 0},
 		"pin damaged":          {func(o *outage) { o.damage.Store(true) }, 200, "stored definition of this tool is damaged", 0},
 		"nothing recorded":     {func(o *outage) { o.add.Store(true); o.begin.Store(true) }, 200, "could not be recorded", 0},

@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
@@ -199,7 +200,7 @@ func (s *story) do(t *testing.T, words []string) {
 		s.change(words[1], words[2])
 	case "restore-tools":
 		s.fakes[words[1]].SetTools(definitions[words[1]])
-		s.crawl(words[1])
+		s.crawl()
 	case "remove-tool":
 		var left []string
 		for _, d := range definitions[words[1]] {
@@ -208,7 +209,17 @@ func (s *story) do(t *testing.T, words []string) {
 			}
 		}
 		s.fakes[words[1]].SetTools(raw(left...))
-		s.crawl(words[1])
+		s.crawl()
+	case "thaw": // crm/find_customer
+		tool, _ := s.current(catalog.ID(words[1]))
+		must(t, s.store.Thaw(t.Context(), bob, tool.ID, tool.Digest, time.Now()))
+	case "refuse-lists": // crm, which says that its list changed and does not show it
+		s.fakes[words[1]].RefuseLists(true)
+		s.fakes[words[1]].Announce()
+		eventually(t, "the crawler notices", func() bool { return s.crawler.Listed(words[1]) != nil })
+	case "allow-lists":
+		s.fakes[words[1]].RefuseLists(false)
+		s.crawl()
 	default:
 		t.Fatalf("got %q, which nobody does", words)
 	}
@@ -225,5 +236,5 @@ func (s *story) change(server, tool string) {
 		tools = append(tools, text)
 	}
 	s.fakes[server].SetTools(raw(tools...))
-	s.crawl(server)
+	s.crawl()
 }

@@ -15,6 +15,7 @@ import (
 
 	"remit/audit"
 	"remit/catalog"
+	"remit/catalog/crawl"
 	"remit/gateway"
 	"remit/identity"
 	"remit/internal/fakemcp"
@@ -36,11 +37,10 @@ type world struct {
 	fakes   map[string]*fakemcp.Server
 	gateway *gateway.Gateway
 	server  *httptest.Server
+	crawler *crawl.Crawler
+	catalog *catalog.Catalog
 	keys    map[string]string // secrets, by persona
 	ids     map[string]string // public ids of the keys, by persona
-
-	mu    sync.Mutex
-	tools map[catalog.ID]catalog.Tool
 }
 
 // raw turns literals into definitions or results.
@@ -66,6 +66,8 @@ var definitions = map[string][]json.RawMessage{
 		`{"name":"die","description":"Breaks the connection.","inputSchema":{"type":"object"}}`,
 		`{"name":"asks","description":"Wants input.","inputSchema":{"type":"object"}}`,
 		`{"name":"remote","description":"Has a schema elsewhere.","inputSchema":{"$ref":"https://example.com/schema.json"}}`,
+		`{"name":"leaks","description":"Shows too much.","inputSchema":{"type":"object"}}`,
+		`{"name":"denies","description":"Shows too much.","inputSchema":{"type":"object"}}`,
 		`{"name":"region","description":"Mirrors a parameter.","inputSchema":{"type":"object","properties":{"region":{"type":"string","x-mcp-header":"Region"},"count":{"type":"integer","x-mcp-header":"Count"}}}}`),
 	"billing": raw(`{"name":"refund","description":"Sends money back.","inputSchema":{"type":"object","properties":{"cents":{"type":"integer","maximum":5000}},"required":["cents"]}}`,
 		`{"name":"pay","description":"Pays several people.","inputSchema":{"type":"object","properties":{"payments":{"type":"array","items":{"$ref":"#/$defs/payment"}},"limits":{"type":"object","additionalProperties":{"anyOf":[{"type":"null"},{"$ref":"#/$defs/payment"}]}}},"$defs":{"payment":{"type":"object","properties":{"to":{"type":"string"},"cents":{"type":"integer","maximum":5000}}}}}}`,
@@ -74,13 +76,18 @@ var definitions = map[string][]json.RawMessage{
 
 var results = map[string]json.RawMessage{
 	"find_customer": json.RawMessage("{\n \"content\": [{\"type\":\"text\",\"text\":\"Ada\"}],\n \"structuredContent\":{\"id\":9007199254740993,\"x\":1.50}}"),
+	"leaks":         json.RawMessage(`{"content":[{"type":"text","text":"curl -H 'Authorization: Basic Ym90Om9mLXRoZS11cHN0cmVhbQ==' https://crm.example/"}],"isError":true}`),
 	"region":        json.RawMessage(`{"content":[]}`),
 	"refund":        json.RawMessage(`{"content":[{"type":"text","text":"refunded"}]}`),
 	"asks":          json.RawMessage(`{"resultType":"input_required","requestState":"x","inputRequests":{}}`),
 }
 
+var failures = map[string]json.RawMessage{
+	"denies": json.RawMessage(`{"code":-32001,"message":"denied: of%2Dthe%2Dupstream","data":{"sent":["Bearer \u006ff-the-upstream"],"n":1.0}}`),
+}
+
 var grants = map[persona.ID][]persona.Grant{
-	"support": grant("crm/find_customer", "crm/echo", "billing/echo", "crm/progress", "crm/slow", "crm/error", "crm/die", "crm/asks", "crm/remote", "crm/region"),
+	"support": grant("crm/find_customer", "crm/echo", "billing/echo", "crm/progress", "crm/slow", "crm/error", "crm/die", "crm/asks", "crm/remote", "crm/region", "crm/leaks", "crm/denies"),
 	"clerk":   grant("billing/refund"),
 }
 
@@ -105,10 +112,11 @@ func newWorld(t testing.TB, change func(*gateway.Config)) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	w := &world{t: t, store: db, fakes: map[string]*fakemcp.Server{}, keys: map[string]string{}, ids: map[string]string{}, tools: map[catalog.ID]catalog.Tool{}}
+	w := &world{t: t, store: db, fakes: map[string]*fakemcp.Server{}, keys: map[string]string{}, ids: map[string]string{},
+		catalog: catalog.New(catalog.Config{})}
 	var configs []upstream.Config
 	for name, tools := range definitions {
-		fake, err := fakemcp.New(fakemcp.Config{Name: name, Tools: tools, Results: results})
+		fake, err := fakemcp.New(fakemcp.Config{Name: name, Tools: tools, Results: results, Errors: failures})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -124,10 +132,11 @@ func newWorld(t testing.TB, change func(*gateway.Config)) *world {
 	}
 	w.pool.Start(ctx)
 	t.Cleanup(func() { _ = w.pool.Close(context.Background()) })
-	for name := range definitions {
-		w.crawl(name)
-	}
-	c := gateway.Config{Personas: db, Audit: db, Current: w.current, Upstreams: gateway.Pool(w.pool), Log: quiet,
+	w.crawler, err = crawl.New(ctx, crawl.Config{Servers: w.pool.Servers(), Store: db, Catalog: w.catalog, Tokens: func(b []byte) int { return len(b) }})
+	must(t, err)
+	w.crawl()
+	w.follow()
+	c := gateway.Config{Personas: db, Audit: db, Current: w.current, Listed: w.crawler.Listed, Upstreams: gateway.Pool(w.pool), Log: quiet,
 		AllowedOrigins: []string{"https://tools.example"}, MaxBody: 1 << 20, Recheck: 20 * time.Millisecond, Version: "1"}
 	w.people = &identity.Directory{Store: db}
 	c.Keys = w.people
@@ -161,31 +170,24 @@ func must(t testing.TB, err error) {
 	}
 }
 
-func (w *world) current(id catalog.ID) (catalog.Tool, bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	tool, ok := w.tools[id]
-	return tool, ok
+func (w *world) current(id catalog.ID) (catalog.Tool, bool) { return w.catalog.Tool(id) }
+
+// crawl makes the catalog what the servers offer now.
+func (w *world) crawl() {
+	w.t.Helper()
+	report, err := w.crawler.Crawl(context.Background(), nil)
+	must(w.t, err)
+	for server, why := range report.Failed {
+		w.t.Fatalf("%s could not be listed: %s", server, why)
+	}
 }
 
-// crawl makes the catalog what the server offers now.
-func (w *world) crawl(name string) {
-	w.t.Helper()
-	s, _ := w.pool.Server(name)
-	listing, err := s.List(context.Background())
-	must(w.t, err)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for id := range w.tools {
-		if server, _ := id.Split(); server == name {
-			delete(w.tools, id)
-		}
-	}
-	for _, definition := range listing.Tools {
-		tool, err := catalog.Parse(name, definition)
-		must(w.t, err)
-		w.tools[tool.ID] = tool
-	}
+// follow has the crawler hear what the servers announce, as remit serve does.
+func (w *world) follow() {
+	ctx, end := context.WithCancel(context.Background())
+	var done sync.WaitGroup
+	done.Go(func() { _ = w.crawler.Run(ctx) }) // it ends with ctx only
+	w.t.Cleanup(func() { end(); done.Wait() })
 }
 
 func (w *world) approve(id persona.ID, rev int) {

@@ -38,66 +38,121 @@ func (s *Store) Tools(ctx context.Context) ([]catalog.Tool, error) {
 }
 
 // SaveListing makes tools what the server offers, writing only what differs from before, and one entry if anything does.
+// What no tool and no pin refers to any more is deleted.
 func (s *Store) SaveListing(ctx context.Context, server string, tools []catalog.Tool, at time.Time) (c crawl.Changes, err error) {
 	err = s.write(ctx, func(tx *sql.Tx) error {
-		c = crawl.Changes{}
-		type row struct {
-			digest catalog.Digest
-			gone   bool
-		}
-		known := map[catalog.ID]row{}
-		rows, err := tx.QueryContext(ctx, "select id, digest, gone from tool where server = $1", server)
+		d, err := compare(ctx, tx, server, tools)
 		if err != nil {
 			return err
 		}
-		defer rows.Close()
-		for rows.Next() {
-			var id catalog.ID
-			var r row
-			if err := rows.Scan(&id, &r.digest, &r.gone); err != nil {
-				return err
-			}
-			known[id] = r
-		}
-		if err := rows.Err(); err != nil {
+		c = d.changes
+		if err := freeze(tx, d, at); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(`insert into listing (server, listed_at) values ($1, $2)
-			on conflict (server) do update set listed_at = excluded.listed_at`, server, micros(at)); err != nil {
-			return err
-		}
-		for _, t := range tools {
-			old, seen := known[t.ID]
-			delete(known, t.ID)
-			switch {
-			case !seen:
-				c.Added = append(c.Added, t.ID)
-			case old.digest != t.Digest:
-				c.Changed = append(c.Changed, t.ID)
-			case old.gone:
-				c.Back = append(c.Back, t.ID)
-			default:
-				continue
-			}
-			if err := writeTool(tx, server, t, at); err != nil {
-				return err
-			}
-		}
-		for id, r := range known {
-			if r.gone {
-				continue
-			}
-			c.Gone = append(c.Gone, id)
-			if _, err := tx.Exec("update tool set gone = 1 where id = $1", string(id)); err != nil {
-				return err
-			}
-		}
-		if c.None() {
-			return nil
-		}
-		return appendEntry(tx, audit.Entry{Time: at, Kind: "catalog.change", Decision: audit.Changed, Detail: c.Detail(server)})
+		return saveDifference(tx, server, d, at)
 	})
 	return c, err
+}
+
+// Forget marks every tool of a server that is no longer configured as gone. No pin is frozen by that: it was not the
+// server that changed.
+func (s *Store) Forget(ctx context.Context, server string, at time.Time) error {
+	return s.write(ctx, func(tx *sql.Tx) error {
+		d, err := compare(ctx, tx, server, nil)
+		if err != nil {
+			return err
+		}
+		return saveDifference(tx, server, d, at)
+	})
+}
+
+// difference is what a listing changes.
+type difference struct {
+	changes crawl.Changes
+	write   []catalog.Tool                // new, changed or back
+	drifted map[catalog.ID]catalog.Digest // what changed or is gone, as it was
+}
+
+// compare holds a listing against what is kept of the server.
+func compare(ctx context.Context, q querier, server string, tools []catalog.Tool) (difference, error) {
+	type row struct {
+		id     catalog.ID
+		digest catalog.Digest
+		gone   bool
+	}
+	d := difference{drifted: map[catalog.ID]catalog.Digest{}}
+	rows, err := collect(ctx, q, func(r *sql.Rows) (t row, err error) {
+		err = r.Scan(&t.id, &t.digest, &t.gone)
+		return t, err
+	}, "select id, digest, gone from tool where server = $1 order by id", server)
+	if err != nil {
+		return d, err
+	}
+	known := map[catalog.ID]row{}
+	for _, r := range rows {
+		known[r.id] = r
+	}
+	for _, t := range tools {
+		old, seen := known[t.ID]
+		delete(known, t.ID)
+		switch {
+		case !seen:
+			d.changes.Added = append(d.changes.Added, t.ID)
+		case old.digest != t.Digest:
+			d.changes.Changed, d.drifted[t.ID] = append(d.changes.Changed, t.ID), old.digest
+		case old.gone:
+			d.changes.Back = append(d.changes.Back, t.ID)
+		default:
+			continue
+		}
+		d.write = append(d.write, t)
+	}
+	for _, r := range rows {
+		if _, missing := known[r.id]; missing && !r.gone {
+			d.changes.Gone, d.drifted[r.id] = append(d.changes.Gone, r.id), r.digest
+		}
+	}
+	return d, nil
+}
+
+func saveDifference(tx *sql.Tx, server string, d difference, at time.Time) error {
+	if _, err := tx.Exec(`insert into listing (server, listed_at) values ($1, $2)
+		on conflict (server) do update set listed_at = excluded.listed_at`, server, micros(at)); err != nil || d.changes.None() {
+		return err
+	}
+	for _, t := range d.write {
+		if err := writeTool(tx, server, t, at); err != nil {
+			return err
+		}
+	}
+	for _, id := range d.changes.Gone {
+		if _, err := tx.Exec("update tool set gone = 1 where id = $1", string(id)); err != nil {
+			return err
+		}
+	}
+	if len(d.drifted) > 0 {
+		if err := sweep(tx); err != nil {
+			return err
+		}
+	}
+	return appendEntry(tx, audit.Entry{Time: at, Kind: "catalog.change", Decision: audit.Changed, Detail: d.changes.Detail(server)})
+}
+
+// sweep deletes what nothing refers to: tools that are gone and pinned by no revision, definitions of no tool and no
+// revision. Without it a server that keeps changing fills the disk.
+func sweep(tx *sql.Tx) error {
+	for _, statement := range []string{
+		"delete from tool where gone = 1 and not exists (select 1 from revision_definition r where r.digest = tool.digest)",
+		`delete from definition where not exists (select 1 from tool t where t.digest = definition.digest)
+			and not exists (select 1 from revision_definition r where r.digest = definition.digest)`,
+		`delete from frozen where not exists (select 1 from revision_definition r
+			where r.persona = frozen.persona and r.number = frozen.number and r.digest = frozen.digest)`,
+	} {
+		if _, err := tx.Exec(statement); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func writeTool(tx *sql.Tx, server string, t catalog.Tool, at time.Time) error {
@@ -151,7 +206,25 @@ func (s *Store) SaveVectors(ctx context.Context, model string, vectors map[crawl
 	})
 }
 
-// DropVectors deletes the vectors of every other model.
-func (s *Store) DropVectors(ctx context.Context, except string) error {
-	return s.exec(ctx, "delete from vector where model <> $1", except)
+// KeepVectors deletes the vectors of every other model and of every text that is not among texts.
+func (s *Store) KeepVectors(ctx context.Context, model string, texts map[crawl.TextHash]bool) error {
+	return s.write(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.Exec("delete from vector where model <> $1", model); err != nil {
+			return err
+		}
+		kept, err := collect(ctx, tx, func(r *sql.Rows) (text []byte, err error) { err = r.Scan(&text); return text, err },
+			"select text from vector where model = $1", model)
+		if err != nil {
+			return err
+		}
+		for _, text := range kept {
+			if texts[crawl.TextHash(text)] {
+				continue
+			}
+			if _, err := tx.Exec("delete from vector where model = $1 and text = $2", model, text); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }

@@ -57,6 +57,8 @@ func TestConformance(t *testing.T) {
 		"people and keys": peopleAndKeys, "links and sessions": linksAndSessions, "access ends": accessEnds, "listing": listing, "vectors": vectors,
 		"audit": auditChain, "audit attacks": auditAttacks, "intents": intents, "parallel writers": parallelWriters,
 		"evaluations": evaluations, "history": history,
+		"frozen pins": frozenPins, "approval thaws": approvalThaws, "forgotten server": forgottenServer,
+		"swept definitions": sweptDefinitions, "frozen by upgrade": frozenByUpgrade,
 	} {
 		for _, e := range engines(t) {
 			t.Run(name+"/"+e.name, func(t *testing.T) { check(t, e) })
@@ -208,7 +210,7 @@ func listing(t *testing.T, e engine) {
 		{"changed", []catalog.Tool{tool(t, "crm", "a", "2"), b}, crawl.Changes{Changed: []catalog.ID{"crm/a"}}},
 		{"gone", []catalog.Tool{b}, crawl.Changes{Gone: []catalog.ID{"crm/a"}}},
 		{"still gone", []catalog.Tool{b}, crawl.Changes{}},
-		{"back", []catalog.Tool{tool(t, "crm", "a", "2"), b}, crawl.Changes{Back: []catalog.ID{"crm/a"}}},
+		{"back, and pinned by nobody", []catalog.Tool{tool(t, "crm", "a", "2"), b}, crawl.Changes{Added: []catalog.ID{"crm/a"}}},
 	}
 	entries := int64(0)
 	for _, step := range steps {
@@ -239,11 +241,20 @@ func vectors(t *testing.T, e engine) {
 	if got, err := s.Vectors(t.Context(), "m"); err != nil || !cmp.Equal(got, want) {
 		t.Errorf("got %v, %v, want %v", got, err, want)
 	}
-	if err := s.DropVectors(t.Context(), "n"); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := s.Vectors(t.Context(), "m"); err != nil || len(got) != 0 {
-		t.Errorf("after DropVectors: got %v, %v", got, err)
+	for _, step := range []struct {
+		model string
+		texts map[crawl.TextHash]bool
+		want  map[crawl.TextHash][]float32
+	}{
+		{"m", map[crawl.TextHash]bool{{2}: true, {3}: true}, map[crawl.TextHash][]float32{{2}: {1, 0}}},
+		{"n", map[crawl.TextHash]bool{{2}: true}, map[crawl.TextHash][]float32{}},
+	} {
+		if err := s.KeepVectors(t.Context(), step.model, step.texts); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := s.Vectors(t.Context(), "m"); err != nil || !cmp.Equal(got, step.want) {
+			t.Errorf("after KeepVectors of %s: got %v, %v, want %v", step.model, got, err, step.want)
+		}
 	}
 }
 

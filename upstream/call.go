@@ -27,8 +27,8 @@ type Call struct {
 	More map[string]json.RawMessage
 }
 
-// Call calls a tool and returns the result as the server sent it. It is sent
-// at most once. A server that is just connecting is waited for; one that is
+// Call calls a tool and returns the result as the server sent it, but for
+// secrets of the configuration in one that is an error. It is sent at most once. A server that is just connecting is waited for; one that is
 // unwell fails at once. The error is an *RPCError if the server answered one,
 // and else wraps one of this package's errors or ctx's.
 func (s *Server) Call(ctx context.Context, call Call) (json.RawMessage, error) {
@@ -59,10 +59,13 @@ func (s *Server) Call(ctx context.Context, call Call) (json.RawMessage, error) {
 	if r.schema == nil {
 		r.schema = s.schema(call.Tool)
 	}
+	var result json.RawMessage
 	if call.Progress == nil {
-		return c.do(ctx, r)
+		result, err = c.do(ctx, r)
+	} else {
+		result, err = withProgress(ctx, c, r, call.Progress)
 	}
-	return withProgress(ctx, c, r, call.Progress)
+	return s.secret.result(result), err
 }
 
 // withProgress sends r and hands its progress to report, in a goroutine of

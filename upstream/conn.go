@@ -248,7 +248,7 @@ func (c *conn) rpcError(raw json.RawMessage) *RPCError {
 			e.Message = string(cut(string(raw), maxErrorText))
 		}
 	}
-	return &RPCError{Code: e.Code, Message: c.secret.words(e.Message, maxErrorText), Data: c.secret.bytes(e.Data)}
+	return &RPCError{Code: e.Code, Message: c.secret.words(e.Message, maxErrorText), Data: c.secret.data(e.Data)}
 }
 
 // params are the request's parameters with the _meta that the era asks for.

@@ -33,7 +33,7 @@ var (
 
 // RPCError is a JSON-RPC error that the server answered. Message is cleaned
 // of control characters and cut at 500 bytes; Data is as received.
-// Configured secrets are removed from both.
+// Configured secrets are removed from both; Data stays valid JSON.
 type RPCError struct {
 	Code    int
 	Message string

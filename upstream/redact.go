@@ -1,34 +1,32 @@
 package upstream
 
 import (
-	"bytes"
+	"encoding/json"
 	"net/url"
 	"slices"
 	"strings"
 )
 
 // redactor knows one server's secrets and takes them out of text that will
-// be shown or logged. A server may well repeat them in its own words.
-type redactor struct{ secrets []string }
+// be shown or logged, and out of what the server answers as an error. A
+// server may well repeat them in its own words, or in the encodings that
+// programs use without thinking of it (see encodings.go). Whoever wants to
+// give a secret away can do so in others.
+type redactor struct{ forms []string }
 
 const redacted = "[redacted]"
 
 func newRedactor(c Config) *redactor {
 	r := &redactor{}
 	for _, value := range c.Headers {
-		r.add(value)
-		for _, word := range strings.Fields(value) { // "Bearer" and the token
-			r.add(word)
-		}
+		r.addWords(value) // "Bearer" and the token
 	}
 	for _, value := range c.Secrets {
-		r.add(value)
+		r.addWords(value)
 		if _, after, ok := strings.Cut(value, "="); ok { // --token=…
 			r.add(after)
 		}
-		for _, word := range strings.Fields(value) {
-			r.add(word)
-		}
+		r.addMembers(value)
 	}
 	for name, value := range c.Env {
 		if !slices.Contains(inheritedEnv, name) {
@@ -40,35 +38,116 @@ func newRedactor(c Config) *redactor {
 		for _, values := range u.Query() {
 			for _, value := range values {
 				r.add(value)
-				r.add(url.QueryEscape(value))
 			}
 		}
 	}
-	// The longest first, so that no part of a secret is left over.
-	slices.SortFunc(r.secrets, func(a, b string) int { return len(b) - len(a) })
 	return r
 }
 
 // add takes text as a secret if it is long enough to be one: shorter text
-// would only take ordinary words out of the messages.
+// would only take ordinary words out of the messages. Text that will be
+// searched is cleaned and decoded first, so the secret is known like that too.
 func (r *redactor) add(text string) {
-	if len(text) >= 8 && !slices.Contains(r.secrets, text) {
-		r.secrets = append(r.secrets, text)
+	once, _ := peel(text)
+	for _, form := range []string{text, clean(text, len(text)), once} {
+		if len(form) < 8 || slices.Contains(r.forms, form) {
+			continue
+		}
+		for _, encoded := range encodings(form) {
+			if !slices.Contains(r.forms, encoded) {
+				r.forms = append(r.forms, encoded)
+			}
+		}
 	}
+}
+
+func (r *redactor) addWords(text string) {
+	r.add(text)
+	for _, word := range strings.Fields(text) {
+		r.add(word)
+	}
+}
+
+// addMembers adds the texts in a secret that is JSON, such as a service
+// account's file: a server may repeat one of them, or the whole laid out anew.
+func (r *redactor) addMembers(text string) {
+	var value any
+	if json.Unmarshal([]byte(text), &value) != nil {
+		return
+	}
+	var walk func(any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case string:
+			r.addWords(v)
+		case []any:
+			for _, element := range v {
+				walk(element)
+			}
+		case map[string]any:
+			for _, member := range v {
+				walk(member)
+			}
+		}
+	}
+	walk(value)
+}
+
+// maxLayers is how many times over a secret may be escaped and still be found.
+const maxLayers = 4
+
+type span struct{ start, end int }
+
+// spans returns where secrets are in text, in order; they may overlap.
+func (r *redactor) spans(text string) []span {
+	var found []span
+	var origin []int // of each byte of what is searched, in text; nil while that is text itself
+	for range maxLayers {
+		for _, form := range r.forms {
+			for from := 0; ; {
+				i := strings.Index(text[from:], form)
+				if i < 0 {
+					break
+				}
+				s := span{from + i, from + i + len(form)}
+				from = s.end
+				if origin != nil {
+					s = span{origin[s.start], origin[s.end]}
+				}
+				found = append(found, s)
+			}
+		}
+		plain, from := peel(text)
+		if from == nil {
+			break
+		}
+		if origin != nil {
+			for i := range from {
+				from[i] = origin[from[i]]
+			}
+		}
+		text, origin = plain, from
+	}
+	slices.SortFunc(found, func(a, b span) int { return a.start - b.start })
+	return found
 }
 
 func (r *redactor) text(s string) string {
-	for _, secret := range r.secrets {
-		s = strings.ReplaceAll(s, secret, redacted)
+	found := r.spans(s)
+	if found == nil {
+		return s
 	}
-	return s
-}
-
-func (r *redactor) bytes(b []byte) []byte {
-	for _, secret := range r.secrets {
-		b = bytes.ReplaceAll(b, []byte(secret), []byte(redacted))
+	var b strings.Builder
+	at := 0
+	for _, f := range found {
+		if f.start >= at {
+			b.WriteString(s[at:f.start])
+			b.WriteString(redacted)
+		}
+		at = max(at, f.end)
 	}
-	return b
+	b.WriteString(s[at:])
+	return b.String()
 }
 
 // words makes a server's text fit to be shown: cleaned, without secrets, short.
@@ -77,5 +156,5 @@ func (r *redactor) words(s string, limit int) string {
 		s = s[:16*limit]
 	}
 	// Cleaning first, so that invisible characters cannot split a secret.
-	return cut(r.text(clean(s, 4*limit)), limit)
+	return cut(r.text(clean(s, 16*limit)), limit)
 }

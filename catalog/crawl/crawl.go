@@ -23,11 +23,17 @@ import (
 type Store interface {
 	Tools(ctx context.Context) ([]catalog.Tool, error)
 	Servers(ctx context.Context) ([]string, error)
-	// SaveListing makes tools what the server offers; it writes only what differs and records that it did.
+	// SaveListing makes tools what the server offers; it writes only what differs and records that it did. Pins that a
+	// tool drifted from by it stay frozen until a person has seen to them.
 	SaveListing(ctx context.Context, server string, tools []catalog.Tool, at time.Time) (Changes, error)
+	// Freeze freezes the pins that a listing drifts from and keeps nothing else of it. With a reason, an entry says so.
+	Freeze(ctx context.Context, server string, tools []catalog.Tool, at time.Time, reason string) (Changes, error)
+	// Forget marks the tools of a server that is no longer configured as gone, without freezing a pin.
+	Forget(ctx context.Context, server string, at time.Time) error
 	Vectors(ctx context.Context, model string) (map[TextHash][]float32, error)
 	SaveVectors(ctx context.Context, model string, vectors map[TextHash][]float32) error
-	DropVectors(ctx context.Context, except string) error
+	// KeepVectors deletes the vectors of every other model and of every text that is not among texts.
+	KeepVectors(ctx context.Context, model string, texts map[TextHash]bool) error
 }
 
 // TextHash is the SHA-256 of a text that was embedded.
@@ -65,18 +71,48 @@ type Config struct {
 	Embedder catalog.Embedder               // nil: words only
 	Tokens   func([]byte) int               // cost of a definition
 	Interval time.Duration                  // between crawls of all servers; default 15 minutes
+	Grace    time.Duration                  // how long listings may fail before Listed says so; default 1 hour
 	Changed  func(server string, c Changes) // called after a listing that changed something; may be nil
 	Log      *slog.Logger
+	Now      func() time.Time
+
+	// Pause is the least time between two listings that a server's announcements cause; while it keeps changing, or
+	// cannot be listed, the pause doubles up to LongestPause. Defaults 5 seconds and 10 minutes.
+	Pause, LongestPause time.Duration
+	// MaxChanges is how many listings of a server that change something are kept within an hour. Default 10.
+	MaxChanges int
+}
+
+func (cfg Config) withDefaults() Config {
+	for _, d := range []struct {
+		value     *time.Duration
+		otherwise time.Duration
+	}{{&cfg.Interval, 15 * time.Minute}, {&cfg.Grace, time.Hour}, {&cfg.Pause, 5 * time.Second}, {&cfg.LongestPause, 10 * time.Minute}} {
+		if *d.value <= 0 {
+			*d.value = d.otherwise
+		}
+	}
+	if cfg.MaxChanges <= 0 {
+		cfg.MaxChanges = 10
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return cfg
 }
 
 // Crawler keeps a catalog up to date.
 type Crawler struct {
-	cfg     Config
-	mu      sync.Mutex
-	tools   map[string][]catalog.Tool // by server, gone ones too
-	status  map[string]*ServerStatus
-	listing map[string]*sync.Mutex // one listing of a server at a time
-	stale   bool                   // tools hold what the catalog does not
+	cfg       Config
+	followers map[string]*follower // by server
+
+	mu     sync.Mutex
+	tools  map[string][]catalog.Tool // by server
+	status map[string]*ServerStatus
+	stale  bool // tools hold what the catalog does not
 
 	building sync.Mutex // one rebuild at a time
 	vectors  map[TextHash][]float32
@@ -94,15 +130,10 @@ type ServerStatus struct {
 
 // New returns a crawler whose catalog holds what the store knows, so that a restart serves before the first crawl.
 func New(ctx context.Context, cfg Config) (*Crawler, error) {
-	if cfg.Interval <= 0 {
-		cfg.Interval = 15 * time.Minute
-	}
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.DiscardHandler)
-	}
-	c := &Crawler{cfg: cfg, tools: map[string][]catalog.Tool{}, status: map[string]*ServerStatus{}, listing: map[string]*sync.Mutex{}}
+	cfg = cfg.withDefaults()
+	c := &Crawler{cfg: cfg, tools: map[string][]catalog.Tool{}, status: map[string]*ServerStatus{}, followers: map[string]*follower{}}
 	for _, s := range cfg.Servers {
-		c.status[s.Name()], c.listing[s.Name()] = &ServerStatus{Server: s.Name()}, &sync.Mutex{}
+		c.status[s.Name()], c.followers[s.Name()] = &ServerStatus{Server: s.Name()}, newFollower(s, cfg)
 	}
 	if err := c.forget(ctx); err != nil {
 		return nil, err
@@ -112,8 +143,11 @@ func New(ctx context.Context, cfg Config) (*Crawler, error) {
 		return nil, err
 	}
 	for _, t := range tools {
+		if t.Gone {
+			continue // a tool that comes back is new
+		}
 		c.tools[t.Server()] = append(c.tools[t.Server()], t)
-		if s := c.status[t.Server()]; s != nil && !t.Gone {
+		if s := c.status[t.Server()]; s != nil {
 			s.Tools, s.LastCrawl = s.Tools+1, t.LastSeen
 		}
 	}
@@ -133,7 +167,7 @@ func (c *Crawler) forget(ctx context.Context) error {
 	}
 	for _, name := range known {
 		if c.status[name] == nil {
-			if _, err := c.cfg.Store.SaveListing(ctx, name, nil, time.Now()); err != nil {
+			if err := c.cfg.Store.Forget(ctx, name, c.cfg.Now()); err != nil {
 				return err
 			}
 		}
@@ -152,59 +186,6 @@ func (c *Crawler) Status() []ServerStatus {
 		out = append(out, st)
 	}
 	return out
-}
-
-// Run lists every server at once, when it connects anew, when it says that its list changed, and on the schedule, until ctx ends. An
-// embedding failure is logged and tried again with the next change or interval; search uses words meanwhile.
-func (c *Crawler) Run(ctx context.Context) error {
-	g, ctx := errgroup.WithContext(ctx)
-	dirty := make(chan struct{}, 1)
-	due := make(map[string]chan struct{}, len(c.cfg.Servers))
-	for _, s := range c.cfg.Servers {
-		wake := make(chan struct{}, 1)
-		due[s.Name()] = wake
-		s.OnListChanged(func() { poke(wake) })
-		poke(wake) // it may have connected before
-		g.Go(func() error {
-			for {
-				select {
-				case <-ctx.Done():
-					return nil
-				case <-wake:
-				}
-				if _, err := c.list(ctx, s); err != nil && ctx.Err() == nil {
-					c.cfg.Log.Warn("crawl failed", "server", s.Name(), "error", err)
-				}
-				poke(dirty)
-			}
-		})
-	}
-	g.Go(func() error {
-		tick := time.NewTicker(c.cfg.Interval)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-tick.C:
-				for _, wake := range due {
-					poke(wake)
-				}
-			case <-dirty:
-				if _, err := c.rebuild(ctx, nil); err != nil && ctx.Err() == nil {
-					c.cfg.Log.Warn("the search by meaning is not complete", "error", err)
-				}
-			}
-		}
-	})
-	return g.Wait()
-}
-
-func poke(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
 }
 
 // Event tells a person how a crawl goes on.
@@ -268,39 +249,67 @@ func (c *Crawler) Crawl(ctx context.Context, progress func(Event)) (Report, erro
 }
 
 // list asks one server for its tools and keeps them.
-func (c *Crawler) list(ctx context.Context, s *upstream.Server) (Changes, error) {
-	turn := c.listing[s.Name()]
-	turn.Lock()
-	defer turn.Unlock()
+func (c *Crawler) list(ctx context.Context, s *upstream.Server) (changes Changes, err error) {
+	f := c.followers[s.Name()]
+	f.listing.Lock()
+	defer f.listing.Unlock()
+	defer func() {
+		if err != nil && ctx.Err() == nil {
+			f.note(func(at *course) { at.failed(c.cfg.Now(), err) })
+			c.note(s.Name(), func(st *ServerStatus) { st.Err = err.Error() })
+		}
+	}()
+	start := c.cfg.Now()
 	listing, err := s.List(ctx)
 	if err != nil {
-		c.note(s.Name(), func(st *ServerStatus) { st.Err = err.Error() })
 		return Changes{}, err
 	}
 	tools, rejected := c.read(s.Name(), listing.Tools)
-	at := time.Now().UTC()
-	changes, err := c.cfg.Store.SaveListing(ctx, s.Name(), tools, at)
+	at := c.cfg.Now().UTC()
+	changes, kept, err := c.keep(ctx, f, tools, at)
 	if err != nil {
-		err = fmt.Errorf("keeping the tools of %s: %w", s.Name(), err)
-		c.note(s.Name(), func(st *ServerStatus) { st.Err = err.Error() })
-		return Changes{}, err
+		return Changes{}, fmt.Errorf("keeping the tools of %s: %w", s.Name(), err)
 	}
-	c.merge(s.Name(), tools, at)
-	c.note(s.Name(), func(st *ServerStatus) {
-		st.Err, st.Rejected, st.Tools, st.LastCrawl = "", rejected, len(tools), at
-	})
-	if changes.None() {
-		return changes, nil
-	}
-	if len(changes.Changed)+len(changes.Gone) > 0 { // the gateway must know at once; additions may wait for the rebuild
-		if err := c.replace(); err != nil {
-			return changes, err
+	if kept {
+		c.merge(s.Name(), tools, at)
+		if len(changes.Changed)+len(changes.Gone) > 0 { // the gateway must know at once; additions may wait for the rebuild
+			err = c.replace()
 		}
 	}
-	if c.cfg.Changed != nil {
+	trouble := ""
+	f.note(func(now *course) {
+		if now.listed(start, at, !changes.None(), kept); now.unsteady {
+			trouble = "the server " + now.unsteadiness()
+		}
+	})
+	c.note(s.Name(), func(st *ServerStatus) {
+		st.Err, st.Rejected, st.LastCrawl = trouble, rejected, at
+		if kept {
+			st.Tools = len(tools)
+		}
+	})
+	if err == nil && kept && !changes.None() && c.cfg.Changed != nil {
 		c.cfg.Changed(s.Name(), changes)
 	}
-	return changes, nil
+	return changes, err
+}
+
+// keep saves a listing, unless the server has changed so often that one more change is not to be kept: then the pins that
+// it drifts from are frozen, and an entry says so once.
+func (c *Crawler) keep(ctx context.Context, f *follower, tools []catalog.Tool, at time.Time) (changes Changes, kept bool, err error) {
+	var full bool
+	reason := ""
+	f.note(func(now *course) {
+		if full = now.full(at); full && !now.unsteady {
+			reason = "the server " + now.unsteadiness()
+		}
+	})
+	if !full {
+		changes, err = c.cfg.Store.SaveListing(ctx, f.server.Name(), tools, at)
+		return changes, true, err
+	}
+	changes, err = c.cfg.Store.Freeze(ctx, f.server.Name(), tools, at, reason)
+	return changes, changes.None(), err
 }
 
 func (c *Crawler) note(server string, change func(*ServerStatus)) {
@@ -343,7 +352,7 @@ func (c *Crawler) read(server string, definitions []json.RawMessage) (tools []ca
 	return once, rejected
 }
 
-// merge makes tools what is known of the server, with when they were first seen, and keeps the gone ones.
+// merge makes tools what is known of the server, with when they were first seen.
 func (c *Crawler) merge(server string, tools []catalog.Tool, at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -357,11 +366,6 @@ func (c *Crawler) merge(server string, tools []catalog.Tool, at time.Time) {
 		if old, ok := known[t.ID]; ok {
 			t.FirstSeen = old.FirstSeen
 		}
-		delete(known, t.ID)
-		next = append(next, t)
-	}
-	for _, t := range known {
-		t.Gone = true
 		next = append(next, t)
 	}
 	c.tools[server] = next

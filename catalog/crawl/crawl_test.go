@@ -15,7 +15,6 @@ import (
 
 	"go.uber.org/goleak"
 
-	"remit/audit"
 	"remit/catalog"
 	"remit/catalog/crawl"
 	"remit/catalog/vector"
@@ -191,50 +190,6 @@ func TestEmbedderDown(t *testing.T) {
 	r.embedder.fail = false
 	if report := r.crawl(t); report.Embedded != 1 {
 		t.Errorf("the next crawl embedded %d texts, want 1", report.Embedded)
-	}
-}
-
-// The rug pull: a server lists a harmless tool, then changes it and says so. The catalog follows without being asked.
-func TestListChangedIsFollowed(t *testing.T) {
-	server, err := fakemcp.New(fakemcp.Config{Tools: []json.RawMessage{definition("find", "harmless")}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	url, stop := serve(server)
-	defer stop()
-	pool, err := upstream.NewPool([]upstream.Config{{Name: "crm", URL: url}}, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	pool.Start(ctx)
-	s, err := store.Open(ctx, filepath.Join(t.TempDir(), "remit.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	c := catalog.New(catalog.Config{})
-	changed := make(chan crawl.Changes, 10)
-	crawler, err := crawl.New(ctx, crawl.Config{Servers: pool.Servers(), Store: s, Catalog: c,
-		Tokens: func([]byte) int { return 1 }, Changed: func(_ string, c crawl.Changes) { changed <- c }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error)
-	go func() { done <- crawler.Run(ctx) }()
-	defer func() { cancel(); <-done; pool.Close(context.Background()) }()
-	if got := await(t, changed); len(got.Added) != 1 {
-		t.Fatalf("got %+v, want one tool added on connect", got)
-	}
-	server.SetTools([]json.RawMessage{definition("find", "poisoned")})
-	if got := await(t, changed); len(got.Changed) != 1 {
-		t.Errorf("got %+v, want the change", got)
-	}
-	if tool, ok := c.Tool("crm/find"); !ok || tool.Description != "poisoned" {
-		t.Errorf("got %+v", tool)
-	}
-	if got, _ := s.Entries(ctx, audit.Query{Kind: "catalog.change"}); len(got) != 2 {
-		t.Errorf("got %d entries, want 2", len(got))
 	}
 }
 

@@ -19,9 +19,6 @@ func (c *Crawler) replace() error {
 	vectors := map[catalog.ID][]float32{}
 	for _, of := range c.tools {
 		for _, t := range of {
-			if t.Gone {
-				continue
-			}
 			tools = append(tools, t)
 			if v, ok := c.vectors[hashOf(t)]; ok {
 				vectors[t.ID] = v
@@ -53,7 +50,7 @@ func (c *Crawler) rebuild(ctx context.Context, progress func(Event)) (embedded i
 	}
 	hashes, texts := c.missing()
 	if len(texts) == 0 {
-		return 0, nil
+		return 0, c.prune(ctx, false)
 	}
 	model := c.cfg.Embedder.Model()
 	for from := 0; from < len(texts); from += embedBatch {
@@ -78,10 +75,33 @@ func (c *Crawler) rebuild(ctx context.Context, progress func(Event)) (embedded i
 			progress(Event{Phase: "embed", Done: to, Total: len(texts)})
 		}
 	}
-	if err := c.cfg.Store.DropVectors(ctx, model); err != nil {
+	if err := c.prune(ctx, true); err != nil {
 		return embedded, err
 	}
 	return embedded, c.replace()
+}
+
+// prune forgets the vectors of texts that no tool has any more: a server that keeps changing would fill disk and memory
+// with them. Those of other models are only looked for when one of this model was added.
+func (c *Crawler) prune(ctx context.Context, added bool) error {
+	c.mu.Lock()
+	used := map[TextHash]bool{}
+	for _, of := range c.tools {
+		for _, t := range of {
+			used[hashOf(t)] = true
+		}
+	}
+	for h := range c.vectors {
+		if !used[h] {
+			delete(c.vectors, h)
+			added = true
+		}
+	}
+	c.mu.Unlock()
+	if !added {
+		return nil
+	}
+	return c.cfg.Store.KeepVectors(ctx, c.cfg.Embedder.Model(), used)
 }
 
 func (c *Crawler) missing() (hashes []TextHash, texts []string) {
@@ -92,7 +112,7 @@ func (c *Crawler) missing() (hashes []TextHash, texts []string) {
 		for _, t := range of {
 			text := catalog.PassageText(t)
 			h := TextHash(sha256.Sum256([]byte(text)))
-			if _, ok := c.vectors[h]; ok || t.Gone || seen[h] {
+			if _, ok := c.vectors[h]; ok || seen[h] {
 				continue
 			}
 			seen[h] = true

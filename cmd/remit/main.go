@@ -45,6 +45,7 @@ type cli struct {
 	Person  personCmd  `cmd:"" help:"Add and change the people who sign in."`
 	Key     keyCmd     `cmd:"" help:"Create, list and revoke Agent Access Keys."`
 	Persona personaCmd `cmd:"" help:"List and show personas."`
+	Tool    toolCmd    `cmd:"" help:"List and confirm tools that are frozen."`
 	Audit   auditCmd   `cmd:"" help:"Read and verify the record."`
 	Eval    evalCmd    `cmd:"" help:"Measure search, drafts and the gateway against suites."`
 	Version versionCmd `cmd:"" nosettings:"" help:"Print the version."`

@@ -109,7 +109,7 @@ func (a *app) front(s *system, log *slog.Logger) (http.Handler, *gateway.Gateway
 		hosts = append(hosts, u.Hostname())
 	}
 	gate := gateway.New(gateway.Config{Personas: s.store, Keys: s.people, Current: s.catalog.Tool, Upstreams: gateway.Pool(s.pool),
-		Audit: s.store, Limiter: policy.NewLimiter(s.store), AllowedHosts: hosts, AllowedOrigins: a.opts.AllowedOrigins, CallTimeout: a.opts.CallTimeout,
+		Audit: s.store, Limiter: policy.NewLimiter(s.store), Listed: s.crawler.Listed, AllowedHosts: hosts, AllowedOrigins: a.opts.AllowedOrigins, CallTimeout: a.opts.CallTimeout,
 		Version: version(), Log: log})
 	s.people.Revoked = func(of string) { gate.Notify(persona.ID(of)) }
 	registry := &persona.Registry{Store: s.store, Current: s.catalog.Tool, MaxTools: a.opts.MaxTools,

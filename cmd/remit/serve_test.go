@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"io"
 	"net"
 	"net/http"
 	"net/http/cookiejar"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -19,6 +21,7 @@ import (
 
 	"remit/catalog"
 	"remit/identity"
+	"remit/internal/fakemcp"
 	"remit/persona"
 	"remit/store"
 )
@@ -36,17 +39,23 @@ var servesAt = regexp.MustCompile(`^Remit serves (http://\S+)$`)
 // startServe serves one demo server and returns once the address answers.
 func startServe(t *testing.T) *served {
 	t.Helper()
-	dir := t.TempDir()
-	remit := filepath.Join(dir, "remit")
+	remit := filepath.Join(t.TempDir(), "remit")
 	if err := os.Symlink(must(os.Executable()), remit); err != nil {
 		t.Fatal(err)
 	}
+	return startServeOf(t, "{command: "+remit+", args: [demo-server, crm]}")
+}
+
+// startServeOf serves the server crm as the configuration says.
+func startServeOf(t *testing.T, crm string) *served {
+	t.Helper()
+	dir := t.TempDir()
 	s := &served{t: t, data: filepath.Join(dir, "data"), code: make(chan int, 1)}
 	t.Setenv("REMIT_DATA", s.data)
 	t.Setenv("REMIT_LISTEN", "127.0.0.1:0")
 	t.Setenv("REMIT_LOG_LEVEL", "error")
 	t.Setenv("REMIT_CONFIG", filepath.Join(dir, "remit.yaml"))
-	text := "upstreams:\n  crm: {command: " + remit + ", args: [demo-server, crm]}\n"
+	text := "upstreams:\n  crm: " + crm + "\n"
 	if err := os.WriteFile(filepath.Join(dir, "remit.yaml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -95,17 +104,33 @@ func (s *served) remit(args ...string) (code int, stdout, stderr string) {
 
 func (s *served) list(key string) int {
 	s.t.Helper()
-	body := `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}`
+	status, _ := s.post(key, nil, `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}`)
+	return status
+}
+
+// call calls the approved tool and returns the answer.
+func (s *served) call(key string) string {
+	s.t.Helper()
+	_, body := s.post(key, map[string]string{"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call", "Mcp-Name": "get_customer"},
+		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get_customer","arguments":{},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`)
+	return body
+}
+
+func (s *served) post(key string, header map[string]string, body string) (status int, answer string) {
+	s.t.Helper()
 	req := must(http.NewRequestWithContext(s.t.Context(), http.MethodPost, s.url+"/k/support/mcp", strings.NewReader(body)))
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json, text/event-stream")
 	req.Header.Set("Authorization", "Bearer "+key)
+	for name, value := range header {
+		req.Header.Set(name, value)
+	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	res.Body.Close()
-	return res.StatusCode
+	defer res.Body.Close()
+	return res.StatusCode, string(must(io.ReadAll(res.Body)))
 }
 
 // approve makes a live persona of one tool, as an author and a reviewer do on the pages.
@@ -114,18 +139,12 @@ func (s *served) approve(ctx context.Context) {
 	db := must(store.Open(ctx, filepath.Join(s.data, "remit.db")))
 	defer db.Close()
 	tools := map[catalog.ID]catalog.Tool{}
-	deadline, tick := time.After(time.Minute), time.NewTicker(20*time.Millisecond)
-	defer tick.Stop()
-	for len(tools) == 0 {
+	until(s.t, "the server is crawled", func() bool {
 		for _, t := range must(db.Tools(ctx)) {
 			tools[t.ID] = t
 		}
-		select {
-		case <-deadline:
-			s.t.Fatal("the demo server was not crawled within a minute")
-		case <-tick.C:
-		}
-	}
+		return len(tools) > 0
+	})
 	const tool catalog.ID = "crm/get_customer"
 	r := persona.Registry{Store: db, Current: func(id catalog.ID) (catalog.Tool, bool) { t, ok := tools[id]; return t, ok }}
 	ada := identity.Principal{Person: "ada", Roles: []identity.Role{identity.Author}}
@@ -212,6 +231,36 @@ func TestRevokedKeysStreamEnds(t *testing.T) {
 	}
 	if took := time.Since(began); took > 10*time.Second { // the next check may be 15 s away
 		t.Errorf("the stream lived on for %s", took)
+	}
+}
+
+// Attack on the whole program: a server announces a change and refuses to show it. Its tools are refused from then on.
+func TestServerThatHidesAChangeIsRefused(t *testing.T) {
+	fake := must(fakemcp.New(fakemcp.Config{Tools: []json.RawMessage{json.RawMessage(`{"name":"get_customer","inputSchema":{"type":"object"}}`)}}))
+	upstream := httptest.NewServer(fake)
+	defer upstream.Close()
+	defer upstream.CloseClientConnections()
+	s := startServeOf(t, "{url: "+upstream.URL+"}")
+	defer s.stop()
+	s.approve(t.Context())
+	_, key, _ := s.remit("key", "create", "--persona", "support", "--agent", "bot", "--user", "zoe")
+	key = strings.TrimSpace(key)
+	until(t, "the tool is called", func() bool { return strings.Contains(s.call(key), "get_customer {}") })
+	fake.RefuseLists(true)
+	fake.Announce()
+	until(t, "the call is refused", func() bool { return strings.Contains(s.call(key), "Refused: nobody knows now whether the server crm") })
+}
+
+func until(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	deadline, tick := time.After(time.Minute), time.NewTicker(20*time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		select {
+		case <-deadline:
+			t.Fatalf("%s: it did not happen within a minute", what)
+		case <-tick.C:
+		}
 	}
 }
 

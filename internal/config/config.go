@@ -33,6 +33,7 @@ type Options struct {
 	SingleOperator bool          `yaml:"single-operator" env:"REMIT_SINGLE_OPERATOR" default:"false" negatable:"" help:"Let authors approve their own personas; each such approval says so in the record (default: false)."`
 	MaxTools       int           `yaml:"max-tools" env:"REMIT_MAX_TOOLS" default:"100" placeholder:"N" help:"Most tools that one persona may have (default: 100)."`
 	CrawlInterval  time.Duration `yaml:"crawl-interval" env:"REMIT_CRAWL_INTERVAL" default:"15m" placeholder:"TIME" help:"How often every upstream is listed again (default: 15m)."`
+	ListGrace      time.Duration `yaml:"list-grace" env:"REMIT_LIST_GRACE" default:"1h" placeholder:"TIME" help:"How long the tools of an upstream may be called while it cannot be listed and has announced no change (default: 1h)."`
 	CallTimeout    time.Duration `yaml:"call-timeout" env:"REMIT_CALL_TIMEOUT" default:"2m" placeholder:"TIME" help:"Longest wait for an upstream's answer to one call (default: 2m)."`
 	ReadTimeout    time.Duration `yaml:"read-timeout" env:"REMIT_READ_TIMEOUT" default:"30s" placeholder:"TIME" help:"Longest wait for a client to send a request's headers, and then its body (default: 30s)."`
 	Embeddings     Embeddings    `yaml:"embeddings" embed:"" prefix:"embeddings-"`
@@ -101,6 +102,8 @@ func (o Options) Validate() error {
 		return fmt.Errorf("max-tools is %d: it must be at least 1", o.MaxTools)
 	case o.CrawlInterval < time.Second:
 		return fmt.Errorf("crawl-interval is %s: it must be at least 1s", o.CrawlInterval)
+	case o.ListGrace < time.Second:
+		return fmt.Errorf("list-grace is %s: it must be at least 1s", o.ListGrace)
 	case o.CallTimeout < time.Second:
 		return fmt.Errorf("call-timeout is %s: it must be at least 1s", o.CallTimeout)
 	case o.ReadTimeout < time.Second:

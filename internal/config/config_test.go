@@ -79,7 +79,7 @@ func TestPrecedence(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Options{Base: Base{Data: defaultData(), Listen: "env:1", LogLevel: "info", LogFormat: "text"}, MaxTools: 9,
-		AllowedHosts: []string{"a", "b"}, CrawlInterval: time.Hour, CallTimeout: 2 * time.Minute, ReadTimeout: 30 * time.Second,
+		AllowedHosts: []string{"a", "b"}, CrawlInterval: time.Hour, ListGrace: time.Hour, CallTimeout: 2 * time.Minute, ReadTimeout: 30 * time.Second,
 		Embeddings: Embeddings{URL: "http://file", Model: "env-model"}}
 	got := cli.Options
 	if len(got.AllowedOrigins) == 0 {
@@ -156,7 +156,7 @@ func TestSchemaNamesEveryKey(t *testing.T) {
 }
 
 func TestOptionsValidate(t *testing.T) {
-	good := Options{Base: Base{Listen: "127.0.0.1:1"}, MaxTools: 1, CrawlInterval: time.Minute, CallTimeout: time.Minute, ReadTimeout: time.Minute}
+	good := Options{Base: Base{Listen: "127.0.0.1:1"}, MaxTools: 1, CrawlInterval: time.Minute, ListGrace: time.Minute, CallTimeout: time.Minute, ReadTimeout: time.Minute}
 	for name, c := range map[string]struct {
 		change func(*Options)
 		want   string
@@ -172,6 +172,7 @@ func TestOptionsValidate(t *testing.T) {
 		"negative crawl":   {func(o *Options) { o.CrawlInterval = -1 }, "crawl-interval"},
 		"proxy's address":  {func(o *Options) { o.TrustedProxy = []string{"10.0.0.1"} }, "10.0.0.1/32"},
 		"no time to send":  {func(o *Options) { o.ReadTimeout = 0 }, "read-timeout"},
+		"no grace":         {func(o *Options) { o.ListGrace = 0 }, "list-grace"},
 		"no time for call": {func(o *Options) { o.CallTimeout = 0 }, "call-timeout"},
 	} {
 		t.Run(name, func(t *testing.T) {

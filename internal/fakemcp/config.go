@@ -31,6 +31,8 @@ type Config struct {
 	Tools []json.RawMessage `json:",omitempty"`
 	// Results are the raw results of tools, by name, before anything built in.
 	Results map[string]json.RawMessage `json:",omitempty"`
+	// Errors are the raw JSON-RPC errors that tools answer with, by name.
+	Errors map[string]json.RawMessage `json:",omitempty"`
 	// Catalog is a file with one tool a line ({"server", "name", "description",
 	// "input_schema", ...}); those of CatalogServer are listed after Tools.
 	Catalog       string `json:",omitempty"`

@@ -18,6 +18,7 @@ type Server struct {
 
 	mu        sync.Mutex
 	tools     []json.RawMessage
+	mute      bool // lists are refused
 	changes   int
 	listeners map[int]func([]byte)
 	nextKey   int
@@ -80,6 +81,16 @@ func (s *Server) SetTools(tools []json.RawMessage) {
 	s.tools = tools
 	s.mu.Unlock()
 	s.announce()
+}
+
+// Announce says that the list changed, whether or not it did.
+func (s *Server) Announce() { s.announce() }
+
+// RefuseLists has every tools/list answered with an error from now on, or no longer.
+func (s *Server) RefuseLists(refuse bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mute = refuse
 }
 
 // EndSessions forgets every HTTP session, as a restart does.
@@ -203,8 +214,12 @@ func (s *Server) info() string {
 func (s *Server) list(x *exchange) {
 	s.mu.Lock()
 	s.stats.Lists++
-	tools := s.tools
+	tools, mute := s.tools, s.mute
 	s.mu.Unlock()
+	if mute {
+		x.fail(-32603, "the list is not available", "")
+		return
+	}
 	start, _ := strconv.Atoi(x.Cursor) // no cursor is the start
 	end, next := len(tools), ""
 	if size := s.config.PageSize; size > 0 && start+size < len(tools) {

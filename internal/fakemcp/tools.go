@@ -68,6 +68,11 @@ func (s *Server) call(ctx context.Context, x *exchange) {
 	if s.config.Faults.WrongID {
 		x.ID = json.RawMessage("424242")
 	}
+	if raw, ok := s.config.Errors[x.Name]; ok {
+		x.answered = true
+		x.send([]byte(`{"jsonrpc":"2.0","id":` + string(x.ID) + `,"error":` + string(raw) + `}`))
+		return
+	}
 	if raw, ok := s.config.Results[x.Name]; ok {
 		x.result(string(raw))
 		return

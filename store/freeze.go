@@ -1,0 +1,127 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"remit/audit"
+	"remit/catalog"
+	"remit/catalog/crawl"
+	"remit/identity"
+	"remit/persona"
+)
+
+// FrozenPin is a pin of a live revision that its tool drifted from and that no person has confirmed since.
+type FrozenPin struct {
+	Persona  persona.ID
+	Revision int
+	Tool     catalog.ID
+	Digest   catalog.Digest // that was approved
+	Offered  catalog.Digest // by the server now; empty when it lacks the tool
+	Since    time.Time      // when the tool was first seen to differ
+}
+
+// Confirmable says that the tool is again exactly what was approved, so that a person may confirm it.
+func (p FrozenPin) Confirmable() bool { return p.Offered == p.Digest }
+
+// Frozen says whether, and since when, a revision's pin is frozen.
+func (s *Store) Frozen(ctx context.Context, id persona.ID, revision int, pin persona.Pin) (since time.Time, frozen bool, err error) {
+	var at int64
+	err = s.reads.QueryRowContext(ctx, "select since from frozen where persona = $1 and number = $2 and tool = $3 and digest = $4",
+		string(id), revision, string(pin.Tool), string(pin.Digest)).Scan(&at)
+	if errors.Is(err, sql.ErrNoRows) {
+		return time.Time{}, false, nil
+	}
+	return fromMicros(at), err == nil, err
+}
+
+// FrozenPins returns the frozen pins of all live revisions, by tool and persona.
+func (s *Store) FrozenPins(ctx context.Context) ([]FrozenPin, error) { return frozenPins(ctx, s.reads) }
+
+func frozenPins(ctx context.Context, q querier) ([]FrozenPin, error) {
+	return collect(ctx, q, func(r *sql.Rows) (p FrozenPin, err error) {
+		var since int64
+		err = r.Scan(&p.Persona, &p.Revision, &p.Tool, &p.Digest, &p.Offered, &since)
+		p.Since = fromMicros(since)
+		return p, err
+	}, `select f.persona, f.number, f.tool, f.digest, coalesce(t.digest, ''), f.since from frozen f
+		join revision r on r.persona = f.persona and r.number = f.number and r.state = $1
+		join revision_definition d on d.persona = f.persona and d.number = f.number and d.digest = f.digest
+		left join tool t on t.id = f.tool and t.gone = 0 order by f.tool, f.persona`, string(persona.Live))
+}
+
+// ErrNotFrozen is for a tool that there is nothing to confirm of.
+var ErrNotFrozen = errors.New("no pin of this tool is frozen; remit tool frozen lists those that are")
+
+// Thaw lets every persona that pins the tool as seen call it again, and writes the entry with it. It is for a tool that
+// drifted and is now, byte for byte in canonical form, what was approved: seen is the digest that by has looked at.
+func (s *Store) Thaw(ctx context.Context, by identity.Principal, tool catalog.ID, seen catalog.Digest, at time.Time) error {
+	if !by.Has(identity.Reviewer) {
+		return fmt.Errorf("%w: this needs the role %s", persona.ErrForbidden, identity.Reviewer)
+	}
+	return s.write(ctx, func(tx *sql.Tx) error {
+		all, err := frozenPins(ctx, tx)
+		if err != nil {
+			return err
+		}
+		err = ErrNotFrozen
+		var pins []string
+		for _, p := range all {
+			switch {
+			case p.Tool != tool || p.Digest != seen:
+			case !p.Confirmable():
+				return fmt.Errorf("%w: %s", persona.ErrDrifted, tool)
+			default:
+				pins, err = append(pins, fmt.Sprintf("%s/%d", p.Persona, p.Revision)), nil
+			}
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec("delete from frozen where tool = $1 and digest = $2", string(tool), string(seen)); err != nil {
+			return err
+		}
+		return appendEntry(tx, audit.Entry{Time: at, Kind: "tool.thaw", Actor: by.Actor(), Tool: string(tool), Digest: string(seen),
+			Decision: audit.Changed, Detail: map[string]string{"pins": strings.Join(pins, ", ")}})
+	})
+}
+
+// Freeze freezes the pins that a listing drifts from and keeps nothing else of it. With a reason, an entry says so.
+func (s *Store) Freeze(ctx context.Context, server string, tools []catalog.Tool, at time.Time, reason string) (c crawl.Changes, err error) {
+	err = s.write(ctx, func(tx *sql.Tx) error {
+		d, err := compare(ctx, tx, server, tools)
+		if err != nil {
+			return err
+		}
+		c = d.changes
+		if err := freeze(tx, d, at); err != nil || c.None() || reason == "" {
+			return err
+		}
+		return appendEntry(tx, audit.Entry{Time: at, Kind: "catalog.unsteady", Decision: audit.Changed, Reason: reason, Detail: c.Detail(server)})
+	})
+	return c, err
+}
+
+// freeze makes every pin of a definition that its tool no longer has stay refused, also when the tool changes back.
+// Drafts and submitted revisions are among them: one may go live from a page that does not know of the change yet.
+func freeze(tx *sql.Tx, d difference, at time.Time) error {
+	for tool, digest := range d.drifted {
+		if _, err := tx.Exec(`insert into frozen (persona, number, tool, digest, since)
+			select r.persona, r.number, cast($1 as text), r.digest, cast($2 as bigint) from revision_definition r where r.digest = $3
+			on conflict (persona, number, tool, digest) do nothing`, string(tool), micros(at), string(digest)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// thawApproved drops what froze a revision while it was reviewed: its reviewer saw the definitions that are offered now.
+func thawApproved(tx *sql.Tx, id persona.ID, number int) error {
+	_, err := tx.Exec(`delete from frozen where persona = $1 and number = $2 and exists (
+		select 1 from tool t where t.id = frozen.tool and t.digest = frozen.digest and t.gone = 0)`, string(id), number)
+	return err
+}
