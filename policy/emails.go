@@ -14,8 +14,8 @@ func emails(s *sample) (found []span) {
 	done := 0
 	for _, at := range s.ats {
 		start, end := s.mailbox(max(done, at-64), at), s.domain(at+1)
-		if start == at || end == 0 || s.before(start) == '@' || s.after(end) == '@' {
-			continue
+		if handle := s.before(start) == '@' && (start < 2 || classes[s.text[start-2]]&isWord == 0); handle || start == at || end == 0 {
+			continue // @name@host is no mailbox
 		}
 		if s.text[start:at] == "git" && s.after(end) == ':' { // git@host:path is a place
 			continue

@@ -60,6 +60,7 @@ func TestMaskResult(t *testing.T) {
 		"JSON in a string":     {`{"t":"{\"mail\":\"a\\u0040example.com\",\"n\":4111111111111111}"}`, `{"t":"{\"mail\":\"[redacted:email]\",\"n\":\"[redacted:payment_card]\"}"}`},
 		"JSON in JSON in JSON": {`["[\"[\\\"a@example.com\\\"]\"]"]`, `["[\"[\\\"[redacted:email]\\\"]\"]"]`},
 		"JSON in prose":        {`["result: {\"m\":\"a\\u0040example.com\"} end"]`, `["result: {\"m\":\"[redacted:email]\"} end"]`},
+		"escapes of names":     {`["log {\"who\":\"\\u003ca@example.com\\u003e\"} C:\\\\new \\n x b@example.com y"]`, `["log {\"who\":\"\\u003c[redacted:email]\\u003e\"} C:\\\\new \\n x [redacted:email] y"]`},
 		"JSON lines":           {`["{\"m\":1}\n{\"m\":\"a@example.com\"}"]`, `["{\"m\":1}\n{\"m\":\"[redacted:email]\"}"]`},
 		"URL escapes":          {`["https://x.example/?q=a%40example.com"]`, `["https://x.example/?q=[redacted:email]"]`},
 		"HTML escapes":         {`["a&#64;example.com b&#x40;example.com c&commat;example.com"]`, `["[redacted:email] [redacted:email] [redacted:email]"]`},

@@ -39,39 +39,13 @@ func (m *masker) text(s, hint string, paths bool, depth int) []edit {
 		return m.patterns(nil, s)
 	}
 	edits := m.reading(s, hint, depth)
-	for v, from := (view{text: s}), (view{text: s}); ; { // escapes may be escaped: each round reads one level
-		if !strings.ContainsAny(v.text, `\%&`) || depth >= maxNesting {
+	for v := (view{text: s}); depth < maxNesting; depth++ { // escapes may be escaped: each round reads one level
+		next, ok := unescaped(v.text, `\%&`)
+		if !ok {
 			break
 		}
-		var ok bool
-		if v, ok = unescaped(v.text, `\%&`); !ok {
-			break
-		}
-		depth++
-		from = v.over(from)
-		edits = m.lift(edits, from, m.reading(v.text, hint, depth))
-	}
-	return edits
-}
-
-// over is the view of a view's source.
-func (v view) over(source view) view {
-	for i, r := range v.runs {
-		if len(source.runs) == 0 {
-			break
-		}
-		start, end := source.source(r.from, r.from+r.of)
-		v.runs[i].from, v.runs[i].of = start, end-start
-		v.runs[i].unit = r.unit || end-start != r.n
-	}
-	return v
-}
-
-// lift adds what was found in a view, as edits of its source.
-func (m *masker) lift(edits []edit, v view, found []edit) []edit {
-	for _, e := range found {
-		e.start, e.end = v.source(e.start, e.end)
-		edits = append(edits, e)
+		v = next.over(v)
+		edits = v.lift(v.whole(edits), m.reading(v.text, hint, depth+1))
 	}
 	return edits
 }
@@ -100,7 +74,7 @@ func (m *masker) reading(s, hint string, depth int) []edit {
 		}
 		if v, ok := folded(s, tags); ok && v.text != "" {
 			sample.look(v.text, hint)
-			edits = m.lift(edits, v, m.rules(nil, sample))
+			edits = v.lift(edits, m.rules(nil, sample))
 		}
 	}
 	return edits

@@ -34,7 +34,7 @@ func (s *sample) card(i int) int {
 		}
 		n += copy(digits[n:], s.text[g.start:g.end])
 		sizes = append(sizes, g.end-g.start)
-		if n >= 13 && grouped(sizes) && cardNumber(string(digits[:n])) && s.cardStands(s.digits[i].start, g.end, n) {
+		if n >= 13 && grouped(sizes, s.after(s.digits[i].end)) && cardNumber(string(digits[:n])) && s.cardStands(s.digits[i].start, g.end, n) {
 			best = j
 		}
 	}
@@ -54,17 +54,18 @@ func (s *sample) cardStands(start, end, n int) bool {
 	return s.alone(start, end) && !fraction && (n > 13 || s.announced(start, 24, []string{"card", "visa", "karte", "carte", "tarjeta"}))
 }
 
-func grouped(sizes []int) bool {
+// grouped says that a number stands in groups as on a card or as people type it. Points make decimal fractions of other groups.
+func grouped(sizes []int, separator byte) bool {
 	last := len(sizes) - 1
 	if len(sizes) == 3 && sizes[0] == 4 && sizes[1] == 6 && sizes[2] >= 4 && sizes[2] <= 5 {
 		return true
 	}
 	for _, n := range sizes[:last] {
-		if n != sizes[0] {
+		if n != sizes[0] || n == 3 || n > 8 || separator == '.' && n != 4 {
 			return false
 		}
 	}
-	return sizes[last] <= sizes[0] && sizes[0] != 3 // groups of three are those of large numbers
+	return sizes[last] <= sizes[0]
 }
 
 // issuers are the first digits of card numbers, from and to, with the lengths in use.
@@ -148,19 +149,20 @@ func ibans(s *sample) (found []span) {
 	return found
 }
 
-// spelled is where n letters and digits end that begin at start, with single spaces or dashes between; 0 where there are not so many or more.
+// spelled is where n letters and digits end that begin at start, in one stretch or in groups of four; 0 where there are not so many, or
+// more.
 func (s *sample) spelled(start, n int) int {
-	at := start
-	for ; n > 0 && at < len(s.text); at++ {
+	at, seen := start, 0
+	for ; seen < n && at < len(s.text); at++ {
 		switch b := s.text[at]; {
 		case letter(b) || figure(b):
-			n--
-		case (b == ' ' || b == '-') && (letter(s.before(at)) || figure(s.before(at))):
+			seen++
+		case (b == ' ' || b == '-') && seen%4 == 0 && s.before(at) != b:
 		default:
 			return 0
 		}
 	}
-	if a := s.after(at); n > 0 || letter(a) || figure(a) {
+	if a := s.after(at); seen < n || letter(a) || figure(a) {
 		return 0
 	}
 	return at

@@ -92,7 +92,7 @@ func (s *sample) international(i int) (dialled, bool) {
 		if s.before(plus) == '(' && s.after(g.end) == ')' {
 			d.start--
 		}
-	case strings.HasPrefix(d.digits, "00") && (g.end-g.start == 2 || g.end-g.start > 3 && g.end-g.start < 6 && g.end < d.end) && !s.rest(g.start):
+	case strings.HasPrefix(d.digits, "00") && (g.end-g.start == 2 || g.end-g.start > 2 && g.end-g.start < 6 && g.end < d.end) && !s.rest(g.start):
 		d.digits = d.digits[2:]
 	default:
 		return d, false
@@ -113,8 +113,14 @@ func (s *sample) international(i int) (dialled, bool) {
 // free says that a part does not adjoin a word or a longer number.
 func (s *sample) free(start, end int) bool {
 	b, a := s.before(start), s.after(end)
-	return s.alone(start, end) && b != '#' && b != '_' && b != '=' && a != '_' && a != '%' && !(b == '-' || b == '.' || b == '/' || b == ',' || b == ':' && figure(s.before(start-1))) &&
-		!((a == '-' || a == '.' || a == ',' || a == ':') && (figure(s.after(end+1)) || letter(s.after(end+1)))) || b == '=' && s.alone(start, end) && s.announced(start, 12, phoneWords)
+	if !s.alone(start, end) || strings.IndexByte("#_-./,", b) >= 0 || b == ':' && figure(s.before(start-1)) {
+		return false
+	}
+	if b == '=' && !s.announced(start, 12, phoneWords) {
+		return false
+	}
+	longer := strings.IndexByte("-.,:", a) >= 0 && (figure(s.after(end+1)) || letter(s.after(end+1)))
+	return a != '_' && a != '%' && !longer
 }
 
 // american ends the number after ten digits of the North American plan, after the given others.
@@ -130,14 +136,15 @@ func (d dialled) american(skip int) (dialled, bool) {
 				return d, false
 			}
 			d.last, d.end, d.digits = j, d.sample.digits[j].end, d.digits[:skip+10]
-			return d, northAmerican(d.digits[skip:]) && d.free(d.start, d.end)
+			return d, northAmerican(d.digits[skip:], d.text[d.start] == '(') && d.free(d.start, d.end)
 		}
 	}
 	return d, false
 }
 
-func northAmerican(ten string) bool {
-	return ten[0] >= '2' && ten[3] >= '2' && ten[1:3] != "11" && ten[4:6] != "11"
+// northAmerican says that the digits are an area, an exchange and a line. Examples like (555) 123-4567 are taken for real ones.
+func northAmerican(ten string, parentheses bool) bool {
+	return ten[0] >= '2' && (parentheses || ten[3] >= '2') && ten[1:3] != "11" && ten[4:6] != "11"
 }
 
 // american is a number in the form 415-555-2671, (415) 555-2671 or 415.555.2671.
@@ -173,6 +180,9 @@ func (s *sample) national(i int) (dialled, bool) {
 		return d, true
 	}
 	first := s.digits[i].end - s.digits[i].start
+	if last, _ := s.sequence(i, " -", 3, 2, 4); last > 0 { // the form of an SSN
+		return d, false
+	}
 	if d.digits[0] != '0' || d.digits[1] == '0' || d.last == d.first || s.rest(d.start) || len(d.digits) < 9 || len(d.digits) > 12 {
 		return d, false
 	}
@@ -195,6 +205,9 @@ func (s *sample) named(at int) bool {
 		end--
 	}
 	word := strings.ToLower(head[end:])
+	if slices.Contains([]string{"number", "nummer", "num", "code", "no", "nr"}, word) && announces(strings.ToLower(head), phoneWords) {
+		return false
+	}
 	if word == "number" || word == "nummer" || word == "num" || word == "code" {
 		return announces(strings.ToLower(head), otherWords)
 	}

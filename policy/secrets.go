@@ -47,7 +47,7 @@ var keyForms = func() (forms []keyForm) {
 }()
 
 // awsSecret is known by what stands before it alone.
-var awsSecret = regexp.MustCompile(`(?i)aws.{0,20}secret.{0,24}?["'\s:=>]([A-Za-z0-9/+]{40})(?:[^A-Za-z0-9/+=]|$)`)
+var awsSecret = regexp.MustCompile(`(?i)(?:aws.{0,20}secret|secret_?access_?key).{0,24}?["'\s:=>]([a-z0-9/+]{40})(?:[^a-z0-9/+=]|$)`)
 
 func apiKeys(s *sample) (found []span) {
 	for _, w := range s.words {
@@ -69,14 +69,22 @@ func apiKeys(s *sample) (found []span) {
 				}
 			}
 		}
-		if w.end-w.start >= 40 && s.announced(w.start, 48, []string{"secret"}) {
-			from := max(0, w.start-64)
-			if at := awsSecret.FindStringSubmatchIndex(s.hint + "\x20" + s.text[from:min(len(s.text), w.end+1)]); at != nil {
-				shift := from - len(s.hint) - 1
-				if at[2]+shift >= 0 {
-					found = append(found, span{at[2] + shift, at[3] + shift})
-				}
-			}
+		if w.end-w.start >= 40 {
+			found = s.awsSecret(found, w)
+		}
+	}
+	return found
+}
+
+func (s *sample) awsSecret(found []span, w span) []span {
+	from := max(0, w.start-64)
+	around := s.hint + " " + s.text[from:min(len(s.text), w.end+1, w.start+160)]
+	if !strings.Contains(strings.ToLower(around), "secret") {
+		return found
+	}
+	for _, at := range awsSecret.FindAllStringSubmatchIndex(around, -1) {
+		if shift := from - len(s.hint) - 1; at[2]+shift >= w.start {
+			found = append(found, span{at[2] + shift, at[3] + shift})
 		}
 	}
 	return found

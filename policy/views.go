@@ -42,6 +42,58 @@ func (v view) source(start, end int) (int, int) {
 	return from, to
 }
 
+// over is the view as one of the source's source.
+func (v view) over(source view) view {
+	if len(source.runs) == 0 {
+		return v
+	}
+	var runs []run
+	i := 0
+	for _, r := range v.runs {
+		for i < len(source.runs)-1 && source.runs[i+1].at <= r.from {
+			i++
+		}
+		if r.unit {
+			start, end := source.source(r.from, r.from+r.of)
+			runs = append(runs, run{r.at, r.n, start, end - start, true})
+			continue
+		}
+		for _, q := range source.runs[i:] {
+			lo, hi := max(q.at, r.from), min(q.at+q.n, r.from+r.of)
+			if lo >= hi {
+				break
+			}
+			part := run{r.at + lo - r.from, hi - lo, q.from + lo - q.at, hi - lo, q.unit}
+			if q.unit {
+				part.from, part.of = q.from, q.of
+			}
+			runs = append(runs, part)
+		}
+	}
+	return view{v.text, runs}
+}
+
+// lift adds what was found in the view, as edits of its source.
+func (v view) lift(edits, found []edit) []edit {
+	for _, e := range found {
+		e.start, e.end = v.source(e.start, e.end)
+		edits = append(edits, e)
+	}
+	return edits
+}
+
+// whole moves edits of the source that begin within a unit to its end, so that they leave no half of an escape: the view has the
+// whole value.
+func (v view) whole(edits []edit) []edit {
+	for i, e := range edits {
+		k := sort.Search(len(v.runs), func(k int) bool { return v.runs[k].from >= e.start }) - 1
+		if k >= 0 && v.runs[k].unit && e.start < v.runs[k].from+v.runs[k].of && v.runs[k].from+v.runs[k].of < e.end {
+			edits[i].start = v.runs[k].from + v.runs[k].of
+		}
+	}
+	return edits
+}
+
 // viewer writes a view.
 type viewer struct {
 	b    strings.Builder
