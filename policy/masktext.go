@@ -218,12 +218,12 @@ func decodeText(s string) (string, *base64.Encoding) {
 	return string(b), alphabets[i]
 }
 
-// readable says that the bytes are a text: nearly all are printable, in UTF-8 or in an older encoding.
+// readable says that the bytes are a text: nearly all are printable, in UTF-8 or in an older encoding. The last character may be cut.
 func readable(b []byte) bool {
 	odd := 0
 	for at := 0; at < len(b); {
 		r, n := utf8.DecodeRune(b[at:])
-		if r == utf8.RuneError || r < ' ' && r != '\n' && r != '\r' && r != '\t' || r == 0x7F {
+		if r == utf8.RuneError && (n > 1 || len(b)-at > 3) || r < ' ' && r != '\n' && r != '\r' && r != '\t' || r == 0x7F {
 			odd++
 		}
 		at += n
