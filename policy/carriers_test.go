@@ -30,7 +30,9 @@ var carriers = map[string]func(text, value string) string{
 	},
 	"JSON in prose": func(text, _ string) string { return result(`Here it is: {"a":` + quote(text) + `}.`) },
 	"base64":        func(text, _ string) string { return `{"blob":` + quote(b64(text)) + `}` },
-	"base64url":     func(text, _ string) string { return result("see " + base64.RawURLEncoding.EncodeToString([]byte(text))) },
+	"base64url": func(text, _ string) string {
+		return result("see " + base64.RawURLEncoding.EncodeToString([]byte(text)))
+	},
 	"zero width": func(text, value string) string {
 		return result(strings.ReplaceAll(text, value, strings.Join(strings.Split(value, ""), "\u200b")))
 	},

@@ -82,10 +82,12 @@ func (m *masker) reading(s, hint string, depth int) []edit {
 
 // look looks a text over, in a sample that was used before where there is one.
 func (m *masker) look(s, hint string) *sample {
-	sample := &sample{}
-	if n := len(m.spare); n > 0 {
-		sample, m.spare = m.spare[n-1], m.spare[:n-1]
+	n := len(m.spare) - 1
+	if n < 0 {
+		m.spare, n = []*sample{{}}, 0
 	}
+	sample := m.spare[n]
+	m.spare = m.spare[:n]
 	sample.look(s, hint)
 	return sample
 }
