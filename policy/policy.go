@@ -89,7 +89,8 @@ type Hours struct {
 	Zone string   `json:"zone,omitempty"` // IANA name ("Europe/Berlin"); empty means UTC
 }
 
-// Mask hides what a detector, a path or a pattern finds in results, arguments that are recorded, or both.
+// Mask hides what a detector, a path or a pattern finds, in results and in what is recorded of arguments. One of the three is
+// given.
 type Mask struct {
 	Detector string `json:"detector,omitempty"` // one of Detectors
 	Pattern  string `json:"pattern,omitempty"`  // RE2
@@ -103,7 +104,7 @@ type Mode string
 const (
 	Redact Mode = "redact" // a fixed text stands for it
 	Hash   Mode = "hash"   // a keyed hash stands for it, the same for the same value within the persona
-	Block  Mode = "block"  // the answer is withheld
+	Block  Mode = "block"  // the answer is withheld; in a record, it is redacted
 	Report Mode = "report" // it stays, and the record says so
 )
 
@@ -152,6 +153,9 @@ type Compiled struct {
 	hours       []window
 	constraints []constraint
 	conditions  []condition
+	masks       []mask
+	patterned   bool   // a mask has a pattern, which may match short texts
+	hashKey     []byte // of masks that hash
 }
 
 // Compile checks a policy against the tool's input schema. Errors wrap [ErrInvalid] and name the rule.
@@ -180,6 +184,14 @@ func (p Policy) Compile(inputSchema json.RawMessage) (*Compiled, error) {
 			return nil, invalid("condition %d: %v", i+1, err)
 		}
 		c.conditions = append(c.conditions, k)
+	}
+	for i, m := range p.Mask {
+		k, err := m.compile(i + 1)
+		if err != nil {
+			return nil, invalid("mask %d: %v", i+1, err)
+		}
+		c.masks = append(c.masks, k)
+		c.patterned = c.patterned || k.pattern != nil
 	}
 	return c, nil
 }

@@ -74,7 +74,7 @@ var owners = map[string][]string{
 	"golang.org/x/sync":                        {"catalog/crawl", "cmd/remit", "evals"},                                             // errgroup
 	"golang.org/x/sys":                         {"catalog/embed", "catalog/vector"},                                                 // processor features
 	"golang.org/x/term":                        {"cmd/remit"},                                                                       // is it a terminal?
-	"golang.org/x/text":                        {"catalog/embed", "gateway"},                                                        // NFKC; the validator's messages
+	"golang.org/x/text":                        {"catalog/embed", "gateway", "policy"},                                              // NFKC, also before masking; the validator's messages
 	"golang.org/x/time":                        {"web"},                                                                             // rate limits
 }
 
