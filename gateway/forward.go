@@ -23,7 +23,7 @@ func (g *Gateway) forward(ctx context.Context, c *call) *fault {
 	if token := c.meta["progressToken"]; validID(token) && acceptsStream(c.r) {
 		c.progress = c.stream()
 		out.Progress = func(params json.RawMessage) {
-			if event := progressEvent(params, token); event != nil {
+			if event := progressEvent(params, token, c.grant.rules.MaskText); event != nil {
 				c.progress.message(event)
 			}
 		}
@@ -39,7 +39,7 @@ func (g *Gateway) forward(ctx context.Context, c *call) *fault {
 	switch {
 	case errors.As(err, &rpc):
 		c.entry.Decision = audit.Allowed
-		return &fault{code: rpc.Code, message: rpc.Message, data: rpc.Data, reason: rpc.Error()}
+		return c.masked(rpc)
 	case err != nil:
 		return failure(ctx, server, err)
 	}
@@ -49,11 +49,45 @@ func (g *Gateway) forward(ctx context.Context, c *call) *fault {
 		f.rule = "/result size"
 		return f
 	}
+	if f := c.mask(&result); f != nil {
+		return f
+	}
 	if c.result, err = c.finished(result); err != nil {
 		return toolFault(fmt.Sprintf("The server %s did not finish the call: %v. Tell the operator of Remit.", server, err), "")
 	}
 	c.entry.Decision = audit.Allowed
 	return nil
+}
+
+// mask hides in the result what the policy says, and notes in the record how much of what was found, never what.
+func (c *call) mask(result *json.RawMessage) *fault {
+	if len(c.grant.rules.Mask) == 0 {
+		return nil
+	}
+	masked, found, err := c.grant.rules.MaskResult(*result)
+	for name, n := range found {
+		c.entry.Detail["mask "+name] = fmt.Sprint(n)
+	}
+	if err != nil {
+		f := toolFault("Withheld by the policy of this persona: "+clean(err.Error(), 300)+". The call has taken effect.", clean(err.Error(), maxReason))
+		f.rule = "/mask"
+		return f
+	}
+	*result = masked
+	return nil
+}
+
+// masked is a server's error, of which masks hide as much as of a result.
+func (c *call) masked(rpc *upstream.RPCError) *fault {
+	f := &fault{code: rpc.Code, message: c.grant.rules.MaskText(rpc.Message), reason: c.grant.rules.MaskText(rpc.Error())}
+	if len(rpc.Data) > 0 {
+		data, _, err := c.grant.rules.MaskArguments(rpc.Data)
+		if err != nil {
+			data = nil // what cannot be read is not passed on
+		}
+		f.data = data
+	}
+	return f
 }
 
 // trace is the trace context, within the lengths of W3C Trace Context and Baggage.
@@ -68,7 +102,7 @@ func (c *call) trace() map[string]json.RawMessage {
 }
 
 // progressEvent is a server's progress under the client's own token; nil for one that is none.
-func progressEvent(params json.RawMessage, token jsontext.Value) []byte {
+func progressEvent(params json.RawMessage, token jsontext.Value, mask func(string) string) []byte {
 	var in members
 	if strict.Unmarshal(params, &in) != nil || in["progress"].Kind() != '0' {
 		return nil
@@ -79,6 +113,13 @@ func progressEvent(params json.RawMessage, token jsontext.Value) []byte {
 		out = append(append(out, `,"total":`...), total...)
 	}
 	if message := in["message"]; message.Kind() == '"' {
+		var text string
+		if strict.Unmarshal(message, &text) != nil {
+			return nil
+		}
+		if hidden := mask(text); hidden != text {
+			message, _ = json.Marshal(hidden)
+		}
 		out = append(append(out, `,"message":`...), message...)
 	}
 	return append(out, "}}"...)

@@ -59,6 +59,7 @@ type Config struct {
 	Upstreams Upstreams
 	Audit     audit.Log
 	Limiter   *policy.Limiter // of calls; default one that knows of no calls before the gateway's start
+	MaskKey   []byte          // of masks that hash; without one they redact
 
 	// Listed says why a server's tools may not be what Current returns, and nil when they are. Nil where the caller lists
 	// the servers itself.

@@ -47,7 +47,7 @@ func (g *Gateway) view(x *exchange) (*view, *fault) {
 	v := g.views[x.persona]
 	g.mu.Unlock()
 	if v == nil || v.revision != live.Number || !v.reviewed.Equal(live.ReviewedAt) {
-		v = g.build(live)
+		v = g.build(x.persona, live)
 		g.mu.Lock()
 		g.views[x.persona] = v
 		g.mu.Unlock()
@@ -56,7 +56,7 @@ func (g *Gateway) view(x *exchange) (*view, *fault) {
 }
 
 // build pins every grant again: a definition that is not what its digest says is neither listed nor called.
-func (g *Gateway) build(live persona.Revision) *view {
+func (g *Gateway) build(of persona.ID, live persona.Revision) *view {
 	v := &view{revision: live.Number, reviewed: live.ReviewedAt, grants: make(map[string]*grant, len(live.Grants))}
 	var list bytes.Buffer
 	list.WriteString(`{"tools":[`)
@@ -69,7 +69,9 @@ func (g *Gateway) build(live persona.Revision) *view {
 		var rules *policy.Compiled
 		if err == nil {
 			schema, _ := pinned.InputSchema() // which Served has read
-			rules, err = pinned.Policy.Compile(schema)
+			if rules, err = pinned.Policy.Compile(schema); err == nil && len(g.c.MaskKey) > 0 {
+				rules = rules.HashedFor(string(of), g.c.MaskKey)
+			}
 		}
 		if err != nil {
 			g.complain("the stored definition of a granted tool is damaged; it is not served", err)

@@ -19,6 +19,7 @@ import (
 	"remit/catalog"
 	"remit/identity"
 	"remit/internal/visible"
+	"remit/policy"
 )
 
 // frame is what every page has around its content.
@@ -100,15 +101,16 @@ func parsePages() (*pages, error) {
 
 func (p *pages) funcs() template.FuncMap {
 	return template.FuncMap{
-		"show":   visible.HTML,
-		"count":  count,
-		"time":   clock,
-		"day":    func(t time.Time) string { return t.UTC().Format("2 Jan 2006") },
-		"asset":  func(name string) string { return "/static/" + name + "?v=" + p.assets[name] },
-		"short":  catalog.Digest.Short,
-		"digest": func(s string) catalog.Digest { return catalog.Digest(s) },
-		"has":    func(list []identity.Role, r identity.Role) bool { return slices.Contains(list, r) },
-		"plural": plural,
+		"show":      visible.HTML,
+		"count":     count,
+		"time":      clock,
+		"day":       func(t time.Time) string { return t.UTC().Format("2 Jan 2006") },
+		"asset":     func(name string) string { return "/static/" + name + "?v=" + p.assets[name] },
+		"short":     catalog.Digest.Short,
+		"digest":    func(s string) catalog.Digest { return catalog.Digest(s) },
+		"has":       func(list []identity.Role, r identity.Role) bool { return slices.Contains(list, r) },
+		"plural":    plural,
+		"detectors": func() []policy.Detector { return policy.Detectors },
 	}
 }
 

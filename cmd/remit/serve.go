@@ -108,8 +108,12 @@ func (a *app) front(s *system, log *slog.Logger) (http.Handler, *gateway.Gateway
 	if u, err := url.Parse(a.opts.PublicURL); err == nil && u.Hostname() != "" {
 		hosts = append(hosts, u.Hostname())
 	}
+	maskKey, err := s.store.Secret(context.Background(), "mask")
+	if err != nil {
+		return nil, nil, err
+	}
 	gate := gateway.New(gateway.Config{Personas: s.store, Keys: s.people, Current: s.catalog.Tool, Upstreams: gateway.Pool(s.pool),
-		Audit: s.store, Limiter: policy.NewLimiter(s.store), Listed: s.crawler.Listed, AllowedHosts: hosts, AllowedOrigins: a.opts.AllowedOrigins, CallTimeout: a.opts.CallTimeout,
+		Audit: s.store, Limiter: policy.NewLimiter(s.store), MaskKey: maskKey, Listed: s.crawler.Listed, AllowedHosts: hosts, AllowedOrigins: a.opts.AllowedOrigins, CallTimeout: a.opts.CallTimeout,
 		Version: version(), Log: log})
 	s.people.Revoked = func(of string) { gate.Notify(persona.ID(of)) }
 	registry := &persona.Registry{Store: s.store, Current: s.catalog.Tool, MaxTools: a.opts.MaxTools,
