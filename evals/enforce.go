@@ -12,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"remit/catalog"
+	"remit/policy"
 )
 
 // EnforceCase is one request to a gateway whose outcome is known exactly. The gateway serves one persona, "desk", whose
@@ -25,6 +26,8 @@ type EnforceCase struct {
 	Tags   []string      `json:"tags,omitempty"`
 	Offers []EnforceTool `json:"offers" jsonschema:"description=Tools that the upstream servers offer when the persona is approved"`
 	Grants []catalog.ID  `json:"grants" jsonschema:"description=Tools that the persona's revision grants"`
+	// Policies of granted tools. They hold for the approved revision, not for what a move narrows it to.
+	Policies map[catalog.ID]stdjson.RawMessage `json:"policies,omitempty" jsonschema:"description=What the calls of a granted tool need beside the grant"`
 
 	Caller  string        `json:"caller,omitempty" jsonschema:"enum=key,enum=revoked,enum=expired,enum=wrong,enum=other,enum=none,description=Whose key is sent as bearer token: the persona's (default); one that was revoked; one that expired; one with a mistyped end; the other persona's; none"`
 	Session string        `json:"session,omitempty" jsonschema:"description=Open a session of this protocol version first: $SESSION"`
@@ -53,8 +56,8 @@ type EnforceTool struct {
 type EnforceMove struct {
 	// Do is revoke (the caller's key), retire (the persona), narrow (to Grants, reviewed and approved), draft (a newer
 	// revision with Grants that nobody approved), change (Tool now has Definition), remove (Tool is gone), stop (Tool's
-	// server does not answer any more) or close-store (the database fails).
-	Do         string             `json:"do" jsonschema:"enum=revoke,enum=retire,enum=narrow,enum=draft,enum=change,enum=remove,enum=stop,enum=close-store"`
+	// server does not answer any more), call (the case's own request was sent before) or close-store (the database fails).
+	Do         string             `json:"do" jsonschema:"enum=revoke,enum=retire,enum=narrow,enum=draft,enum=change,enum=remove,enum=stop,enum=call,enum=close-store"`
 	Tool       catalog.ID         `json:"tool,omitempty"`
 	Definition stdjson.RawMessage `json:"definition,omitempty"`
 	Grants     []catalog.ID       `json:"grants,omitempty"`
@@ -76,7 +79,7 @@ type EnforceOutcome struct {
 
 var (
 	enforceCallers = []string{"", "key", "revoked", "expired", "wrong", "other", "none"}
-	enforceMoves   = []string{"revoke", "retire", "narrow", "draft", "change", "remove", "stop", "close-store"}
+	enforceMoves   = []string{"revoke", "retire", "narrow", "draft", "change", "remove", "stop", "call", "close-store"}
 )
 
 // Validate says what is wrong with the case, without its file and line.
@@ -108,6 +111,14 @@ func (c EnforceCase) Validate() error {
 	for _, id := range c.Grants {
 		if !offered[id] {
 			return fmt.Errorf("case %s grants %s, which no server offers", c.ID, id)
+		}
+	}
+	for id, text := range c.Policies {
+		if !slices.Contains(c.Grants, id) {
+			return fmt.Errorf("case %s has a policy for %s, which it does not grant", c.ID, id)
+		}
+		if _, err := policy.Parse(text); err != nil {
+			return fmt.Errorf("case %s: policy of %s: %w", c.ID, id, err)
 		}
 	}
 	for _, m := range c.Before {

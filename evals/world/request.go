@@ -27,7 +27,7 @@ func (w *world) prepare(ctx context.Context, c evals.EnforceCase) error {
 		}
 	}
 	for _, m := range c.Before {
-		if err := w.move(ctx, m); err != nil {
+		if err := w.move(ctx, c, m); err != nil {
 			return fmt.Errorf("move %s: %w", m.Do, err)
 		}
 	}
@@ -41,19 +41,19 @@ func (w *world) prepare(ctx context.Context, c evals.EnforceCase) error {
 	return err
 }
 
-func (w *world) move(ctx context.Context, m evals.EnforceMove) error {
+func (w *world) move(ctx context.Context, c evals.EnforceCase, m evals.EnforceMove) error {
 	switch m.Do {
 	case "revoke":
 		return w.people.RevokeKey(ctx, reviewer, w.deskKey)
 	case "retire":
 		return w.registry.Retire(ctx, reviewer, desk)
 	case "narrow":
-		if err := w.registry.Revise(ctx, author, desk, proposal(m.Grants)); err != nil {
+		if err := w.registry.Revise(ctx, author, desk, proposal(m.Grants, nil)); err != nil {
 			return err
 		}
 		return w.approve(ctx, desk)
 	case "draft":
-		return w.registry.Revise(ctx, author, desk, proposal(m.Grants))
+		return w.registry.Revise(ctx, author, desk, proposal(m.Grants, nil))
 	case "change":
 		return w.replace(ctx, m.Tool, m.Definition)
 	case "remove":
@@ -61,6 +61,9 @@ func (w *world) move(ctx context.Context, m evals.EnforceMove) error {
 	case "stop":
 		name, _ := m.Tool.Split()
 		return w.servers[name].close()
+	case "call":
+		_, err := w.ask(ctx, c)
+		return err
 	case "close-store":
 		w.down = true
 		return w.store.Close()

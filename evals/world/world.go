@@ -4,6 +4,7 @@ package world
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -100,10 +101,11 @@ func (w *world) build(ctx context.Context, c evals.EnforceCase) (err error) {
 		all = append(all, t.ID)
 	}
 	for _, p := range []struct {
-		id     persona.ID
-		grants []catalog.ID
-	}{{desk, c.Grants}, {other, all}} {
-		if err := w.registry.Create(ctx, author, p.id, string(p.id), proposal(p.grants)); err != nil {
+		id       persona.ID
+		grants   []catalog.ID
+		policies map[catalog.ID]json.RawMessage
+	}{{desk, c.Grants, c.Policies}, {other, all, nil}} {
+		if err := w.registry.Create(ctx, author, p.id, string(p.id), proposal(p.grants, p.policies)); err != nil {
 			return err
 		}
 		if err := w.approve(ctx, p.id); err != nil {
@@ -123,10 +125,15 @@ func (w *world) build(ctx context.Context, c evals.EnforceCase) (err error) {
 	return nil
 }
 
-func proposal(ids []catalog.ID) persona.Proposal {
+// proposal grants the tools; the policies were read when the suite was.
+func proposal(ids []catalog.ID, policies map[catalog.ID]json.RawMessage) persona.Proposal {
 	p := persona.Proposal{Job: "Do the job."}
 	for _, id := range ids {
-		p.Grants = append(p.Grants, persona.Grant{Pin: persona.Pin{Tool: id}})
+		g := persona.Grant{Pin: persona.Pin{Tool: id}}
+		if text, ok := policies[id]; ok {
+			g.Policy, _ = policy.Parse(text)
+		}
+		p.Grants = append(p.Grants, g)
 	}
 	return p
 }

@@ -37,7 +37,7 @@ var allowed = map[string][]string{
 	"internal/llm":            {"prompts"},
 	"gateway":                 {"audit", "catalog", "identity", "internal/strictjson", "persona", "policy", "upstream"},
 	"store":                   {"audit", "catalog", "catalog/crawl", "evals", "identity", "persona", "policy"},
-	"evals":                   {"catalog", "composer", "persona"},
+	"evals":                   {"catalog", "composer", "persona", "policy"},
 	"evals/world":             {"audit", "catalog", "evals", "gateway", "identity", "internal/fakemcp", "persona", "policy", "store", "upstream"},
 	"evals/page":              {"evals", "internal/visible"},
 	"web":                     {"audit", "catalog", "catalog/crawl", "composer", "evals", "evals/page", "identity", "internal/visible", "persona", "policy", "upstream"},
