@@ -15,6 +15,7 @@ import (
 	"remit/gateway"
 	"remit/identity"
 	"remit/persona"
+	"remit/policy"
 	"remit/upstream"
 )
 
@@ -99,6 +100,33 @@ func BenchmarkCall(b *testing.B) {
 	for _, bytes := range []int{100, 10_000, 200_000} {
 		b.Run(fmt.Sprintf("result=%d", bytes), func(b *testing.B) {
 			g, _ := newStill(b, 40, bytes)
+			benchmark(b, g, "p", "k", call("t7", `{"text":"hello","n":3}`))
+		})
+	}
+}
+
+// BenchmarkPolicies is a call of a 1 KB result with each part of a policy, and with all of it. The difference to "none" is what the
+// part costs.
+func BenchmarkPolicies(b *testing.B) {
+	var all []policy.Mask
+	for _, d := range policy.Detectors {
+		all = append(all, policy.Mask{Detector: d.Name, Mode: policy.Redact})
+	}
+	limits := policy.Policy{Limits: []policy.Limit{{Calls: 10_000, Per: policy.Second}, {Calls: 10_000, Per: policy.Second, By: policy.ByKey}}, Concurrent: 100}
+	arguments := policy.Policy{Arguments: []policy.Constraint{{Path: "/text", Pattern: "[a-z]+"}, {Path: "/n", Maximum: json.RawMessage("10")}}}
+	condition := policy.Policy{Conditions: []policy.Condition{{CEL: `args.n < 10 && args.text != "no"`}}}
+	most := policy.Policy{Limits: limits.Limits, Concurrent: 100, Arguments: arguments.Arguments, Hours: []policy.Hours{{From: "00:00", To: "24:00"}}}
+	everything := most
+	everything.Mask, everything.Conditions = all, condition.Conditions
+	for _, c := range []struct {
+		name  string
+		rules policy.Policy
+	}{{"none", policy.Policy{}}, {"limits", limits}, {"arguments", arguments}, {"condition", condition}, {"mask", policy.Policy{Mask: all}},
+		{"limits+arguments+hours", most}, {"everything", everything}} {
+		b.Run(c.name, func(b *testing.B) {
+			g, s := newStill(b, 40, 0)
+			s.result, _ = json.Marshal(map[string]any{"content": []any{map[string]any{"type": "text", "text": strings.Repeat("The order 4711 was sent on 2026-11-23 to depot 12. ", 20)}}})
+			s.persona.Revisions[0].Grants[7].Policy = c.rules
 			benchmark(b, g, "p", "k", call("t7", `{"text":"hello","n":3}`))
 		})
 	}
