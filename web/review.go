@@ -36,8 +36,14 @@ type reviewPage struct {
 // change is a tool that is live under another definition or policy.
 type change struct {
 	ID         catalog.ID
-	Difference []line // of the definition; nil where it is the same
-	Rules      []line // of the policy, in words
+	Words      []catalog.Change // of the definition
+	Difference []line           // of the definition; nil where it is the same
+	Rules      []line           // of the policy, in words
+}
+
+func changes(old, now persona.Grant) []catalog.Change {
+	server, _ := now.Tool.Split()
+	return catalog.Changes(server, old.Definition, now.Definition)
 }
 
 func rulesDiffer(old, now persona.Grant) []line {
@@ -80,7 +86,7 @@ func (page *reviewPage) compare(s *site, live persona.Revision) {
 		case !was:
 			page.Added = append(page.Added, g.Tool)
 		case old.Digest != g.Digest:
-			page.Changed = append(page.Changed, change{ID: g.Tool, Difference: difference(pretty(old.Definition), pretty(g.Definition)), Rules: rulesDiffer(old, g)})
+			page.Changed = append(page.Changed, change{ID: g.Tool, Words: changes(old, g), Difference: difference(pretty(old.Definition), pretty(g.Definition)), Rules: rulesDiffer(old, g)})
 		default:
 			if rules := rulesDiffer(old, g); rules != nil {
 				page.Changed = append(page.Changed, change{ID: g.Tool, Rules: rules})
