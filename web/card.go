@@ -36,6 +36,7 @@ type card struct {
 	Gone          bool // no upstream offers it now
 	Drifted       bool // the catalog's definition is another one
 	Difference    []line
+	Suspended     *persona.Suspension // of it or its server, where the page says so
 }
 
 // card shows a definition; the catalog knows its tokens if it still is the one that is offered.
