@@ -36,8 +36,9 @@ type card struct {
 	Gone          bool // no upstream offers it now
 	Drifted       bool // the catalog's definition is another one
 	Difference    []line
-	Changes       []catalog.Change  // of Difference, in words
-	Found         []catalog.Finding // what a scan of the definition found, but for hidden characters
+	Changes       []catalog.Change    // of Difference, in words
+	Found         []catalog.Finding   // what a scan of the definition found, but for hidden characters
+	Suspended     *persona.Suspension // of it or its server, where the page says so
 }
 
 // card shows a definition; the catalog knows its tokens if it still is the one that is offered.

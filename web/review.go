@@ -56,9 +56,14 @@ func (s *site) review(c echo.Context, by identity.Principal) error {
 		return err
 	}
 	r := p.Latest()
-	page := reviewPage{frame: s.frame(c, by, "Review: "+p.Title, "personas"), head: newHead(p, "review"), Revision: r,
+	h, err := s.newHead(c, by, p, "review")
+	if err != nil {
+		return err
+	}
+	page := reviewPage{frame: s.frame(c, by, "Review: "+p.Title, "personas"), head: h, Revision: r,
 		Tools: s.grantCards(r), findings: s.findings(r), CatalogTokens: s.Catalog.Tokens(),
 		MayApprove: s.mayApprove(by, r), OwnWork: r.WrittenBy(by.Person), Solo: s.SingleOperator}
+	mark(page.Tools, h.stopped)
 	page.Job = pieces(r.Job, r.Grants, page.Spans)
 	page.Tokens, page.Unknown = sumTokens(page.Tools)
 	for _, t := range page.Tools {
