@@ -146,14 +146,6 @@ func (v *Verifier) End(head Head) error {
 	return nil
 }
 
-// Query selects entries, newest first. The zero value selects the newest 100.
-type Query struct {
-	Persona, Agent, User, Person, Tool, Kind string
-	Decision                                 Decision
-	Before                                   int64 // sequence number; 0 means from the newest
-	Limit                                    int   // default 100, at most 1,000
-}
-
 // Log is the append-only record. Every method that returns nil has made its entry durable.
 type Log interface {
 	Append(ctx context.Context, e Entry) error
