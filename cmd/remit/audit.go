@@ -11,6 +11,7 @@ import (
 
 type auditCmd struct {
 	List   auditListCmd   `cmd:"" default:"withargs" help:"Print the newest entries (also without the word list)."`
+	Export auditExportCmd `cmd:"" help:"Write all entries that fit, oldest first, as JSON lines or CSV."`
 	Verify auditVerifyCmd `cmd:"" help:"Check the whole chain of entries for deletions, edits and reordering."`
 }
 
