@@ -35,3 +35,17 @@ func ParseTime(text string, now time.Time) (time.Time, error) {
 	}
 	return time.Time{}, fmt.Errorf("%q is no time: give a day such as 2026-11-25, a time such as 2026-11-25T08:00:00Z, or how long ago, such as 36h", text)
 }
+
+// Tally counts the entries of calls that have a persona, a tool, a decision and a rule in common.
+type Tally struct {
+	Persona, Tool string
+	Decision      Decision
+	Policy        string
+	Count         int
+	Last          time.Time
+}
+
+// Forwarded says that the calls reached a server, or may have.
+func (t Tally) Forwarded() bool {
+	return t.Decision == Allowed || t.Decision == Failed || t.Decision == Unknown
+}

@@ -118,3 +118,16 @@ func (s *Store) Verify(ctx context.Context) (audit.Head, error) {
 	}
 	return head, v.End(head)
 }
+
+// Tallies counts the calls that q selects, without a limit; the most frequent come first.
+func (s *Store) Tallies(ctx context.Context, q audit.Query) ([]audit.Tally, error) {
+	q.Kind = audit.ToolCall
+	where, args := selection(q)
+	return collect(ctx, s.reads, func(r *sql.Rows) (t audit.Tally, err error) {
+		var last int64
+		err = r.Scan(&t.Persona, &t.Tool, &t.Decision, &t.Policy, &t.Count, &last)
+		t.Last = fromMicros(last)
+		return t, err
+	}, "select persona, tool, decision, policy, count(*), max(time) from audit"+where+
+		" group by persona, tool, decision, policy order by count(*) desc, persona, tool, decision, policy", args...)
+}

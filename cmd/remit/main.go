@@ -46,7 +46,8 @@ type cli struct {
 	Key     keyCmd     `cmd:"" help:"Create, list and revoke Agent Access Keys."`
 	Persona personaCmd `cmd:"" help:"List and show personas."`
 	Tool    toolCmd    `cmd:"" help:"List and confirm tools that are frozen."`
-	Audit   auditCmd   `cmd:"" help:"Read and verify the record."`
+	Audit   auditCmd   `cmd:"" help:"Read, export and verify the record."`
+	Reach   reachCmd   `cmd:"" help:"Who can call a tool, and what breaks without it."`
 	Eval    evalCmd    `cmd:"" help:"Measure search, drafts and the gateway against suites."`
 	Version versionCmd `cmd:"" nosettings:"" help:"Print the version."`
 

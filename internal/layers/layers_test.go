@@ -29,6 +29,7 @@ var allowed = map[string][]string{
 	"catalog/crawl":           {"catalog", "upstream"},
 	"upstream":                {},
 	"persona":                 {"audit", "catalog", "identity", "policy"},
+	"persona/usage":           {"audit", "catalog", "identity", "persona"},
 	"policy":                  {},
 	"composer":                {"catalog", "composer/trees", "persona", "policy"},
 	"composer/trees":          {},
