@@ -41,7 +41,7 @@ var allowed = map[string][]string{
 	"evals":                   {"catalog", "composer", "persona", "policy"},
 	"evals/world":             {"audit", "catalog", "evals", "gateway", "identity", "internal/fakemcp", "persona", "policy", "store", "upstream"},
 	"evals/page":              {"evals", "internal/visible"},
-	"web":                     {"audit", "catalog", "catalog/crawl", "composer", "evals", "evals/page", "identity", "internal/visible", "persona", "policy", "upstream"},
+	"web":                     {"audit", "catalog", "catalog/crawl", "composer", "evals", "evals/page", "identity", "internal/visible", "persona", "persona/usage", "policy", "upstream"},
 	"internal/config":         {"upstream"},
 	"internal/demo":           {},
 	"internal/fakemcp":        {},

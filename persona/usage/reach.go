@@ -41,19 +41,41 @@ type Key struct {
 	LastUse time.Time  `json:"last_use,omitzero"`
 }
 
-// Of selects grants.
-type Of func(persona.Grant) bool
+// Of selects grants, and the calls among which theirs are.
+type Of struct {
+	grants func(persona.Grant) bool
+	calls  audit.Query
+}
 
 // OfTool selects one tool.
-func OfTool(id catalog.ID) Of { return func(g persona.Grant) bool { return g.Tool == id } }
+func OfTool(id catalog.ID) Of {
+	return Of{func(g persona.Grant) bool { return g.Tool == id }, audit.Query{Tool: string(id)}}
+}
 
 // OfServer selects every tool of a server.
 func OfServer(name string) Of {
-	return func(g persona.Grant) bool { server, _ := g.Tool.Split(); return server == name }
+	return Of{func(g persona.Grant) bool { server, _ := g.Tool.Split(); return server == name }, audit.Query{Server: name}}
 }
 
 // OfEffect selects tools by what they did to the world when they were approved.
-func OfEffect(e catalog.Effect) Of { return func(g persona.Grant) bool { return g.Effect == e } }
+func OfEffect(e catalog.Effect) Of {
+	return Of{func(g persona.Grant) bool { return g.Effect == e }, audit.Query{}}
+}
+
+// lastCalls is when each persona's tools were last called, by persona and tool.
+func (of Of) lastCalls(ctx context.Context, from Source) (map[[2]string]time.Time, error) {
+	tallies, err := from.Tallies(ctx, of.calls)
+	if err != nil {
+		return nil, err
+	}
+	last := map[[2]string]time.Time{}
+	for _, t := range tallies {
+		if at := [2]string{t.Persona, t.Tool}; t.Forwarded() && t.Last.After(last[at]) {
+			last[at] = t.Last
+		}
+	}
+	return last, nil
+}
 
 // Find returns who can call what of selects.
 func Find(ctx context.Context, from Source, of Of, now time.Time) (Reach, error) {
@@ -62,18 +84,24 @@ func Find(ctx context.Context, from Source, of Of, now time.Time) (Reach, error)
 	if err != nil {
 		return r, err
 	}
+	last, err := of.lastCalls(ctx, from)
+	if err != nil {
+		return r, err
+	}
 	for _, p := range all {
 		live, ok := p.Live()
 		if !ok {
 			continue
 		}
-		h, err := holder(ctx, from, p, live, of)
+		h := Holder{Persona: p.ID, Title: p.Title, Revision: live.Number}
+		h.Tools, err = held(ctx, from, p.ID, live, of, last)
 		if err != nil {
 			return r, err
 		}
 		if len(h.Tools) == 0 {
 			continue
 		}
+		h.Others = len(live.Grants) - len(h.Tools)
 		r.Personas = append(r.Personas, h)
 		keys, err := from.Keys(ctx, string(p.ID))
 		if err != nil {
@@ -88,28 +116,17 @@ func Find(ctx context.Context, from Source, of Of, now time.Time) (Reach, error)
 	return r, nil
 }
 
-func holder(ctx context.Context, from Source, p persona.Persona, live persona.Revision, of Of) (Holder, error) {
-	h := Holder{Persona: p.ID, Title: p.Title, Revision: live.Number}
+// held is what a live revision grants of what of selects.
+func held(ctx context.Context, from Source, id persona.ID, live persona.Revision, of Of, last map[[2]string]time.Time) (tools []Held, err error) {
 	for _, g := range live.Grants {
-		if !of(g) {
-			h.Others++
+		if !of.grants(g) {
 			continue
 		}
-		held := Held{Tool: toolOf(live.Job, g)}
-		var err error
-		if _, held.Frozen, err = from.Frozen(ctx, p.ID, live.Number, g.Pin); err != nil {
-			return h, err
+		h := Held{Tool: toolOf(live.Job, g), LastCalled: last[[2]string{string(id), string(g.Tool)}]}
+		if _, h.Frozen, err = from.Frozen(ctx, id, live.Number, g.Pin); err != nil {
+			return nil, err
 		}
-		tallies, err := from.Tallies(ctx, audit.Query{Persona: string(p.ID), Tool: string(g.Tool)})
-		if err != nil {
-			return h, err
-		}
-		for _, t := range tallies {
-			if t.Forwarded() && t.Last.After(held.LastCalled) {
-				held.LastCalled = t.Last
-			}
-		}
-		h.Tools = append(h.Tools, held)
+		tools = append(tools, h)
 	}
-	return h, nil
+	return tools, nil
 }
