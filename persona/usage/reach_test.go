@@ -1,6 +1,7 @@
 package usage_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -52,6 +53,15 @@ func TestReach(t *testing.T) {
 		if tools != tc.want {
 			t.Errorf("%s: got %d tools, want %d", name, tools, tc.want)
 		}
+	}
+	for _, description := range []string{"x", "poisoned"} {
+		tool, err := catalog.Parse("crm", fmt.Appendf(nil, `{"name":"send","description":%q,"inputSchema":{"type":"object"}}`, description))
+		must(t, err)
+		_, err = s.SaveListing(t.Context(), "crm", []catalog.Tool{tool}, now)
+		must(t, err)
+	}
+	if got, err := usage.Find(t.Context(), s, usage.OfTool("crm/send"), now); err != nil || !got.Personas[0].Tools[0].Frozen {
+		t.Errorf("a tool that drifted: got %+v, %v, want it frozen", got, err)
 	}
 	r := &persona.Registry{Store: s}
 	must(t, r.Retire(t.Context(), identity.Principal{Person: "bob", Roles: identity.Roles}, "support"))
