@@ -123,7 +123,7 @@ func (a *alike) traits(t Tool) traits {
 	_, x.verb = verbEffect(words)
 	named := x.verb != ""
 	if !named {
-		_, x.verb = verbEffect(firstWords(Plain(t.Description), 1))
+		_, x.verb = verbEffect(firstWords(t.Gist, 1))
 	}
 	x.verb = plainVerb(x.verb)
 	var name, objects []string
@@ -150,7 +150,7 @@ func (a *alike) traits(t Tool) traits {
 		name = objects
 	}
 	x.name = a.ids(name)
-	x.head = a.ids(slices.Concat(name, Words(cut(t.Title, maxHead)), plainWords(firstSentence(Plain(t.Description)))))
+	x.head = a.ids(slices.Concat(name, Words(cut(t.Title, maxHead)), plainWords(cut(t.Gist, maxHead))))
 	var params []string
 	for _, p := range t.Params[:min(len(t.Params), maxParams)] {
 		params = append(params, Words(cut(p.Name, maxTerm))...)
@@ -270,7 +270,8 @@ const (
 	maxParams    = 64
 )
 
-// placeText is the words of a title and of the beginning of a description, in lower case.
+// placeText is the words of a title and of the beginning of a description, in lower case. Where a tool works is often said
+// apart from what it does.
 func placeText(t Tool) []string {
 	return plainWords(cut(t.Title, maxHead) + " . " + cut(Plain(t.Description), maxPlaceText))
 }

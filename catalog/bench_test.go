@@ -77,11 +77,11 @@ func BenchmarkIndex(b *testing.B) {
 		i, cpu := 0, used()
 		for b.Loop() {
 			t := parse(b, tools[i%len(tools)])
-			v, err := encoder.Embed(b.Context(), []string{catalog.PassageText(t)})
+			v, err := encoder.Embed(b.Context(), catalog.Passages(t))
 			if err != nil {
 				b.Fatal(err)
 			}
-			vectors[t.ID] = v[0]
+			vectors[t.ID] = catalog.NewEmbedding(v)
 			if i++; i%len(tools) == 0 {
 				replace(b, c, tools, vectors)
 			}
@@ -98,7 +98,7 @@ func BenchmarkIndex(b *testing.B) {
 			}
 			replace(b, c, tools, vectors)
 			for _, t := range tools {
-				_ = catalog.PassageText(t)
+				_ = catalog.Passages(t)
 			}
 		}
 		b.ReportMetric(ms(used()-cpu)/float64(b.N), "cpu-ms/op")
@@ -153,7 +153,7 @@ func parse(b *testing.B, known catalog.Tool) catalog.Tool {
 	return t
 }
 
-func replace(b *testing.B, c *catalog.Catalog, tools []catalog.Tool, vectors map[catalog.ID][]float32) {
+func replace(b *testing.B, c *catalog.Catalog, tools []catalog.Tool, vectors map[catalog.ID]catalog.Embedding) {
 	if err := c.Replace(tools, vectors); err != nil {
 		b.Fatal(err)
 	}
@@ -297,10 +297,10 @@ func word(n uint64) string {
 }
 
 // directions makes vectors that are nearer the more words two tools have in common.
-func directions(tools []catalog.Tool, dim int) map[catalog.ID][]float32 {
+func directions(tools []catalog.Tool, dim int) map[catalog.ID]catalog.Embedding {
 	random := rand.New(rand.NewPCG(7, 8))
 	words := map[string][]float32{}
-	out := make(map[catalog.ID][]float32, len(tools))
+	out := make(map[catalog.ID]catalog.Embedding, len(tools))
 	for _, t := range tools {
 		sum := direction(random, dim)
 		text := catalog.Words(t.Name + " " + t.Description[:min(len(t.Description), 100)])
@@ -312,7 +312,7 @@ func directions(tools []catalog.Tool, dim int) map[catalog.ID][]float32 {
 				sum[i] += x
 			}
 		}
-		out[t.ID] = sum
+		out[t.ID] = catalog.Embedding{Core: sum}
 	}
 	return out
 }

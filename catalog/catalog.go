@@ -36,6 +36,7 @@ type Tool struct {
 	Name        string          // the tool's own name
 	Title       string
 	Description string
+	Gist        string // of Description: the one sentence that is about this tool; empty when none is; see [GistOf]
 	Params      []Param
 	Untyped     bool // the input schema does not say "type": "object", without which strict clients refuse the whole list
 	Effect      Judgement
@@ -89,6 +90,7 @@ func Parse(server string, definition json.RawMessage) (Tool, error) {
 		return Tool{}, fmt.Errorf("tool %s: inputSchema %w", t.Name, err)
 	}
 	t.Params, t.Untyped = params(schema), string(schema["type"]) != `"object"`
+	t.Gist = GistOf(t)
 	t.Effect = Judge(t, members["annotations"])
 	return t, nil
 }

@@ -215,7 +215,7 @@ func (c *Catalog) Duplicates(ctx context.Context, least float64) (Groups, error)
 	switch missing := len(s.tools) - len(s.embedded); {
 	case len(s.tools) == 0:
 		g.Degraded = emptyCatalog
-	case s.vectors == nil:
+	case s.cores == nil:
 		g.Degraded = "No tools can be compared, because there are no vectors; turn embeddings on and crawl."
 	case missing > 0:
 		g.Degraded = fmt.Sprintf("%d of %d tools have no vector yet and are not compared; crawl again to embed them.", missing, len(s.tools))
@@ -230,8 +230,8 @@ func (p *pairCache) of(ctx context.Context, s *snapshot) ([]likePair, error) {
 		return p.pairs, nil
 	}
 	near := make([][]Neighbour, len(s.tools))
-	if s.vectors != nil {
-		found, err := s.vectors.Near(ctx, s.servers(), leastNearness, maxNear)
+	if s.cores != nil {
+		found, err := s.cores.Near(ctx, s.servers(), leastNearness, maxNear)
 		if err != nil {
 			return nil, fmt.Errorf("comparing the tools of the catalog: %w", err)
 		}

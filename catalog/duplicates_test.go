@@ -16,10 +16,10 @@ import (
 // nearAll is a catalog whose tools are all near to each other in meaning, so that only what is compared of them decides.
 func nearAll(t testing.TB, tools ...catalog.Tool) *catalog.Catalog {
 	t.Helper()
-	vectors := map[catalog.ID][]float32{}
+	vectors := map[catalog.ID]catalog.Embedding{}
 	for i := range tools {
 		tools[i].Tokens = len(tools[i].Definition)
-		vectors[tools[i].ID] = []float32{1, 0}
+		vectors[tools[i].ID] = catalog.Embedding{Core: []float32{1, 0}}
 	}
 	return filled(t, catalog.Config{Embedder: &fixed{dim: 2}, NewVectors: vector.New}, tools, vectors)
 }
@@ -119,7 +119,7 @@ func TestDuplicatesFollowTheCatalog(t *testing.T) {
 	if got := len(duplicates(t, c, 0.5).Groups); got != 1 {
 		t.Fatalf("got %d groups, want 1", got)
 	}
-	if err := c.Replace([]catalog.Tool{a}, map[catalog.ID][]float32{a.ID: {1, 0}}); err != nil {
+	if err := c.Replace([]catalog.Tool{a}, map[catalog.ID]catalog.Embedding{a.ID: {Core: []float32{1, 0}}}); err != nil {
 		t.Fatal(err)
 	}
 	if got := len(duplicates(t, c, 0.5).Groups); got != 0 {
@@ -131,7 +131,7 @@ func TestDuplicatesFollowTheCatalog(t *testing.T) {
 	if got := duplicates(t, c, 0.5); len(got.Groups) != 0 || !strings.Contains(got.Degraded, "no vectors") {
 		t.Errorf("without vectors: got %+v, want the reason", got)
 	}
-	if err := c.Replace([]catalog.Tool{a, b}, map[catalog.ID][]float32{a.ID: {1, 0}}); err != nil {
+	if err := c.Replace([]catalog.Tool{a, b}, map[catalog.ID]catalog.Embedding{a.ID: {Core: []float32{1, 0}}}); err != nil {
 		t.Fatal(err)
 	}
 	if got := duplicates(t, c, 0.5).Degraded; !strings.HasPrefix(got, "1 of 2 tools have no vector yet") {

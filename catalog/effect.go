@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // Effect is what a call can do to the world, in order of increasing harm.
@@ -69,14 +70,16 @@ var nouns = strings.Fields(`email mail message messages sms post posts run runs 
 	trace audit profile forward share build draft batch bulk map forecast tree type comment book schedule star pin
 	research stage current select estimate check compare`)
 
-// Judge decides what a call of t can do, from its name's verbs, its description's first verb, its parameters, and the
+// Judge decides what a call of t can do, from its name's verbs, the first verb of its gist, its parameters, and the
 // server's annotations (raw, may be nil). A tool of which nothing is known is a write.
 func Judge(t Tool, annotations json.RawMessage) Judgement {
 	j := Judgement{Claimed: claimed(annotations)}
 	if e, verb := verbEffect(Words(t.Name)); verb != "" {
 		j.Effect, j.Why = e, "its name says “"+verb+"”"
-	} else if e, verb := verbEffect(firstWords(Plain(t.Description), 4)); verb != "" {
-		j.Effect, j.Why = e, "its description begins with “"+verb+"”"
+	} else if e, verb := verbEffect(firstWords(t.Gist, 4)); verb != "" {
+		j.Effect, j.Why = e, "its description says “"+verb+"”"
+	} else if e, verb := worstEffect(t); verb != "" { // said of whatever: it counts against the tool only
+		j.Effect, j.Why = e, "its description says “"+verb+"”"
 	} else if j.Claimed != "" {
 		j.Effect, j.Why = j.Claimed, "the server's annotations say so; its name and description do not tell"
 	} else {
@@ -138,6 +141,20 @@ func verbEffect(words []string) (effect Effect, verb string) {
 	return "", ""
 }
 
+// worstEffect is the most harmful thing that a sentence of the description begins with, if it is more than reading.
+func worstEffect(t Tool) (effect Effect, verb string) {
+	effect = Read
+	own := ownWords(t)
+	for _, sentence := range plainSentences(t.Description) {
+		for _, start := range append([]int{0}, own.joints(sentence)...) {
+			if e, v := verbEffect(firstWords(sentence[start:], 4)); v != "" && e.Exceeds(effect) {
+				effect, verb = e, v
+			}
+		}
+	}
+	return effect, verb
+}
+
 func codeParam(t Tool) string {
 	for _, p := range t.Params {
 		switch strings.ToLower(p.Name) {
@@ -156,32 +173,53 @@ func firstWords(text string, n int) []string {
 // Words splits a name or text into lower-case words at anything that is no letter or digit, at camelCase humps
 // ("listOpenPRs" is list, open, prs) and between letters and digits.
 func Words(s string) []string {
-	var out []string
-	var word []rune
-	flush := func() {
-		if len(word) > 0 {
-			out = append(out, strings.ToLower(string(word)))
-			word = word[:0]
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return wordsOf([]rune(s))
 		}
 	}
-	rs := []rune(s)
-	for i, r := range rs {
+	return wordsOf([]byte(s)) // which most texts are: no runes are made of them
+}
+
+func wordsOf[C byte | rune](text []C) []string {
+	var out []string
+	start := -1 // of the word that is being read
+	flush := func(end int) {
+		if start >= 0 {
+			out = append(out, strings.ToLower(textOf(text[start:end])))
+			start = -1
+		}
+	}
+	for i, c := range text {
+		r := rune(c)
 		switch {
 		case !unicode.IsLetter(r) && !unicode.IsDigit(r):
-			flush()
+			flush(i)
 			continue
-		case i > 0 && unicode.IsUpper(r) && (unicode.IsLower(rs[i-1]) || unicode.IsDigit(rs[i-1])),
-			i > 0 && i+1 < len(rs) && unicode.IsUpper(r) && unicode.IsUpper(rs[i-1]) && unicode.IsLower(rs[i+1]) && !plural(rs[i+1:]),
-			i > 0 && unicode.IsDigit(r) != unicode.IsDigit(rs[i-1]):
-			flush()
+		case i > 0 && unicode.IsUpper(r) && (unicode.IsLower(rune(text[i-1])) || unicode.IsDigit(rune(text[i-1]))),
+			i > 0 && i+1 < len(text) && unicode.IsUpper(r) && unicode.IsUpper(rune(text[i-1])) && unicode.IsLower(rune(text[i+1])) && !plural(text[i+1:]),
+			i > 0 && unicode.IsDigit(r) != unicode.IsDigit(rune(text[i-1])):
+			flush(i)
 		}
-		word = append(word, r)
+		if start < 0 {
+			start = i
+		}
 	}
-	flush()
+	flush(len(text))
 	return out
 }
 
+func textOf[C byte | rune](text []C) string {
+	switch t := any(text).(type) {
+	case []byte:
+		return string(t)
+	case []rune:
+		return string(t)
+	}
+	return ""
+}
+
 // plural says that rest is the s of an acronym's plural, as in "PRs".
-func plural(rest []rune) bool {
-	return rest[0] == 's' && (len(rest) == 1 || !unicode.IsLower(rest[1]))
+func plural[C byte | rune](rest []C) bool {
+	return rest[0] == 's' && (len(rest) == 1 || !unicode.IsLower(rune(rest[1])))
 }

@@ -95,7 +95,8 @@ func scaleWords(scores []float32) {
 	}
 }
 
-// scaleMeanings brings cosines to 0..1 by their least and greatest; a tool without a vector gets 0.
+// scaleMeanings brings cosines to 0..1 by their least and greatest, squared, so that the middling ones that most tools have
+// do not outweigh words; a tool without a vector gets 0.
 func scaleMeanings(cosines []float32) {
 	least, most := float32(2), float32(none)
 	for _, c := range cosines {
@@ -108,7 +109,7 @@ func scaleMeanings(cosines []float32) {
 		case c <= none:
 			cosines[i] = 0
 		case most > least:
-			cosines[i] = (c - least) / (most - least)
+			cosines[i] = (c - least) * (c - least) / ((most - least) * (most - least))
 		default:
 			cosines[i] = max(c, 0) // all alike
 		}

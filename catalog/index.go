@@ -8,8 +8,9 @@ import (
 
 // field is a part of a tool that is searched by words.
 type field struct {
-	name   string  // as a [Reason] calls it
+	name   string  // as a [Reason] calls it; empty for a part of another field
 	weight float64 // how much one occurrence counts, against one in the description
+	core   float64 // the same where only the core of a tool counts
 	b      float64 // how much a long field discounts an occurrence, 0 to 1
 	text   func(Tool) string
 }
@@ -17,13 +18,14 @@ type field struct {
 const maxFieldText = 16_000 // bytes of one field that are indexed; a hostile description buys nothing by length
 
 // fields and k1 were chosen on the sets that may be trained on (seal-tools, metatool, toolalpaca, api-bank, acebench).
-var fields = []field{
-	{"server", 1.5, 0.6, func(t Tool) string { return t.Server() }},
-	{"name", 3, 0.6, func(t Tool) string { return t.Name }},
-	{"title", 1.5, 0.6, func(t Tool) string { return t.Title }},
-	{"description", 1, 0.7, func(t Tool) string { return Plain(cut(t.Description, maxFieldText)) }},
-	{"parameter", 0.6, 0.7, func(t Tool) string { return paramText(t, func(p Param) string { return p.Name }) }},
-	{"parameter", 0.3, 0.7, func(t Tool) string { return paramText(t, func(p Param) string { return p.Description }) }},
+var fields = [...]field{
+	{"server", 1.5, 1.5, 0.6, func(t Tool) string { return t.Server() }},
+	{"name", 3, 3, 0.6, func(t Tool) string { return t.Name }},
+	{"title", 1.5, 1.5, 0.6, func(t Tool) string { return cut(t.Title, MaxTitle) }},
+	{"description", 1, 0, 0.7, func(t Tool) string { return Plain(t.Description) }},
+	{"", 0, 1, 0.7, func(t Tool) string { return t.Gist }},
+	{"parameter", 0.6, 0.6, 0.7, func(t Tool) string { return paramText(t, func(p Param) string { return p.Name }) }},
+	{"parameter", 0.3, 0, 0.7, func(t Tool) string { return paramText(t, func(p Param) string { return p.Description }) }},
 }
 
 const k1 = 1.8 // how soon more occurrences of a term stop counting
@@ -48,7 +50,8 @@ func paramText(t Tool, text func(Param) string) string {
 //	tf    = Σ over fields: weight × occurrences / (1 - b + b × length / average length)
 //	score = idf × tf × (k1 + 1) / (k1 + tf),  idf = ln(1 + (N - n + 0.5) / (n + 0.5))
 //
-// with N documents of which n hold the term. All of it is known when the index is built, so a posting carries its score.
+// with N documents of which n hold the term. All of it is known when the index is built, so a posting carries its score, and
+// the one that it has when only the cores of the tools are read.
 type index struct {
 	terms    map[string]int
 	postings [][]posting // by term, by document
@@ -57,22 +60,25 @@ type index struct {
 }
 
 type posting struct {
-	doc    uint32
-	fields uint8 // bit i is set where fields[i] holds the term
-	score  float32
+	doc         uint32
+	fields      uint8 // bit i is set where fields[i] holds the term
+	score, core float32
 }
 
 // occurrences of one term in one document.
 type occurrences struct {
 	doc   uint32
-	count [6]uint16 // by field
+	count [len(fields)]uint16 // by field
 }
+
+// lengths of the fields of a document, in terms.
+type lengths [len(fields)]float64
 
 func newIndex(tools []Tool) *index {
 	x := &index{terms: map[string]int{}}
 	var found [][]occurrences // by term
-	lengths := make([][6]float64, len(tools))
-	var average [6]float64
+	each := make([]lengths, len(tools))
+	var average lengths
 	for doc, t := range tools {
 		for f := range fields {
 			eachTerm(cut(fields[f].text(t), maxFieldText), func(term, _ string) {
@@ -86,35 +92,53 @@ func newIndex(tools []Tool) *index {
 					found[id] = append(found[id], occurrences{doc: uint32(doc)})
 				}
 				found[id][len(found[id])-1].count[f]++
-				lengths[doc][f]++
+				each[doc][f]++
 				average[f] += 1 / float64(len(tools))
 			})
 		}
 	}
-	x.weigh(found, lengths, average)
+	x.weigh(found, each, average)
 	return x
 }
 
-func (x *index) weigh(found [][]occurrences, lengths [][6]float64, average [6]float64) {
+func (x *index) weigh(found [][]occurrences, each []lengths, average lengths) {
 	x.postings, x.idf = make([][]posting, len(found)), make([]float32, len(found))
-	idf := func(n int) float64 { return math.Log(1 + (float64(len(lengths)-n)+0.5)/(float64(n)+0.5)) }
+	idf := func(n int) float64 { return math.Log(1 + (float64(len(each)-n)+0.5)/(float64(n)+0.5)) }
+	score := func(idf, tf float64) float32 { return float32(idf * tf * (k1 + 1) / (k1 + tf)) }
 	x.unknown = float32(idf(0))
 	for term, docs := range found {
+		inCore := 0
+		for _, o := range docs {
+			if o.inCore() {
+				inCore++
+			}
+		}
 		x.idf[term] = float32(idf(len(docs)))
 		x.postings[term] = make([]posting, len(docs))
 		for i, o := range docs {
 			p := posting{doc: o.doc}
-			tf := 0.0
+			all, core := 0.0, 0.0
 			for f, count := range o.count {
 				if count > 0 {
 					p.fields |= 1 << f
-					tf += fields[f].weight * float64(count) / (1 - fields[f].b + fields[f].b*lengths[o.doc][f]/average[f])
+					tf := float64(count) / (1 - fields[f].b + fields[f].b*each[o.doc][f]/average[f])
+					all += fields[f].weight * tf
+					core += fields[f].core * tf
 				}
 			}
-			p.score = float32(idf(len(docs)) * tf * (k1 + 1) / (k1 + tf))
+			p.score, p.core = score(idf(len(docs)), all), score(idf(inCore), core)
 			x.postings[term][i] = p
 		}
 	}
+}
+
+func (o occurrences) inCore() bool {
+	for f, count := range o.count {
+		if count > 0 && fields[f].core > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // queryTerm is a term of a query.
@@ -144,11 +168,21 @@ func (x *index) parse(query string) []queryTerm {
 // score adds to into[doc] the BM25F score of every document for the terms.
 func (x *index) score(terms []queryTerm, into []float32) {
 	for _, t := range terms {
-		if t.id < 0 {
-			continue
+		if t.id >= 0 {
+			for _, p := range x.postings[t.id] {
+				into[p.doc] += p.score
+			}
 		}
-		for _, p := range x.postings[t.id] {
-			into[p.doc] += p.score
+	}
+}
+
+// scoreCore does the same by the cores of the documents.
+func (x *index) scoreCore(terms []queryTerm, into []float32) {
+	for _, t := range terms {
+		if t.id >= 0 {
+			for _, p := range x.postings[t.id] {
+				into[p.doc] += p.core
+			}
 		}
 	}
 }
@@ -168,7 +202,7 @@ func (x *index) why(doc int, terms []queryTerm) (reasons []Reason, coverage floa
 		}
 		held += x.idf[t.id]
 		for f := range fields {
-			if x.postings[t.id][at].fields&(1<<f) == 0 {
+			if fields[f].name == "" || x.postings[t.id][at].fields&(1<<f) == 0 {
 				continue
 			}
 			i := slices.IndexFunc(reasons, func(r Reason) bool { return r.Field == fields[f].name })

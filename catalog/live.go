@@ -51,28 +51,29 @@ func (c *Catalog) weights() (words, meaning float64) {
 	return c.config.WordsWeight, c.config.MeaningWeight
 }
 
-// Replace makes tools, without those that are gone, the catalog. A tool without a vector is found by words only. When the
+// Replace makes tools, without those that are gone, the catalog. A tool without vectors is found by words only. When the
 // vectors cannot be used the tools are taken over all the same and are found by words, and the error says why.
-func (c *Catalog) Replace(tools []Tool, vectors map[ID][]float32) error {
+func (c *Catalog) Replace(tools []Tool, vectors map[ID]Embedding) error {
 	s := newSnapshot(tools, c.now.Load())
 	err := c.addVectors(s, vectors)
 	if err != nil {
-		s.vectors, s.embedded = nil, nil
+		s.vectors, s.cores, s.embedded = nil, nil, nil
 		s.degraded = fmt.Sprintf("Found by words only: %v. Crawl again to rebuild the vectors.", err)
 	}
 	c.now.Store(s)
 	return err
 }
 
-func (c *Catalog) addVectors(s *snapshot, vectors map[ID][]float32) error {
+func (c *Catalog) addVectors(s *snapshot, vectors map[ID]Embedding) error {
 	if c.config.Embedder == nil || c.config.NewVectors == nil || len(s.tools) == 0 {
 		return nil
 	}
 	var ids []ID
-	var list [][]float32
+	var wholes, cores [][]float32
 	for i, t := range s.tools {
-		if v := vectors[t.ID]; len(v) > 0 {
-			ids, list, s.embedded = append(ids, t.ID), append(list, v), append(s.embedded, i)
+		if v := vectors[t.ID]; len(v.Core) > 0 {
+			ids, s.embedded = append(ids, t.ID), append(s.embedded, i)
+			wholes, cores = append(wholes, v.whole()), append(cores, v.Core)
 		}
 	}
 	if missing := len(s.tools) - len(ids); missing > 0 {
@@ -82,7 +83,9 @@ func (c *Catalog) addVectors(s *snapshot, vectors map[ID][]float32) error {
 		return nil
 	}
 	var err error
-	s.vectors, err = c.config.NewVectors(ids, list)
+	if s.vectors, err = c.config.NewVectors(ids, wholes); err == nil {
+		s.cores, err = c.config.NewVectors(ids, cores)
+	}
 	if err != nil {
 		return fmt.Errorf("the vectors of the catalog cannot be searched: %w", err)
 	}
@@ -112,7 +115,8 @@ func (c *Catalog) Digest() string { return c.now.Load().digest }
 type snapshot struct {
 	tools    []Tool // by id, none gone
 	index    *index
-	vectors  Vectors // nil: words only
+	vectors  Vectors // of all that is embedded of a tool; nil: words only
+	cores    Vectors // of the cores alone
 	embedded []int   // the tool, by position of the vector
 	degraded string
 	tokens   int
@@ -203,34 +207,44 @@ func (c *Catalog) embedNow(ctx context.Context, parts []string) ([][]float32, er
 	return vectors, err
 }
 
-// queryCache keeps the vectors of the last queries: people search for the same words again while they edit a draft.
+// queryCache keeps the vectors of the last texts that were searched for: people search for the same words again while they
+// edit a draft.
 type queryCache struct {
 	mu      sync.Mutex
-	vectors map[string][][]float32 // by whole query
-	order   []string               // oldest first
+	vectors map[string][]float32 // by text
+	order   []string             // oldest first
 }
 
-const maxCached = 128 // queries
+const maxCached = 512 // texts
 
-func (q *queryCache) get(parts []string) [][]float32 {
+// get returns the vectors of the texts; nil where one is missing.
+func (q *queryCache) get(texts []string) [][]float32 {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.vectors[parts[0]]
+	out := make([][]float32, len(texts))
+	for i, text := range texts {
+		if out[i] = q.vectors[text]; out[i] == nil {
+			return nil
+		}
+	}
+	return out
 }
 
-func (q *queryCache) put(parts []string, vectors [][]float32) {
+func (q *queryCache) put(texts []string, vectors [][]float32) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.vectors == nil {
-		q.vectors = map[string][][]float32{}
+		q.vectors = map[string][]float32{}
 	}
-	if _, ok := q.vectors[parts[0]]; ok {
-		return
+	for i, text := range texts {
+		if _, ok := q.vectors[text]; ok {
+			continue
+		}
+		if len(q.order) == maxCached {
+			delete(q.vectors, q.order[0])
+			q.order = slices.Delete(q.order, 0, 1)
+		}
+		q.vectors[text] = vectors[i]
+		q.order = append(q.order, text)
 	}
-	if len(q.order) == maxCached {
-		delete(q.vectors, q.order[0])
-		q.order = slices.Delete(q.order, 0, 1)
-	}
-	q.vectors[parts[0]] = vectors
-	q.order = append(q.order, parts[0])
 }

@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// Scores is how well every tool fits each of several texts, for a caller that weighs them itself.
+// Scores is how well the core of every tool fits each of several texts, for a caller that weighs them itself: its names,
+// title and [Tool.Gist]. The rest of what a server writes about its tool moves no score, of this tool or of another.
 type Scores struct {
 	Digest   string      // of the catalog that was scored; tools are in the order of [Catalog.Tools]
 	Words    [][]float32 // by text and tool: BM25F, 0 or more
@@ -23,7 +24,7 @@ func (c *Catalog) Score(ctx context.Context, texts []string) (Scores, error) {
 	for i, text := range texts {
 		parts[i] = strings.TrimSpace(cut(strings.ToValidUTF8(text, " "), maxQuery))
 		out.Words[i] = make([]float32, len(s.tools))
-		s.index.score(s.index.parse(parts[i]), out.Words[i])
+		s.index.scoreCore(s.index.parse(parts[i]), out.Words[i])
 	}
 	if len(parts) == 0 || len(s.tools) == 0 {
 		return out, ctx.Err()
@@ -37,7 +38,7 @@ func (c *Catalog) Score(ctx context.Context, texts []string) (Scores, error) {
 	for i := range near {
 		near[i] = make([]float32, len(s.embedded))
 	}
-	if err := s.vectors.Similar(ctx, vectors, near); err != nil {
+	if err := s.cores.Similar(ctx, vectors, near); err != nil {
 		out.Degraded = fmt.Sprintf("Found by words only: %v.", err)
 		return out, ctx.Err()
 	}

@@ -43,7 +43,7 @@ func office(t testing.TB) []catalog.Tool {
 	}
 }
 
-func filled(t testing.TB, config catalog.Config, tools []catalog.Tool, vectors map[catalog.ID][]float32) *catalog.Catalog {
+func filled(t testing.TB, config catalog.Config, tools []catalog.Tool, vectors map[catalog.ID]catalog.Embedding) *catalog.Catalog {
 	t.Helper()
 	c := catalog.New(config)
 	if err := c.Replace(tools, vectors); err != nil {
@@ -185,13 +185,13 @@ func embedded(t *testing.T, server *fakeopenai.Server, tools []catalog.Tool) *ca
 	if err != nil {
 		t.Fatal(err)
 	}
-	vectors := map[catalog.ID][]float32{}
+	vectors := map[catalog.ID]catalog.Embedding{}
 	for _, tool := range tools {
-		v, err := model.Embed(t.Context(), []string{catalog.PassageText(tool)})
+		v, err := model.Embed(t.Context(), catalog.Passages(tool))
 		if err != nil {
 			t.Fatal(err)
 		}
-		vectors[tool.ID] = v[0]
+		vectors[tool.ID] = catalog.NewEmbedding(v)
 	}
 	return filled(t, catalog.Config{Embedder: model, NewVectors: vector.New}, tools, vectors)
 }
@@ -226,6 +226,27 @@ func TestSearchByMeaning(t *testing.T) {
 	}
 }
 
+// Texts that begin alike are told apart: of several, each has its own vector.
+func TestScoreOfTextsThatBeginAlike(t *testing.T) {
+	server := fakeopenai.New(64)
+	defer server.Close()
+	c := embedded(t, server, office(t))
+	score := func(texts ...string) catalog.Scores {
+		s, err := c.Score(t.Context(), texts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	score("look at mail", "send an e-mail")
+	got := score("look at mail", "pay back a customer", "send an e-mail")
+	for i, text := range []string{"look at mail", "pay back a customer", "send an e-mail"} {
+		if want := score(text).Cosine[0]; !slices.Equal(got.Cosine[i], want) {
+			t.Errorf("%q: got %v, want %v", text, got.Cosine[i], want)
+		}
+	}
+}
+
 func TestDegraded(t *testing.T) {
 	server := fakeopenai.New(64)
 	defer server.Close()
@@ -246,13 +267,13 @@ func TestDegraded(t *testing.T) {
 	}
 
 	c = embedded(t, fresh(t), office(t))
-	if err := c.Replace(office(t), map[catalog.ID][]float32{"mail/send": {1, 0}, "billing/refund": {1, 0, 0}}); err == nil {
+	if err := c.Replace(office(t), map[catalog.ID]catalog.Embedding{"mail/send": {Core: []float32{1, 0}}, "billing/refund": {Core: []float32{1, 0, 0}}}); err == nil {
 		t.Error("vectors of two lengths gave no error")
 	}
 	if got, err := c.Search(t.Context(), "refund", 5); err != nil || len(got.Matches) != 1 || !strings.Contains(got.Degraded, "crawl again") && !strings.Contains(got.Degraded, "Crawl again") {
 		t.Errorf("got %+v, %v, want words and the reason", got, err)
 	}
-	if err := c.Replace(office(t), map[catalog.ID][]float32{"mail/send": {1, 0}}); err != nil {
+	if err := c.Replace(office(t), map[catalog.ID]catalog.Embedding{"mail/send": {Core: []float32{1, 0}}}); err != nil {
 		t.Fatal(err)
 	}
 	// The stored vectors have two dimensions and the query's has 64.
@@ -277,7 +298,7 @@ func TestToolsWithoutVectorAreFoundByWords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := filled(t, catalog.Config{Embedder: model, NewVectors: vector.New}, office(t), map[catalog.ID][]float32{"mail/send": v[0]})
+	c := filled(t, catalog.Config{Embedder: model, NewVectors: vector.New}, office(t), map[catalog.ID]catalog.Embedding{"mail/send": {Core: v[0]}})
 	got, err := c.Search(t.Context(), "refund a customer", 1)
 	if err != nil || !slices.Equal(ids(got), []catalog.ID{"billing/refund"}) || !strings.Contains(got.Degraded, "4 of 5 tools") {
 		t.Errorf("got %v, %q, %v", ids(got), got.Degraded, err)
@@ -309,7 +330,7 @@ func TestSlowEndpoint(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &remote{}
 		c := filled(t, catalog.Config{Embedder: r, NewVectors: vector.New, QueryTimeout: time.Second}, office(t),
-			map[catalog.ID][]float32{"mail/send": {1, 0}, "billing/refund": {0, 1}})
+			map[catalog.ID]catalog.Embedding{"mail/send": {Core: []float32{1, 0}}, "billing/refund": {Core: []float32{0, 1}}})
 		search := func() (catalog.Results, time.Duration) {
 			start := time.Now()
 			got, err := c.Search(t.Context(), "refund", 5)
@@ -355,13 +376,21 @@ func TestSearchWhileReplacing(t *testing.T) {
 	wait.Wait()
 }
 
-func TestPassageText(t *testing.T) {
-	got := catalog.PassageText(tool(t, "git-hub", "listOpenPRs", "Lists.", "repoName", "state"))
-	if want := "git hub list open prs. Lists. repo name, state"; got != want {
-		t.Errorf("got %q, want %q", got, want)
+func TestPassages(t *testing.T) {
+	for description, want := range map[string][]string{
+		"Lists.": {"git hub list open prs. repo name, state"},
+		"Needs a token with the scope repo. Lists the PRs that are open. Ten to a page.": {
+			"git hub list open prs. Lists the PRs that are open. repo name, state",
+			"Needs a token with the scope repo. Ten to a page",
+		},
+	} {
+		if got := catalog.Passages(tool(t, "git-hub", "listOpenPRs", description, "repoName", "state")); !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
 	}
-	huge := tool(t, "s", "t", strings.Repeat("é", 100_000), "p")
-	if got := len(catalog.PassageText(huge)); got > 1200 {
-		t.Errorf("got %d bytes, want at most 1200", got)
+	for _, text := range catalog.Passages(tool(t, "s", "t", strings.Repeat("é", 100_000), "p")) {
+		if len(text) > 1200 {
+			t.Errorf("got %d bytes, want at most 1200", len(text))
+		}
 	}
 }

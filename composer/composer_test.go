@@ -41,6 +41,13 @@ func TestProhibitions(t *testing.T) {
 		{"scope ends at but", "Never delete tickets in Deskpoint, but close tickets when the customer is happy.", []catalog.ID{"deskpoint/delete_ticket"},
 			[]catalog.ID{"deskpoint/close_ticket"}},
 		{"a condition is no prohibition", "If there is no ticket yet, say so. Create a ticket in Deskpoint.", nil, []catalog.ID{"deskpoint/create_ticket"}},
+		{"so", "List the invoices in Ledgerly. This is about money only, so refund no payments and void nothing.",
+			[]catalog.ID{"ledgerly/refund_payment", "ledgerly/void_invoice"}, []catalog.ID{"ledgerly/list_invoices"}},
+		{"shall not", "Search tickets in Deskpoint. The agent shall not close or assign a ticket.", []catalog.ID{"deskpoint/close_ticket", "deskpoint/assign_ticket"},
+			[]catalog.ID{"deskpoint/search_tickets"}},
+		{"several verbs", "Search tickets in Deskpoint. Never reply to, close or assign anything in Deskpoint.",
+			[]catalog.ID{"deskpoint/close_ticket", "deskpoint/assign_ticket", "deskpoint/reply_to_ticket"}, []catalog.ID{"deskpoint/search_tickets"}},
+		{"no new", "Search tickets in Deskpoint and reply to them. No new tickets please.", []catalog.ID{"deskpoint/create_ticket"}, []catalog.ID{"deskpoint/search_tickets"}},
 		{"other product", "Reply to tickets in Deskpoint. Nothing in Ledgerly is to be changed.", []catalog.ID{"ledgerly/update_customer"},
 			[]catalog.ID{"deskpoint/reply_to_ticket"}},
 	} {
@@ -219,7 +226,7 @@ func TestWarnings(t *testing.T) {
 		config          composer.Config
 		maxTools        int
 	}{
-		{"combination", "Search the web, look customers up in Ledgerly and send an email.", "combination", composer.Config{}, 100},
+		{"combination", "Search the web, look customers up in Ledgerly and send an email with Mailroom.", "combination", composer.Config{}, 100},
 		{"many", "Search tickets in Deskpoint, reply to tickets, list invoices in Ledgerly.", "size", composer.Config{WarnTools: 2}, 100},
 		{"too many", "Search tickets in Deskpoint, reply to tickets, list invoices in Ledgerly.", "size", composer.Config{MaxTools: 2}, 2},
 		{"other language", "Por favor lee cada mañana las facturas nuevas del cliente y nunca borres nada", "job", composer.Config{}, 100},

@@ -48,13 +48,11 @@ func (t *tool) knows(stem string) float64 {
 	switch {
 	case t.nameStems[stem]:
 		return 1
-	case t.firstStems[stem]:
+	case t.gistStems[stem]:
 		return 0.7
 	}
 	best := 0.0
-	if t.descStems[stem] {
-		best = 0.4
-	} else if t.params[stem] {
+	if t.params[stem] {
 		best = 0.35
 	}
 	for _, s := range synonyms[stem] {

@@ -14,13 +14,14 @@ type constraint struct {
 	verbs    []string        // stems of the verbs as written
 	actions  []action        // what they do
 	anything bool            // every change, whatever the verb ("nothing is changed", "read-only")
+	absolute bool            // whatever a need asks for ("send nothing")
 	objects  map[string]bool // stems; empty means whatever the object
 	servers  map[string]bool // empty means on every server
 }
 
 var (
 	// prohibitions begin a negative clause wherever they stand in it.
-	prohibitions = []string{"must not", "must never", "mustnt", "should not", "should never", "shouldnt", "may not", "may never",
+	prohibitions = []string{"must not", "must never", "mustnt", "shall not", "shall never", "should not", "should never", "shouldnt", "may not", "may never",
 		"can not", "cannot", "cant", "can never", "do not", "dont", "does not", "doesnt", "never", "not to", "not be", "not be able",
 		"will not", "wont", "is not", "are not", "isnt", "arent", "not allowed", "not touch", "has no business", "have no business",
 		"no business", "hands off", "off limits", "off-limits", "keep away", "stay away", "stay out", "without changing",
@@ -29,7 +30,7 @@ var (
 		"rather than", "ourselves", "myself", "themselves", "by hand", "neither", "way it is", "as it is", "as they are", "way they are", "alone"}
 	// startProhibitions are negative only where a clause begins.
 	startProhibitions = []string{"no", "not", "and no", "without", "nor", "or no", "but no", "but not", "and not"}
-	readOnly          = []string{"read only", "readonly", "only look", "only looks", "only looking", "only read", "only reads", "only reading",
+	readOnly          = []string{"read only", "readonly", "only look", "only looks", "look only", "only looking", "only read", "only reads", "only reading",
 		"look ups only", "lookups only", "looking only", "reading only", "reports only", "reporting only", "just want the", "only want to see",
 		"nothing is changed", "nothing gets changed", "nothing changed", "no changes", "no writes", "not change anything", "dont change anything",
 		"never change anything", "must not change anything", "view only", "just looks", "just reads", "only see", "only views", "only report",
@@ -42,13 +43,13 @@ var (
 		"does that", "do that", "takes care of"}
 	// owners of a task stand in the genitive before one of these ("approving is Gillian's job").
 	tasks         = set(`job call decision business task turf`)
-	conditionals  = []string{"if", "when", "unless", "that", "which", "who", "where", "because", "since", "whether", "what", "so", "while"}
+	conditionals  = []string{"if", "when", "unless", "that", "which", "who", "where", "because", "since", "whether", "what", "so that", "while"}
 	changeVerbs   = stems(`change touch modify alter edit write update fiddle mess meddle`)
 	scopeBreakers = []string{"but", "just", "only", "instead", "then", "i", "we", "it", "they", "thats", "that", "the agent", "and it", "and then"}
 )
 
 func negativeCue(c clause) bool {
-	if c.starts(conditionals...) && !c.starts("that is", "so never", "so dont") {
+	if c.starts(conditionals...) && !c.starts("that is") {
 		return false
 	}
 	if c.starts(startProhibitions...) {
@@ -58,7 +59,7 @@ func negativeCue(c clause) bool {
 		if p := c.at(i, prohibitions...); p != "" && !c.tellsWhich(i, p) {
 			return true
 		}
-		if i > 0 && c.words[i].text == "no" && actions[c.words[i-1].stem] != "" && !c.tellsWhich(i, "no") {
+		if w := c.words[i].text; i > 0 && (w == "no" || w == "neither") && actions[c.words[i-1].stem] != "" && !c.tellsWhich(i, w) {
 			return true // "run no queries"
 		}
 	}
@@ -147,7 +148,7 @@ func continues(c clause) bool {
 	if c.starts("or", "nor", "and", "not", "no") || c.verb < 0 {
 		return true
 	}
-	return content(c.words) <= 2 || c.verb == 0 && c.has("or", "nor", "anything", "any", "anyone", "anybody")
+	return content(c.words) <= 2 || actions[c.words[0].stem] != "" && c.has("or", "nor", "anything", "any", "anyone", "anybody")
 }
 
 // handOver forbids the verbs of a clause that gives work to somebody else ("resizing is for the platform team").
@@ -186,8 +187,14 @@ func (k *constraint) add(c clause) {
 			k.objects[w.stem] = true
 		}
 	}
-	if k.anything && c.has("nothing", "anything", "nobody") {
-		k.objects = map[string]bool{}
+	if c.has("nothing", "anything", "nobody") {
+		k.absolute = true
+		if k.anything {
+			k.objects = map[string]bool{}
+		}
+	}
+	if c.starts("no new", "and no new") && len(k.verbs) == 0 && len(k.objects) > 0 {
+		k.verbs, k.actions = append(k.verbs, stem("create")), append(k.actions, creates)
 	}
 }
 
@@ -218,11 +225,11 @@ func (k constraint) covers(t *tool, n *ask) bool {
 		return n == nil || n.inherits || !n.wantsChange() || len(k.objects) > 0 || kin(n.act, t.act) < 0.5
 	}
 	for _, v := range k.verbs {
-		if t.verbStem == v || t.changes() && t.act != reads && (t.nameStems[v] || t.firstStems[v]) {
+		if t.verbStem == v || t.changes() && t.act != reads && (t.nameStems[v] || t.gistStems[v]) {
 			return true
 		}
 	}
-	if t.changes() && slices.Contains(k.actions, t.act) && (n == nil || n.act != t.act) {
+	if t.changes() && slices.Contains(k.actions, t.act) && (k.absolute || n == nil || n.act != t.act) {
 		return true
 	}
 	return slices.Contains(k.actions, deletes) && t.effect == catalog.Destructive && t.act == deletes

@@ -11,26 +11,22 @@ import (
 // tool is what the composer knows of a tool. It is made of single words only, each counted once, so that a description
 // that repeats itself or gives orders gains nothing over one that does not.
 type tool struct {
-	id         catalog.ID
-	server     string
-	effect     catalog.Effect
-	claimed    catalog.Effect
-	tokens     int
-	act        action
-	verbStem   string          // the verb of the name
-	things     []string        // stems of the name without verb, server and boilerplate: what it acts on
-	nameStems  map[string]bool // of the name and title
-	firstStems map[string]bool // of the first sentence of the description
-	descStems  map[string]bool // of the first readBytes of it
-	params     map[string]bool // stems of the parameters' names
-	needsID    bool            // a required parameter takes an identifier
-	idOf       map[string]bool // stems of what required parameters identify ("channel_id")
-	runsCode   bool            // a parameter takes code or a statement
-	place      int             // in the catalog's order
+	id        catalog.ID
+	server    string
+	effect    catalog.Effect
+	claimed   catalog.Effect
+	tokens    int
+	act       action
+	verbStem  string          // the verb of the name
+	things    []string        // stems of the name without verb, server and boilerplate: what it acts on
+	nameStems map[string]bool // of the name and title
+	gistStems map[string]bool // of the sentence of the description that is about the tool
+	params    map[string]bool // stems of the parameters' names
+	needsID   bool            // a required parameter takes an identifier
+	idOf      map[string]bool // stems of what required parameters identify ("channel_id")
+	runsCode  bool            // a parameter takes code or a statement
+	place     int             // in the catalog's order
 }
-
-// readBytes of a description count; what follows is as a rule examples and warnings.
-const readBytes = 500
 
 func (t *tool) changes() bool {
 	return t.effect != catalog.Read && !(t.act == reads && t.claimed != catalog.Destructive)
@@ -73,7 +69,7 @@ func newIndex(digest string, tools []catalog.Tool) *index {
 		x.byID[t.id] = t
 		x.servers[t.server] = append(x.servers[t.server], t)
 		seen := map[string]bool{}
-		for _, m := range []map[string]bool{t.nameStems, t.descStems} {
+		for _, m := range []map[string]bool{t.nameStems, t.gistStems} {
 			for s := range m {
 				if !seen[s] {
 					seen[s] = true
@@ -117,10 +113,10 @@ var httpVerbs = map[string]action{"post": creates, "patch": updates, "put": upda
 
 func newTool(ct catalog.Tool, plain map[string]bool) *tool {
 	t := &tool{id: ct.ID, server: ct.Server(), effect: ct.Effect.Effect, claimed: ct.Effect.Claimed, tokens: ct.Tokens,
-		nameStems: map[string]bool{}, firstStems: map[string]bool{}, descStems: map[string]bool{}, params: map[string]bool{}, idOf: map[string]bool{}}
+		nameStems: map[string]bool{}, gistStems: map[string]bool{}, params: map[string]bool{}, idOf: map[string]bool{}}
 	names := catalog.Words(ct.Name)
-	description := catalog.Plain(ct.Description)
-	t.readVerb(names, description)
+	gist := ct.Gist
+	t.readVerb(names, gist)
 	for _, w := range names {
 		s := stem(w)
 		t.nameStems[s] = true
@@ -128,13 +124,10 @@ func newTool(ct catalog.Tool, plain map[string]bool) *tool {
 			t.things = append(t.things, s)
 		}
 	}
-	for _, w := range catalog.Words(ct.Title) {
+	for _, w := range catalog.Words(ct.Title[:min(len(ct.Title), catalog.MaxTitle)]) {
 		t.nameStems[stem(w)] = true
 	}
-	text := description[:min(len(description), readBytes)]
-	first, _, _ := strings.Cut(text, ". ")
-	addStems(t.firstStems, first)
-	addStems(t.descStems, text)
+	addStems(t.gistStems, gist)
 	for _, p := range ct.Params {
 		words := catalog.Words(p.Name)
 		t.runsCode = t.runsCode || len(words) == 1 && codes[words[0]]
@@ -167,7 +160,7 @@ func addStems(to map[string]bool, text string) {
 func isNumber(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
 // readVerb takes the first word of the name that can only be a verb, then one that may be; then what the catalog judged.
-func (t *tool) readVerb(names []string, description string) {
+func (t *tool) readVerb(names []string, gist string) {
 	for _, sure := range []bool{true, false} {
 		for i, w := range names {
 			s := stem(w)
@@ -193,7 +186,7 @@ func (t *tool) readVerb(names []string, description string) {
 		t.act = reads
 		return
 	}
-	for _, w := range catalog.Words(description[:min(len(description), 60)]) {
+	for _, w := range catalog.Words(gist[:min(len(gist), 60)]) {
 		if a := actions[stem(w)]; a != "" {
 			t.act = a
 			return

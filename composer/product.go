@@ -29,7 +29,7 @@ func productKeys(server string, tools []*tool) []productKey {
 	share := func(w string) float64 {
 		n := 0
 		for _, t := range tools {
-			if s := stem(w); t.nameStems[s] || t.descStems[s] {
+			if s := stem(w); t.nameStems[s] || t.gistStems[s] {
 				n++
 			}
 		}

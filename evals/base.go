@@ -12,7 +12,7 @@ import (
 // base is a file of tools with their vectors, from which the catalogs of all variants are made.
 type base struct {
 	file    *ToolFile
-	vectors map[catalog.ID][]float32
+	vectors map[catalog.ID]catalog.Embedding
 	queries *memo
 }
 
@@ -29,7 +29,7 @@ func (r *Runner) load(ctx context.Context, path string) (*base, error) {
 	return b, err
 }
 
-func (r *Runner) embed(ctx context.Context, stage string, tools []catalog.Tool) (map[catalog.ID][]float32, error) {
+func (r *Runner) embed(ctx context.Context, stage string, tools []catalog.Tool) (map[catalog.ID]catalog.Embedding, error) {
 	return Embed(ctx, r.Embedder, tools, func(done, total int) {
 		if r.Progress != nil {
 			r.Progress("embedding "+stage, done, total)
@@ -46,7 +46,7 @@ func (r *Runner) config(b *base) catalog.Config {
 }
 
 // with is the base with some tools replaced or added.
-func (b *base) with(file *ToolFile, vectors map[catalog.ID][]float32) *base {
+func (b *base) with(file *ToolFile, vectors map[catalog.ID]catalog.Embedding) *base {
 	all := maps.Clone(b.vectors)
 	maps.Copy(all, vectors)
 	return &base{file: file, vectors: all, queries: b.queries}

@@ -44,7 +44,7 @@ type Report struct {
 	Suite string `json:"suite"` // its name
 	Kind  Kind   `json:"kind"`
 	// Variant is the way of running: for retrieve "hybrid", "words" or "meaning"; for compose "plain", "search10" (the first
-	// ten results of one search: common practice), "poisoned", "paraphrased" or "haystack"; for enforce "plain".
+	// ten results of one search: common practice), "poisoned", "poisoned-unseen", "paraphrased" or "haystack"; for enforce "plain".
 	Variant  string       `json:"variant"`
 	Started  time.Time    `json:"started"`
 	TookMS   float64      `json:"took_ms"` // wall time of the whole

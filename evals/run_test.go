@@ -100,7 +100,7 @@ func TestVariants(t *testing.T) {
 	for _, report := range run.Reports {
 		byVariant[report.Variant] = report
 	}
-	for variant, cases := range map[string]int{"plain": 3, "search10": 3, "poisoned": 3 * len(evals.Attacks), "paraphrased": 1, "haystack": 3} {
+	for variant, cases := range map[string]int{"plain": 3, "search10": 3, "poisoned": 3 * len(evals.Attacks), "poisoned-unseen": 3 * len(evals.UnseenAttacks), "paraphrased": 1, "haystack": 3} {
 		if got := len(byVariant[variant].Cases); got != cases {
 			t.Errorf("%s: got %d cases, want %d", variant, got, cases)
 		}

@@ -34,7 +34,10 @@ func (r *Runner) compose(ctx context.Context, s Suite) ([]Report, error) {
 		}
 	}
 	if r.Robustness {
-		if err := add(r.poisoned(ctx, s, b, plain)); err != nil {
+		if err := add(r.poisoned(ctx, s, b, plain, "poisoned", Attacks)); err != nil {
+			return nil, err
+		}
+		if err := add(r.poisoned(ctx, s, b, plain, "poisoned-unseen", UnseenAttacks)); err != nil {
 			return nil, err
 		}
 		if !slices.ContainsFunc(s.Compose, func(c ComposeCase) bool { return len(c.Paraphrases) > 0 }) {
@@ -73,12 +76,12 @@ func (r *Runner) drafts(ctx context.Context, s Suite, variant string, b *base, n
 	return report, nil
 }
 
-// poisoned runs every case once for each of [Attacks], on all targets at a time.
-func (r *Runner) poisoned(ctx context.Context, s Suite, b *base, plain Report) (Report, error) {
+// poisoned runs every case once for each of the attacks, on all targets at a time.
+func (r *Runner) poisoned(ctx context.Context, s Suite, b *base, plain Report, variant string, attacks []Attack) (Report, error) {
 	ids, aims := targets(s.Compose, b.file, r.Setup.Seed)
-	report := r.begin(s, "poisoned", nil)
+	report := r.begin(s, variant, nil)
 	report.Setup = plain.Setup // the catalogs follow from it
-	for _, attack := range Attacks {
+	for _, attack := range attacks {
 		drafter := sync.OnceValues(func() (Drafter, error) { return r.poisonedDrafter(ctx, b, attack, ids, aims) })
 		var jobs []job
 		for _, c := range s.Compose {
@@ -110,7 +113,7 @@ func (r *Runner) poisoned(ctx context.Context, s Suite, b *base, plain Report) (
 			}
 		}
 	}
-	report.Notes = append(report.Notes, fmt.Sprintf("%d tools were poisoned with each of %d attacks: every tool that a case forbids, and a sample of those that no case names.", len(ids), len(Attacks)))
+	report.Notes = append(report.Notes, fmt.Sprintf("%d tools were poisoned with each of %d attacks: every tool that a case forbids, and a sample of those that no case names.", len(ids), len(attacks)))
 	return report, nil
 }
 

@@ -124,7 +124,7 @@ func changesTable(r Report) Table {
 	c := r.Changes
 	t := Table{Title: fmt.Sprintf("%s, %s: %d of %d drafts hold other tools, %d marked decisions changed", r.Suite, r.Variant, c.Drafts, c.Of, len(c.Decisions)),
 		Head: []string{"CASE", "CHANGE", "OF"}}
-	if r.Variant == "poisoned" {
+	if strings.HasPrefix(r.Variant, "poisoned") {
 		t.Title += fmt.Sprintf(", %d poisoned tools entered", len(c.Entered))
 	}
 	for _, d := range c.Decisions {

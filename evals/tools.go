@@ -126,6 +126,7 @@ func (d definition) tool(server, own string) (catalog.Tool, error) {
 		return catalog.Tool{}, err
 	}
 	t.ID, t.Name, t.Definition = catalog.NewID(server, own), name, raw
+	t.Gist = catalog.GistOf(t)
 	t.Effect = catalog.Judge(t, d.Annotations)
 	return t, nil
 }

@@ -35,6 +35,7 @@ type fault struct {
 	data    []byte // JSON, or nil
 	reason  string // for the record; empty means message
 	rule    string // within the step that refused, as the record names it ("/hours")
+	policy  string // that refused, as the record names it, where it is not the step
 }
 
 func (f *fault) why() string {

@@ -31,6 +31,7 @@ func (s *still) Persona(context.Context, persona.ID) (persona.Persona, error) { 
 func (s *still) Frozen(context.Context, persona.ID, int, persona.Pin) (time.Time, bool, error) {
 	return time.Time{}, false, nil
 }
+func (s *still) Suspensions(context.Context) ([]persona.Suspension, error)    { return nil, nil }
 func (s *still) Begin(context.Context, audit.Entry) (audit.Ticket, error)     { return 1, nil }
 func (s *still) Finish(context.Context, audit.Ticket, audit.Entry) error      { return nil }
 func (s *still) Server(string) (gateway.Caller, bool)                         { return s, true }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"remit/audit"
+	"remit/persona"
 	"remit/policy"
 )
 
@@ -39,6 +41,7 @@ var steps = []step{
 	{"read", (*Gateway).readCall},
 	{"identify", (*Gateway).identifyCall},
 	{"find", (*Gateway).find},
+	{suspended, (*Gateway).suspended},
 	{"pin", (*Gateway).pin},
 	{"headers", (*Gateway).headers},
 	{"arguments", (*Gateway).validate},
@@ -68,7 +71,7 @@ func (g *Gateway) call(x *exchange) {
 	var f *fault
 	for _, s := range steps {
 		if f = s.run(g, ctx, c); f != nil {
-			c.entry.Policy, c.entry.Reason = s.name+f.rule, f.why()
+			c.entry.Policy, c.entry.Reason = cmp.Or(f.policy, s.name+f.rule), f.why()
 			break
 		}
 	}
@@ -131,6 +134,15 @@ func (g *Gateway) find(_ context.Context, c *call) *fault {
 	c.grant = granted
 	c.entry.Tool, c.entry.Digest = string(granted.Tool), string(granted.Digest)
 	c.entry.Detail = map[string]string{"name": granted.Name}
+	return nil
+}
+
+// suspended refuses what a person has stopped. It comes before what else may be wrong with the tool, so that an agent hears
+// what will not pass by itself. The tool is still listed, as it was approved.
+func (g *Gateway) suspended(_ context.Context, c *call) *fault {
+	if s, stopped := persona.Stopped(c.stopped, c.persona, c.grant.Tool); stopped {
+		return toolFault("Refused: the "+s.String()+" is suspended: "+clean(s.Reason, persona.MaxSuspensionReason)+". Calls are refused until a person resumes it; do not try again before.", whySuspended(s))
+	}
 	return nil
 }
 

@@ -22,6 +22,8 @@ type exchange struct {
 	message
 	modern  bool     // the request is of the stateless era
 	session *session // of the request, in the older era
+
+	stopped []persona.Suspension // as they were when the live revision was found
 }
 
 // admit checks what needs no body: where the request comes from, and with which key. It answers the ones it refuses.

@@ -27,6 +27,8 @@ type Personas interface {
 	Persona(ctx context.Context, id persona.ID) (persona.Persona, error) // persona.ErrNotFound
 	// Frozen says whether the pin's tool once was something else, since when, and nobody has confirmed it yet.
 	Frozen(ctx context.Context, id persona.ID, revision int, pin persona.Pin) (since time.Time, frozen bool, err error)
+	// Suspensions returns what people have stopped.
+	Suspensions(ctx context.Context) ([]persona.Suspension, error)
 }
 
 // Keys returns whom an access key's secret belongs to, or identity.ErrCredential. An identity.Directory is one.

@@ -185,8 +185,8 @@ type outage struct {
 	audit.Log
 	gateway.Personas
 	gateway.Keys
-	begin, finish, add, persona, key, frozen atomic.Bool
-	damage                                   atomic.Bool // of the stored definitions
+	begin, finish, add, persona, key, frozen, stopped atomic.Bool
+	damage                                            atomic.Bool // of the stored definitions
 }
 
 var errDisk = errors.New("the disk is full")
@@ -232,6 +232,13 @@ func (o *outage) Frozen(ctx context.Context, id persona.ID, revision int, pin pe
 	return o.Personas.Frozen(ctx, id, revision, pin)
 }
 
+func (o *outage) Suspensions(ctx context.Context) ([]persona.Suspension, error) {
+	if o.stopped.Load() {
+		return nil, errDisk
+	}
+	return o.Personas.Suspensions(ctx)
+}
+
 func (o *outage) Authenticate(ctx context.Context, secret string) (identity.Principal, error) {
 	if o.key.Load() {
 		return identity.Principal{}, errDisk
@@ -251,6 +258,7 @@ func TestFailureRefuses(t *testing.T) {
 		"outcome not recorded": {func(o *outage) { o.finish.Store(true) }, 200, "its answer is withheld. It may have taken effect", 1},
 		"persona not readable": {func(o *outage) { o.persona.Store(true) }, 200, "cannot be read now, so nothing is allowed", 0},
 		"freeze not readable":  {func(o *outage) { o.frozen.Store(true) }, 200, "cannot be read now, so it is not called", 0},
+		"stop not readable":    {func(o *outage) { o.stopped.Store(true) }, 200, "suspended cannot be read now, so nothing is allowed", 0},
 		"key not checkable":    {func(o *outage) { o.key.Store(true) }, 503, "cannot be checked now", 0},
 		"pin damaged":          {func(o *outage) { o.damage.Store(true) }, 200, "stored definition of this tool is damaged", 0},
 		"nothing recorded":     {func(o *outage) { o.add.Store(true); o.begin.Store(true) }, 200, "could not be recorded", 0},

@@ -213,6 +213,13 @@ func (s *story) do(t *testing.T, words []string) {
 	case "thaw": // crm/find_customer
 		tool, _ := s.current(catalog.ID(words[1]))
 		must(t, s.store.Thaw(t.Context(), bob, tool.ID, tool.Digest, time.Now()))
+	case "suspend", "resume": // tool crm/find_customer REASON
+		target := persona.Target{Kind: persona.Kind(words[1]), Name: words[2]}
+		if words[0] == "resume" {
+			must(t, s.world.persona.Resume(t.Context(), bob, target))
+		} else {
+			must(t, s.world.persona.Suspend(t.Context(), bob, target, strings.Join(words[3:], " ")))
+		}
 	case "refuse-lists": // crm, which says that its list changed and does not show it
 		s.fakes[words[1]].RefuseLists(true)
 		s.fakes[words[1]].Announce()

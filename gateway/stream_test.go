@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"remit/gateway"
+	"remit/persona"
 )
 
 // events reads the data of a stream's messages.
@@ -122,6 +123,66 @@ func TestStreamsEndAtOnce(t *testing.T) {
 		}
 	}
 	eventually(t, "no streams", func() bool { return w.gateway.Streams() == 0 })
+}
+
+// A suspension and its end are announced at once to the clients of every persona that it concerns. A suspended persona's
+// streams then end, as those of a retired one.
+func TestSuspensionIsAnnounced(t *testing.T) {
+	w := newWorld(t, func(c *gateway.Config) { c.Recheck = time.Hour })
+	listen := `{"jsonrpc":"2.0","id":"s","method":"subscriptions/listen","params":{"notifications":{"toolsListChanged":true},` + meta + `}}`
+	streams := map[string]<-chan string{"stateless": events(w.post(t.Context(), "support", "", listen)), "session": events(w.get("support", w.session("support")))}
+	other := events(w.post(t.Context(), "clerk", "", listen))
+	<-streams["stateless"] // acknowledged
+	<-other
+	eventually(t, "streams", func() bool { return w.gateway.Streams() == 3 })
+	changes := []func() error{
+		func() error {
+			return w.persona.Suspend(t.Context(), bob, persona.Target{Kind: persona.OneTool, Name: "crm/echo"}, "r")
+		},
+		func() error {
+			return w.persona.Resume(t.Context(), bob, persona.Target{Kind: persona.OneTool, Name: "crm/echo"})
+		},
+		func() error {
+			return w.persona.Suspend(t.Context(), bob, persona.Target{Kind: persona.OneServer, Name: "crm"}, "r")
+		},
+		func() error {
+			return w.persona.Suspend(t.Context(), bob, persona.Target{Kind: persona.OnePersona, Name: "support"}, "r")
+		},
+	}
+	for i, change := range changes {
+		must(t, change())
+		for name, stream := range streams {
+			if got := <-stream; !strings.Contains(got, "notifications/tools/list_changed") {
+				t.Errorf("change %d, %s: got %q, want list_changed", i+1, name, got)
+			}
+		}
+	}
+	if got := <-streams["stateless"]; !strings.Contains(got, `"resultType":"complete"`) {
+		t.Errorf("got %q, want the end of the stream", got)
+	}
+	for name, stream := range streams {
+		if m, open := <-stream; open {
+			t.Errorf("%s: got %q of a suspended persona", name, m)
+		}
+	}
+	must(t, w.gateway.Close(t.Context()))
+	if got := <-other; !strings.Contains(got, `"resultType":"complete"`) {
+		t.Errorf("another persona's stream: got %q, want its end alone", got)
+	}
+}
+
+func TestSuspensionByAnotherProcessEndsStreams(t *testing.T) {
+	w := newWorld(t, nil)
+	stream := events(w.get("support", w.session("support")))
+	eventually(t, "a stream", func() bool { return w.gateway.Streams() == 1 })
+	elsewhere := persona.Registry{Store: w.store} // tells nobody here
+	must(t, elsewhere.Suspend(t.Context(), bob, persona.Target{Kind: persona.OnePersona, Name: "support"}, "r"))
+	if got := <-stream; !strings.Contains(got, "list_changed") {
+		t.Errorf("got %q, want list_changed", got)
+	}
+	if m, open := <-stream; open {
+		t.Errorf("got %q of a suspended persona", m)
+	}
 }
 
 func TestASessionHasOneStream(t *testing.T) {

@@ -32,6 +32,30 @@ type grant struct {
 	problem error   // why there is none
 }
 
+// suspended names the policy of what a person has stopped, in the record.
+const suspended = "suspended"
+
+// going reads what people have stopped, and refuses the persona if it is among them.
+func (g *Gateway) going(x *exchange) (f *fault) {
+	var err error
+	if x.stopped, err = g.c.Personas.Suspensions(x.r.Context()); err != nil {
+		g.complain("what is suspended could not be read", err)
+		f = rpcFault(codeInternal, "Whether the persona is suspended cannot be read now, so nothing is allowed; try again later.")
+	} else if s, stopped := persona.Stopped(x.stopped, x.persona, ""); stopped {
+		f = rpcFault(codeRefused, "The %s is suspended: %s. Everything is refused until a person resumes it; do not try again before.",
+			s, clean(s.Reason, persona.MaxSuspensionReason))
+		f.reason = whySuspended(s)
+	} else {
+		return nil
+	}
+	f.policy = suspended
+	return f
+}
+
+func whySuspended(s persona.Suspension) string {
+	return s.Person + " suspended the " + s.String() + " at " + s.At.UTC().Format(time.RFC3339) + ": " + s.Reason
+}
+
 // view returns the persona's live revision. What is stored decides on every request; only what follows from it is kept.
 func (g *Gateway) view(x *exchange) (*view, *fault) {
 	p, err := g.c.Personas.Persona(x.r.Context(), x.persona)
@@ -42,6 +66,9 @@ func (g *Gateway) view(x *exchange) (*view, *fault) {
 	live, ok := p.Live()
 	if !ok {
 		return nil, rpcFault(codeRefused, "The persona %q has no live revision, so it allows nothing; ask its reviewer.", x.persona)
+	}
+	if f := g.going(x); f != nil {
+		return nil, f
 	}
 	g.mu.Lock()
 	v := g.views[x.persona]

@@ -234,3 +234,15 @@ func TestServed(t *testing.T) {
 		}
 	}
 }
+
+// A definition with text that a model reads and no reviewer can see is never submitted, whoever asks.
+func TestConcealedTextIsRefused(t *testing.T) {
+	w := newWorld(t)
+	w.offer(t, "crm", "find", "Finds a cust\u200bomer")
+	check(t, "creating", w.Create(t.Context(), ada, "support", "Support", proposal("crm/find")), nil)
+	err := w.Submit(t.Context(), ada, "support", 1)
+	check(t, "submitting", err, persona.ErrInvalid)
+	if !strings.Contains(err.Error(), "crm/find") || !strings.Contains(err.Error(), "U+200B") {
+		t.Errorf("got %v, want the tool and what it holds", err)
+	}
+}

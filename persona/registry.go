@@ -22,6 +22,10 @@ type Store interface {
 	// Update runs change in a transaction on the persona (one without revisions when there is none yet) and writes the new
 	// persona and the entry together: a change without a record cannot be expressed.
 	Update(ctx context.Context, id ID, change func(Persona) (Persona, audit.Entry, error)) error
+
+	Suspensions(ctx context.Context) ([]Suspension, error)                 // by kind and name
+	Suspend(ctx context.Context, s Suspension, entry audit.Entry) error    // ErrNoTarget, ErrSuspended
+	Resume(ctx context.Context, ended Suspension, entry audit.Entry) error // its Target counts; ErrNotSuspended
 }
 
 // Registry is the only way to change a persona.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"remit/catalog"
 	"remit/identity"
 )
 
@@ -19,6 +20,9 @@ func (r *Registry) Submit(ctx context.Context, by identity.Principal, id ID, rev
 		for _, g := range at.Grants {
 			if now, ok := r.Current(g.Tool); !ok || now.Digest != g.Digest {
 				return fmt.Errorf("%w: %s", ErrDrifted, g.Tool)
+			}
+			if err := unconcealed(g); err != nil {
+				return err
 			}
 		}
 		at.State, at.SubmittedAt = Submitted, r.now()
@@ -44,6 +48,9 @@ func (r *Registry) Approve(ctx context.Context, by identity.Principal, id ID, re
 			if now, ok := r.Current(g.Tool); !ok || seen[g.Tool] != g.Digest || now.Digest != g.Digest {
 				return fmt.Errorf("%w: %s", ErrDrifted, g.Tool)
 			}
+			if err := unconcealed(g); err != nil { // it may have been submitted before there was this rule
+				return err
+			}
 		}
 		for i := range p.Revisions {
 			if p.Revisions[i].State == Live {
@@ -53,6 +60,16 @@ func (r *Registry) Approve(ctx context.Context, by identity.Principal, id ID, re
 		at.State, at.ReviewedBy, at.ReviewedAt, at.SoloReview = Live, by.Person, r.now(), own
 		return nil
 	})
+}
+
+// unconcealed refuses a definition with text that a model reads and no reviewer can see.
+func unconcealed(g Grant) error {
+	for _, f := range catalog.Scan(g.Definition) {
+		if f.Blocking {
+			return fmt.Errorf("%w: tool %s cannot be approved: %s; remove it, or have its server mended", ErrInvalid, g.Tool, f.Text)
+		}
+	}
+	return nil
 }
 
 // SendBack refuses a submitted revision with a comment for its author.

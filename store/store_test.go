@@ -58,6 +58,7 @@ func TestConformance(t *testing.T) {
 		"audit": auditChain, "audit attacks": auditAttacks, "intents": intents, "parallel writers": parallelWriters,
 		"filters": filters, "filters by upgrade": filtersByUpgrade, "export": export, "evaluations": evaluations, "history": history,
 		"frozen pins": frozenPins, "approval thaws": approvalThaws, "forgotten server": forgottenServer,
+		"suspensions": suspensions, "suspended while gone": suspendedWhileGone,
 		"swept definitions": sweptDefinitions, "frozen by upgrade": frozenByUpgrade,
 	} {
 		for _, e := range engines(t) {

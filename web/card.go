@@ -36,6 +36,9 @@ type card struct {
 	Gone          bool // no upstream offers it now
 	Drifted       bool // the catalog's definition is another one
 	Difference    []line
+	Changes       []catalog.Change    // of Difference, in words
+	Found         []catalog.Finding   // what a scan of the definition found, but for hidden characters
+	Suspended     *persona.Suspension // of it or its server, where the page says so
 }
 
 // card shows a definition; the catalog knows its tokens if it still is the one that is offered.
@@ -45,12 +48,18 @@ func (s *site) card(id catalog.ID, digest catalog.Digest, definition json.RawMes
 	if t, err := catalog.Parse(server, definition); err == nil {
 		c.Title, c.Description, c.Judgement, c.Params, c.Untyped = t.Title, t.Description, t.Effect, t.Params, t.Untyped
 	}
+	for _, f := range catalog.Scan(definition) {
+		if f.Kind != "concealed" { // which Hidden counts
+			c.Found = append(c.Found, f)
+		}
+	}
 	now, ok := s.Catalog.Tool(id)
 	switch {
 	case !ok:
 		c.Gone = true
 	case now.Digest != digest:
 		c.Drifted, c.Difference = true, difference(c.Definition, pretty(now.Definition))
+		c.Changes = catalog.Changes(server, definition, now.Definition)
 	default:
 		c.Tokens = now.Tokens
 	}

@@ -48,7 +48,6 @@ func (s *site) draft(c echo.Context, by identity.Principal) error {
 
 // showDraft shows the newest revision, or the one that is asked for. problems are policies that were typed and cannot be saved.
 func (s *site) showDraft(c echo.Context, by identity.Principal, p persona.Persona, problems []typed) error {
-	var err error
 	r := p.Latest()
 	if number := c.QueryParam("revision"); number != "" {
 		n, _ := strconv.Atoi(number) // what is no number is revision 0, which there never is
@@ -57,9 +56,14 @@ func (s *site) showDraft(c echo.Context, by identity.Principal, p persona.Person
 			return persona.ErrNotFound
 		}
 	}
-	page := draftPage{frame: s.frame(c, by, p.Title, "personas"), head: newHead(p, "draft"), Revision: r, Base: base(r),
+	h, err := s.newHead(c, by, p, "draft")
+	if err != nil {
+		return err
+	}
+	page := draftPage{frame: s.frame(c, by, p.Title, "personas"), head: h, Revision: r, Base: base(r),
 		Editable: r.State == persona.Draft && by.Has(identity.Author), Tools: s.grantCards(r), findings: s.findings(r),
 		CatalogTokens: s.Catalog.Tokens(), CatalogTools: len(s.Catalog.Tools())}
+	mark(page.Tools, h.stopped)
 	page.Job = pieces(r.Job, r.Grants, page.Spans)
 	page.Tokens, page.Unknown = sumTokens(page.Tools)
 	status := http.StatusOK

@@ -26,7 +26,7 @@ func (alike) Embed(_ context.Context, texts []string) ([][]float32, error) {
 func TestDuplicates(t *testing.T) {
 	c := catalog.New(catalog.Config{Embedder: alike{}, NewVectors: vector.New})
 	w := newWorldOf(t, c, nil)
-	vectors := map[catalog.ID][]float32{}
+	vectors := map[catalog.ID]catalog.Embedding{}
 	var tools []catalog.Tool
 	for server, definition := range map[string]string{"jira-a": define("create_issue", "Create an issue."),
 		"jira-b": define("createIssue", "Creates an issue in the <b>board</b>."), "mail": define("send", "Send an e-mail.")} {
@@ -35,7 +35,7 @@ func TestDuplicates(t *testing.T) {
 			t.Fatal(err)
 		}
 		tool.Tokens = 1000 + len(tools)
-		tools, vectors[tool.ID] = append(tools, tool), []float32{1, 0}
+		tools, vectors[tool.ID] = append(tools, tool), catalog.Embedding{Core: []float32{1, 0}}
 	}
 	if err := c.Replace(tools, vectors); err != nil {
 		t.Fatal(err)

@@ -67,7 +67,7 @@ func explain(err error) (status int, heading, text string) {
 		return http.StatusRequestEntityTooLarge, "That is too much", "A form may have at most 1 MiB."
 	case errors.Is(err, errForm):
 		return http.StatusBadRequest, "The form could not be read", "Go back, reload the page and try again."
-	case errors.Is(err, persona.ErrNotFound), errors.Is(err, identity.ErrNotFound), errors.Is(err, errNoTool), errors.Is(err, evals.ErrNoRun):
+	case errors.Is(err, persona.ErrNotFound), errors.Is(err, identity.ErrNotFound), errors.Is(err, persona.ErrNoTarget), errors.Is(err, errNoTool), errors.Is(err, evals.ErrNoRun):
 		return http.StatusNotFound, "Not found", "There is nothing here under that name. It may never have existed."
 	case errors.Is(err, persona.ErrOwnWork):
 		return http.StatusForbidden, "Your own work", err.Error()
@@ -75,7 +75,7 @@ func explain(err error) (status int, heading, text string) {
 		return http.StatusForbidden, "Not allowed", err.Error()
 	case errors.Is(err, persona.ErrDrifted):
 		return http.StatusConflict, "A tool has changed", err.Error()
-	case errors.Is(err, persona.ErrState), errors.Is(err, errStale):
+	case errors.Is(err, persona.ErrState), errors.Is(err, persona.ErrSuspended), errors.Is(err, persona.ErrNotSuspended), errors.Is(err, errStale):
 		return http.StatusConflict, "This has moved on", err.Error()
 	case errors.Is(err, persona.ErrInvalid), errors.Is(err, identity.ErrInvalid), errors.Is(err, catalog.ErrEmptyQuery),
 		errors.Is(err, catalog.ErrLikeness), errors.Is(err, composer.ErrJob):

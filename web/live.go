@@ -54,7 +54,11 @@ func (s *site) livePage(c echo.Context, by identity.Principal) (livePage, error)
 	if err != nil {
 		return livePage{}, err
 	}
-	page := livePage{frame: s.frame(c, by, p.Title, "personas"), head: newHead(p, "live"), Revisions: slices.Clone(p.Revisions),
+	h, err := s.newHead(c, by, p, "live")
+	if err != nil {
+		return livePage{}, err
+	}
+	page := livePage{frame: s.frame(c, by, p.Title, "personas"), head: h, Revisions: slices.Clone(p.Revisions),
 		Revision: p.Latest(), MayKey: by.Has(identity.Reviewer) || by.Has(identity.Admin), MayRetire: by.Has(identity.Reviewer) && !p.Retired(),
 		Expires: "90", User: by.Person, Endpoint: s.origin(c.Request()) + "/k/" + string(p.ID) + "/mcp"}
 	slices.Reverse(page.Revisions)
@@ -62,6 +66,7 @@ func (s *site) livePage(c echo.Context, by identity.Principal) (livePage, error)
 		page.Revision = live
 	}
 	page.Tools = s.grantCards(page.Revision)
+	mark(page.Tools, h.stopped)
 	return page, nil
 }
 

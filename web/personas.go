@@ -26,10 +26,16 @@ type personaRow struct {
 	Live   int // revision; 0 for none
 	Author string
 	Mine   bool
+
+	Suspended bool
 }
 
 func (s *site) personas(c echo.Context, by identity.Principal) error {
 	all, err := s.Personas.Personas(c.Request().Context())
+	if err != nil {
+		return err
+	}
+	stopped, err := s.Personas.Suspensions(c.Request().Context())
 	if err != nil {
 		return err
 	}
@@ -38,6 +44,7 @@ func (s *site) personas(c echo.Context, by identity.Principal) error {
 		latest := p.Latest()
 		row := personaRow{ID: p.ID, Title: p.Title, Path: onwards(p), State: latest.State, Latest: latest.Number,
 			Tools: len(latest.Grants), Author: latest.Author, Mine: latest.WrittenBy(by.Person)}
+		_, row.Suspended = persona.Stopped(stopped, p.ID, "")
 		if live, ok := p.Live(); ok {
 			row.Live = live.Number
 		}
@@ -87,12 +94,16 @@ type head struct {
 	Latest  persona.Revision
 	Live    int // revision; 0 for none
 	Retired bool
+	Switch  killSwitch
+	stopped []persona.Suspension // all there are
 }
 
-func newHead(p persona.Persona, tab string) head {
-	h := head{ID: p.ID, Name: p.Title, Tab: tab, Latest: p.Latest(), Retired: p.Retired()}
+func (s *site) newHead(c echo.Context, by identity.Principal, p persona.Persona, tab string) (head, error) {
+	all, err := s.Personas.Suspensions(c.Request().Context())
+	h := head{ID: p.ID, Name: p.Title, Tab: tab, Latest: p.Latest(), Retired: p.Retired(),
+		Switch: newKillSwitch(all, by, persona.OnePersona, string(p.ID)), stopped: all}
 	if live, ok := p.Live(); ok {
 		h.Live = live.Number
 	}
-	return h
+	return h, err
 }

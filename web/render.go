@@ -44,6 +44,8 @@ var notices = map[string]string{
 	"returned":  "Sent back to its author.",
 	"revoked":   "The key is revoked: its next call is refused.",
 	"retired":   "Retired: the gateway refuses every call from now on.",
+	"suspended": "Suspended: the gateway refuses from the next request on.",
+	"resumed":   "Resumed: the gateway goes on from the next request on, as it was approved.",
 	"revised":   "A new draft was started from the newest revision.",
 	"changed":   "Changed.",
 	"password":  "Your password is changed.",

@@ -36,8 +36,14 @@ type reviewPage struct {
 // change is a tool that is live under another definition or policy.
 type change struct {
 	ID         catalog.ID
-	Difference []line // of the definition; nil where it is the same
-	Rules      []line // of the policy, in words
+	Words      []catalog.Change // of the definition
+	Difference []line           // of the definition; nil where it is the same
+	Rules      []line           // of the policy, in words
+}
+
+func changes(old, now persona.Grant) []catalog.Change {
+	server, _ := now.Tool.Split()
+	return catalog.Changes(server, old.Definition, now.Definition)
 }
 
 func rulesDiffer(old, now persona.Grant) []line {
@@ -50,9 +56,14 @@ func (s *site) review(c echo.Context, by identity.Principal) error {
 		return err
 	}
 	r := p.Latest()
-	page := reviewPage{frame: s.frame(c, by, "Review: "+p.Title, "personas"), head: newHead(p, "review"), Revision: r,
+	h, err := s.newHead(c, by, p, "review")
+	if err != nil {
+		return err
+	}
+	page := reviewPage{frame: s.frame(c, by, "Review: "+p.Title, "personas"), head: h, Revision: r,
 		Tools: s.grantCards(r), findings: s.findings(r), CatalogTokens: s.Catalog.Tokens(),
 		MayApprove: s.mayApprove(by, r), OwnWork: r.WrittenBy(by.Person), Solo: s.SingleOperator}
+	mark(page.Tools, h.stopped)
 	page.Job = pieces(r.Job, r.Grants, page.Spans)
 	page.Tokens, page.Unknown = sumTokens(page.Tools)
 	for _, t := range page.Tools {
@@ -80,7 +91,7 @@ func (page *reviewPage) compare(s *site, live persona.Revision) {
 		case !was:
 			page.Added = append(page.Added, g.Tool)
 		case old.Digest != g.Digest:
-			page.Changed = append(page.Changed, change{ID: g.Tool, Difference: difference(pretty(old.Definition), pretty(g.Definition)), Rules: rulesDiffer(old, g)})
+			page.Changed = append(page.Changed, change{ID: g.Tool, Words: changes(old, g), Difference: difference(pretty(old.Definition), pretty(g.Definition)), Rules: rulesDiffer(old, g)})
 		default:
 			if rules := rulesDiffer(old, g); rules != nil {
 				page.Changed = append(page.Changed, change{ID: g.Tool, Rules: rules})

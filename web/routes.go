@@ -51,6 +51,8 @@ var routes = []route{
 	{"POST", "/personas/:id/keys", signedIn, (*site).postKey},
 	{"POST", "/personas/:id/keys/:key/revoke", signedIn, (*site).postRevokeKey},
 	{"POST", "/personas/:id/retire", signedIn, (*site).postRetire},
+	{"POST", "/suspend", signedIn, (*site).postSuspend},
+	{"POST", "/resume", signedIn, (*site).postResume},
 
 	{"GET", "/catalog", signedIn, (*site).catalogue},
 	{"GET", "/catalog/duplicates", signedIn, (*site).duplicates},

@@ -10,12 +10,14 @@ import (
 	"remit/catalog"
 	"remit/identity"
 	"remit/internal/visible"
+	"remit/persona"
 )
 
 type toolPage struct {
 	frame
 	Tool                card
 	FirstSeen, LastSeen time.Time
+	Switch, Server      killSwitch
 }
 
 var errNoTool = errors.New("no upstream offers that tool now")
@@ -25,7 +27,13 @@ func (s *site) tool(c echo.Context, by identity.Principal) error {
 	if !ok {
 		return errNoTool
 	}
+	all, err := s.Personas.Suspensions(c.Request().Context())
+	if err != nil {
+		return err
+	}
+	server, _ := t.ID.Split()
 	page := toolPage{frame: s.frame(c, by, visible.Text(string(t.ID)), "catalog"), Tool: s.card(t.ID, t.Digest, t.Definition),
-		FirstSeen: t.FirstSeen, LastSeen: t.LastSeen}
+		FirstSeen: t.FirstSeen, LastSeen: t.LastSeen,
+		Switch: newKillSwitch(all, by, persona.OneTool, string(t.ID)), Server: newKillSwitch(all, by, persona.OneServer, server)}
 	return s.render(c, http.StatusOK, "tool", page)
 }

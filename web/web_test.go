@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"remit/catalog"
+	"remit/catalog/crawl"
 	"remit/composer"
 	"remit/identity"
 	"remit/persona"
@@ -33,6 +34,7 @@ type world struct {
 	directory *identity.Directory
 	registry  *persona.Registry
 	catalog   *catalog.Catalog
+	servers   []crawl.ServerStatus
 }
 
 func newWorld(t *testing.T, definitions map[string][]string) *world {
@@ -57,7 +59,8 @@ func newWorldOf(t *testing.T, c *catalog.Catalog, definitions map[string][]strin
 		}
 	}
 	site, err := web.New(web.Config{Registry: w.registry, Personas: db, Directory: w.directory, Catalog: w.catalog,
-		Composer: composer.New(composer.Config{Finder: w.catalog}), Audit: db, Evals: db, Usage: db, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+		Composer: composer.New(composer.Config{Finder: w.catalog}), Audit: db, Evals: db, Usage: db,
+		Servers: func() []crawl.ServerStatus { return w.servers }, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,21 +16,28 @@ func (c *Crawler) replace() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var tools []catalog.Tool
-	vectors := map[catalog.ID][]float32{}
+	vectors := map[catalog.ID]catalog.Embedding{}
 	for _, of := range c.tools {
 		for _, t := range of {
 			tools = append(tools, t)
-			if v, ok := c.vectors[hashOf(t)]; ok {
-				vectors[t.ID] = v
-			}
+			vectors[t.ID] = embedding(t, c.vectors)
 		}
 	}
 	c.stale = false
 	return c.cfg.Catalog.Replace(tools, vectors)
 }
 
-// hashOf identifies the text of a tool that is embedded.
-func hashOf(t catalog.Tool) TextHash { return sha256.Sum256([]byte(catalog.PassageText(t))) }
+// embedding is the vectors that are known of a tool's texts.
+func embedding(t catalog.Tool, known map[TextHash][]float32) catalog.Embedding {
+	var vectors [][]float32
+	for _, text := range catalog.Passages(t) {
+		vectors = append(vectors, known[hashOf(text)])
+	}
+	return catalog.NewEmbedding(vectors)
+}
+
+// hashOf identifies a text that is embedded.
+func hashOf(text string) TextHash { return sha256.Sum256([]byte(text)) }
 
 // rebuild gives the catalog the tools that are new, to be found by words at once, then embeds the texts that have no
 // vector yet and gives it those. With nothing new it does nothing.
@@ -88,7 +95,9 @@ func (c *Crawler) prune(ctx context.Context, added bool) error {
 	used := map[TextHash]bool{}
 	for _, of := range c.tools {
 		for _, t := range of {
-			used[hashOf(t)] = true
+			for _, text := range catalog.Passages(t) {
+				used[hashOf(text)] = true
+			}
 		}
 	}
 	for h := range c.vectors {
@@ -110,13 +119,13 @@ func (c *Crawler) missing() (hashes []TextHash, texts []string) {
 	seen := map[TextHash]bool{}
 	for _, of := range c.tools {
 		for _, t := range of {
-			text := catalog.PassageText(t)
-			h := TextHash(sha256.Sum256([]byte(text)))
-			if _, ok := c.vectors[h]; ok || seen[h] {
-				continue
+			for _, text := range catalog.Passages(t) {
+				h := hashOf(text)
+				if _, ok := c.vectors[h]; !ok && !seen[h] {
+					seen[h] = true
+					hashes, texts = append(hashes, h), append(texts, text)
+				}
 			}
-			seen[h] = true
-			hashes, texts = append(hashes, h), append(texts, text)
 		}
 	}
 	return hashes, texts
@@ -139,16 +148,14 @@ func Load(ctx context.Context, s Store, embedder catalog.Embedder, cat *catalog.
 	if err != nil {
 		return err
 	}
-	vectors := map[catalog.ID][]float32{}
+	vectors := map[catalog.ID]catalog.Embedding{}
 	if embedder != nil {
 		known, err := s.Vectors(ctx, embedder.Model())
 		if err != nil {
 			return err
 		}
 		for _, t := range tools {
-			if v, ok := known[hashOf(t)]; ok {
-				vectors[t.ID] = v
-			}
+			vectors[t.ID] = embedding(t, known)
 		}
 	}
 	return cat.Replace(tools, vectors)

@@ -35,21 +35,24 @@ type cli struct {
 	Config string `env:"REMIT_CONFIG" placeholder:"FILE" help:"Configuration file (default: ./remit.yaml, then ~/.config/remit/remit.yaml)."`
 	config.Options
 
-	Serve   serveCmd   `cmd:"" help:"Serve the pages and every persona's endpoint."`
-	Demo    demoCmd    `cmd:"" help:"Serve a small company's demo tools to three people, on data that is thrown away."`
-	Crawl   crawlCmd   `cmd:"" help:"List the tools of every upstream now."`
-	Search  searchCmd  `cmd:"" help:"Search the catalog."`
-	Catalog catalogCmd `cmd:"" help:"Look for sprawl in the catalog."`
-	Import  importCmd  `cmd:"" nosettings:"" help:"Take the servers of other MCP clients' files over into the configuration."`
-	Conf    configCmd  `cmd:"" name:"config" help:"Show the settings in force, or the JSON Schema of the file."`
-	Person  personCmd  `cmd:"" help:"Add and change the people who sign in."`
-	Key     keyCmd     `cmd:"" help:"Create, list and revoke Agent Access Keys."`
-	Persona personaCmd `cmd:"" help:"List and show personas."`
-	Tool    toolCmd    `cmd:"" help:"List and confirm tools that are frozen."`
-	Audit   auditCmd   `cmd:"" help:"Read, export and verify the record."`
-	Reach   reachCmd   `cmd:"" help:"Who can call a tool, and what breaks without it."`
-	Eval    evalCmd    `cmd:"" help:"Measure search, drafts and the gateway against suites."`
-	Version versionCmd `cmd:"" nosettings:"" help:"Print the version."`
+	Serve     serveCmd     `cmd:"" help:"Serve the pages and every persona's endpoint."`
+	Demo      demoCmd      `cmd:"" help:"Serve a small company's demo tools to three people, on data that is thrown away."`
+	Crawl     crawlCmd     `cmd:"" help:"List the tools of every upstream now."`
+	Search    searchCmd    `cmd:"" help:"Search the catalog."`
+	Catalog   catalogCmd   `cmd:"" help:"Look for sprawl in the catalog."`
+	Import    importCmd    `cmd:"" nosettings:"" help:"Take the servers of other MCP clients' files over into the configuration."`
+	Conf      configCmd    `cmd:"" name:"config" help:"Show the settings in force, or the JSON Schema of the file."`
+	Person    personCmd    `cmd:"" help:"Add and change the people who sign in."`
+	Key       keyCmd       `cmd:"" help:"Create, list and revoke Agent Access Keys."`
+	Persona   personaCmd   `cmd:"" help:"List and show personas."`
+	Tool      toolCmd      `cmd:"" help:"List and confirm tools that are frozen."`
+	Suspend   suspendCmd   `cmd:"" help:"Stop a persona, a server or a tool everywhere, at once."`
+	Resume    resumeCmd    `cmd:"" help:"Let a persona, a server or a tool go on that is suspended."`
+	Suspended suspendedCmd `cmd:"" help:"List what is suspended, since when, by whom and why."`
+	Audit     auditCmd     `cmd:"" help:"Read, export and verify the record."`
+	Reach     reachCmd     `cmd:"" help:"Who can call a tool, and what breaks without it."`
+	Eval      evalCmd      `cmd:"" help:"Measure search, drafts and the gateway against suites."`
+	Version   versionCmd   `cmd:"" nosettings:"" help:"Print the version."`
 
 	DemoServer demoServerCmd `cmd:"" nosettings:"" hidden:"" help:"One of the demo's tool servers, on standard input and output."`
 }

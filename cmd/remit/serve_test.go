@@ -190,6 +190,35 @@ func TestKeyIsRevokedUnderARunningServer(t *testing.T) {
 	}
 }
 
+// The operator suspends a tool, its server and its persona on the command line while remit serve runs: the next request is
+// refused, and the one after resuming is not.
+func TestSuspendUnderARunningServer(t *testing.T) {
+	fake := must(fakemcp.New(fakemcp.Config{Tools: []json.RawMessage{json.RawMessage(`{"name":"get_customer","inputSchema":{"type":"object"}}`)}}))
+	upstream := httptest.NewServer(fake)
+	defer upstream.Close()
+	defer upstream.CloseClientConnections()
+	s := startServeOf(t, "{url: "+upstream.URL+"}")
+	defer s.stop()
+	s.approve(t.Context())
+	_, key, _ := s.remit("key", "create", "--persona", "support", "--agent", "bot", "--user", "zoe")
+	key = strings.TrimSpace(key)
+	until(t, "the tool is called", func() bool { return strings.Contains(s.call(key), "get_customer {}") })
+	for _, target := range [][]string{{"tool", "crm/get_customer"}, {"server", "crm"}, {"persona", "support"}} {
+		if code, _, stderr := s.remit(append([]string{"suspend", "--reason", "an incident"}, target...)...); code != exitOK {
+			t.Fatal(stderr)
+		}
+		if got, want := s.call(key), strings.Join(target, " ")+" is suspended: an incident"; !strings.Contains(got, want) {
+			t.Errorf("got %s, want %q", got, want)
+		}
+		if code, _, stderr := s.remit(append([]string{"resume"}, target...)...); code != exitOK {
+			t.Fatal(stderr)
+		}
+		if got := s.call(key); !strings.Contains(got, "get_customer {}") {
+			t.Errorf("after resuming %v: got %s", target, got)
+		}
+	}
+}
+
 // A reviewer revokes a key on the pages: the agent's open stream ends at once, not only when the key is next checked.
 func TestRevokedKeysStreamEnds(t *testing.T) {
 	s := startServe(t)

@@ -109,7 +109,7 @@ type needView struct {
 
 // words says what a variant is.
 var words = map[string]string{"plain": "the composer", "search10": "ten best of one search (common practice)",
-	"poisoned": "manipulative descriptions in the catalog", "paraphrased": "the same jobs in other words", "haystack": "a larger catalog around the same tools",
+	"poisoned": "manipulative descriptions in the catalog", "poisoned-unseen": "such descriptions by an author who did not know the composer", "paraphrased": "the same jobs in other words", "haystack": "a larger catalog around the same tools",
 	"hybrid": "words and meaning", "words": "words only (BM25)", "meaning": "meaning only"}
 
 func newCompose(n int, reports []evals.Report) composeView {
