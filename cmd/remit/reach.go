@@ -96,6 +96,9 @@ func (a *app) showReach(what string, r usage.Reach) error {
 			if t.Frozen {
 				state = "frozen: calls are refused"
 			}
+			if t.Suspended != "" {
+				state = "suspended (" + t.Suspended + "): calls are refused"
+			}
 			grants = append(grants, []string{fmt.Sprintf("%s#%d", p.Persona, p.Revision), string(t.ID), t.Name, string(t.Effect), moment(t.LastCalled), state})
 		}
 	}

@@ -27,7 +27,8 @@ type Holder struct {
 // Held is one of the tools as a persona holds it.
 type Held struct {
 	Tool
-	Frozen     bool      `json:"frozen,omitempty"` // calls are refused until a person has confirmed the tool
+	Frozen     bool      `json:"frozen,omitempty"`    // calls are refused until a person has confirmed the tool
+	Suspended  string    `json:"suspended,omitempty"` // what a person stopped, so that calls are refused
 	LastCalled time.Time `json:"last_called,omitzero"`
 }
 
@@ -88,6 +89,10 @@ func Find(ctx context.Context, from Source, of Of, now time.Time) (Reach, error)
 	if err != nil {
 		return r, err
 	}
+	stopped, err := from.Suspensions(ctx)
+	if err != nil {
+		return r, err
+	}
 	for _, p := range all {
 		live, ok := p.Live()
 		if !ok {
@@ -100,6 +105,11 @@ func Find(ctx context.Context, from Source, of Of, now time.Time) (Reach, error)
 		}
 		if len(h.Tools) == 0 {
 			continue
+		}
+		for i, t := range h.Tools {
+			if s, ok := persona.Stopped(stopped, p.ID, t.ID); ok {
+				h.Tools[i].Suspended = s.String()
+			}
 		}
 		h.Others = len(live.Grants) - len(h.Tools)
 		r.Personas = append(r.Personas, h)

@@ -17,6 +17,7 @@ type Source interface {
 	Persona(ctx context.Context, id persona.ID) (persona.Persona, error)
 	Personas(ctx context.Context) ([]persona.Persona, error)
 	Frozen(ctx context.Context, id persona.ID, revision int, pin persona.Pin) (since time.Time, frozen bool, err error)
+	Suspensions(ctx context.Context) ([]persona.Suspension, error)
 	Keys(ctx context.Context, persona string) ([]identity.Key, error)
 	Tallies(ctx context.Context, q audit.Query) ([]audit.Tally, error)
 }
