@@ -38,23 +38,47 @@ type Actor struct {
 	Key    string `json:"key,omitempty"` // public id of the access key, never the secret
 }
 
+// Call says what a tool.call carried, never its content. What is empty is left out of the entry's JSON: entries that were
+// sealed before a field was known keep their hash.
+type Call struct {
+	ArgumentBytes  int64  `json:"argument_bytes,omitempty"`  // as sent
+	ArgumentDigest string `json:"argument_digest,omitempty"` // of their canonical form
+	ResultBytes    int64  `json:"result_bytes,omitempty"`    // as the agent got it; none where Remit answered itself
+	ResultDigest   string `json:"result_digest,omitempty"`
+	UpstreamMicros int64  `json:"upstream_micros,omitempty"`
+	Protocol       string `json:"protocol,omitempty"` // version of MCP
+	Client         string `json:"client,omitempty"`   // as it names itself, which nobody checks
+	ClientVersion  string `json:"client_version,omitempty"`
+	Trace          string `json:"trace,omitempty"` // id in W3C Trace Context, as the client sent it
+}
+
+// Digest is "sha256:" and the hex SHA-256 of the parts together.
+func Digest(parts ...[]byte) string {
+	h := sha256.New()
+	for _, p := range parts {
+		h.Write(p)
+	}
+	return "sha256:" + hex.EncodeToString(h.Sum(nil))
+}
+
 // Entry is one record. Its chain fields are set by the store when it is appended.
 type Entry struct {
 	Seq  int64     `json:"seq"`
 	Time time.Time `json:"time"` // UTC, microseconds
 	Kind string    `json:"kind"`
 	Actor
-	Persona  string            `json:"persona,omitempty"`
-	Revision int               `json:"revision,omitempty"`
-	Tool     string            `json:"tool,omitempty"`   // catalog id "server/tool"; for a refusal the name that was asked for
-	Digest   string            `json:"digest,omitempty"` // of the pinned definition
-	Decision Decision          `json:"decision"`
-	Reason   string            `json:"reason,omitempty"` // in words
-	Policy   string            `json:"policy,omitempty"` // which rule decided
-	Micros   int64             `json:"micros,omitempty"` // duration in microseconds
-	Detail   map[string]string `json:"detail,omitempty"`
-	Prev     string            `json:"prev"` // hash of the entry before, empty for the first
-	Hash     string            `json:"hash"`
+	Persona  string   `json:"persona,omitempty"`
+	Revision int      `json:"revision,omitempty"`
+	Tool     string   `json:"tool,omitempty"`   // catalog id "server/tool"; for a refusal the name that was asked for
+	Digest   string   `json:"digest,omitempty"` // of the pinned definition
+	Decision Decision `json:"decision"`
+	Reason   string   `json:"reason,omitempty"` // in words
+	Policy   string   `json:"policy,omitempty"` // which rule decided
+	Micros   int64    `json:"micros,omitempty"` // duration in microseconds, the upstream's included
+	Call
+	Detail map[string]string `json:"detail,omitempty"`
+	Prev   string            `json:"prev"` // hash of the entry before, empty for the first
+	Hash   string            `json:"hash"`
 }
 
 // Seal returns e as the entry that follows the one with sequence number seq and hash prev.
@@ -120,14 +144,6 @@ func (v *Verifier) End(head Head) error {
 		return fmt.Errorf("audit: the chain ends at entry %d, but %d entries were written: the end is missing or was replaced", v.at.Seq, head.Seq)
 	}
 	return nil
-}
-
-// Query selects entries, newest first. The zero value selects the newest 100.
-type Query struct {
-	Persona, Agent, User, Person, Tool, Kind string
-	Decision                                 Decision
-	Before                                   int64 // sequence number; 0 means from the newest
-	Limit                                    int   // default 100, at most 1,000
 }
 
 // Log is the append-only record. Every method that returns nil has made its entry durable.

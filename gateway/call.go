@@ -55,7 +55,7 @@ func (g *Gateway) call(x *exchange) {
 	ctx, cancel := g.callContext(x)
 	defer cancel(nil)
 	c := &call{exchange: x, began: g.c.Now(), entry: audit.Entry{Kind: audit.ToolCall, Actor: x.who.Actor(),
-		Persona: x.who.Persona, Tool: clean(x.tool(), maxNameInRecord), Decision: audit.Refused}}
+		Persona: x.who.Persona, Tool: clean(x.tool(), maxNameInRecord), Decision: audit.Refused, Call: x.recorded()}}
 	if x.session != nil {
 		if !x.session.begin(string(x.id), cancel) {
 			g.finish(c, badRequest(codeInvalidRequest, "A request with this id is in flight; ids are used once."))
@@ -112,7 +112,7 @@ func (g *Gateway) readCall(_ context.Context, c *call) *fault {
 		}
 		c.arguments = json.RawMessage(raw)
 	}
-	return nil
+	return c.recordArguments()
 }
 
 // identifyCall finds the revision that is live now.
@@ -262,6 +262,9 @@ func (g *Gateway) begin(ctx context.Context, c *call) *fault {
 func (g *Gateway) finish(c *call, f *fault) {
 	if c.entry.Reason == "" && f != nil {
 		c.entry.Reason = f.why()
+	}
+	if f == nil {
+		c.recordResult()
 	}
 	c.entry.Time = g.c.Now()
 	c.entry.Micros = c.entry.Time.Sub(c.began).Microseconds()

@@ -33,7 +33,9 @@ func (g *Gateway) forward(ctx context.Context, c *call) *fault {
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(limit)*time.Second)
 		defer cancel()
 	}
+	sent := g.c.Now()
 	result, err := c.server.Call(ctx, out)
+	c.entry.UpstreamMicros = g.c.Now().Sub(sent).Microseconds()
 	c.entry.Decision = audit.Failed
 	var rpc *upstream.RPCError
 	switch {

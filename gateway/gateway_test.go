@@ -71,7 +71,7 @@ func call(name, arguments string) string {
 
 func (w *world) session(id string) string {
 	w.t.Helper()
-	r := w.post(w.t.Context(), id, "", `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25"}}`)
+	r := w.post(w.t.Context(), id, "", `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","clientInfo":{"name":"test","version":"1"}}}`)
 	defer r.Body.Close()
 	return r.Header.Get("Mcp-Session-Id")
 }

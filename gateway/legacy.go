@@ -49,7 +49,7 @@ func (g *Gateway) initialize(x *exchange) {
 	if !slices.Contains(legacyVersions, version) {
 		version = legacyVersion
 	}
-	s := g.sessions.open(x.who, version)
+	s := g.sessions.open(x.who, version, clientOf(x.params, "clientInfo"))
 	x.w.Header().Set("Mcp-Session-Id", s.id)
 	x.succeed([]byte(`{"protocolVersion":` + quote(version) + `,` + capabilities + `,"serverInfo":` + g.info() + `}`))
 }

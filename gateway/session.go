@@ -15,6 +15,7 @@ import (
 type session struct {
 	id, key, persona string
 	version          string
+	client           software
 
 	mu     sync.Mutex
 	calls  map[string]context.CancelCauseFunc // in flight, by request id as sent
@@ -35,9 +36,9 @@ type sessions struct {
 }
 
 // open starts a session. It ends those that were idle too long, and the key's longest idle one when it has too many.
-func (s *sessions) open(who identity.Principal, version string) *session {
+func (s *sessions) open(who identity.Principal, version string, client software) *session {
 	now := s.now()
-	n := &session{id: rand.Text(), key: who.Key, persona: who.Persona, version: version,
+	n := &session{id: rand.Text(), key: who.Key, persona: who.Persona, version: version, client: client,
 		calls: map[string]context.CancelCauseFunc{}, seen: now}
 	var ended []*session
 	s.mu.Lock()

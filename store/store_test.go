@@ -56,7 +56,7 @@ func TestConformance(t *testing.T) {
 		"persona round trip": personaRoundTrip, "revision without authors": revisionWithoutAuthors, "immutable": submittedIsImmutable, "failed change": failedChangeLeavesAll,
 		"people and keys": peopleAndKeys, "links and sessions": linksAndSessions, "access ends": accessEnds, "listing": listing, "vectors": vectors,
 		"audit": auditChain, "audit attacks": auditAttacks, "intents": intents, "parallel writers": parallelWriters,
-		"evaluations": evaluations, "history": history,
+		"filters": filters, "filters by upgrade": filtersByUpgrade, "export": export, "evaluations": evaluations, "history": history,
 		"frozen pins": frozenPins, "approval thaws": approvalThaws, "forgotten server": forgottenServer,
 		"suspensions": suspensions, "suspended while gone": suspendedWhileGone,
 		"swept definitions": sweptDefinitions, "frozen by upgrade": frozenByUpgrade,
@@ -295,6 +295,8 @@ func auditAttacks(t *testing.T, e engine) {
 	for _, attack := range []string{
 		"update audit set body = replace(body, 'refused', 'allowed') where seq = 2",
 		"update audit set tool = 'hidden' where seq = 2",
+		"update audit set policy = 'hidden' where seq = 2",
+		"update audit set revision = 9 where seq = 2",
 		"delete from audit where seq = 3",
 		"delete from audit where seq = 5",
 		"update audit_head set seq = 4",

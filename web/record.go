@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -23,7 +24,13 @@ type auditPage struct {
 	Older     string // address of the next page; empty at the end
 	Verified  *audit.Head
 	Broken    string
+	Problem   string     // with a filter; nothing is shown then
+	Since     string     // as typed
+	Until     string     // as typed
+	More      []labelled // filters that have no field of their own but are in force
 }
+
+type labelled struct{ Name, Value string }
 
 type entryRow struct {
 	audit.Entry
@@ -53,16 +60,52 @@ func (s *site) postVerify(c echo.Context, by identity.Principal) error {
 	return s.renderAudit(c, page)
 }
 
+// auditFields are the filters with a field on the page; auditMore those that only an address gives.
+var (
+	auditFields = []string{"persona", "agent", "user", "person", "tool", "kind", "decision", "policy", "since", "until"}
+	auditMore   = []string{"server", "key", "client", "trace", "revision"}
+)
+
 func (s *site) auditPage(c echo.Context, by identity.Principal) auditPage {
 	before, _ := strconv.ParseInt(c.QueryParam("before"), 10, 64) // what is no number starts at the newest
 	get := func(name string) string { return strings.TrimSpace(c.QueryParam(name)) }
-	return auditPage{frame: s.frame(c, by, "Audit", "audit"),
+	p := auditPage{frame: s.frame(c, by, "Audit", "audit"), Since: get("since"), Until: get("until"),
 		Query: audit.Query{Persona: get("persona"), Agent: get("agent"), User: get("user"), Person: get("person"), Tool: get("tool"),
+			Server: get("server"), Key: get("key"), Policy: get("policy"), Client: get("client"), Trace: get("trace"),
 			Kind: get("kind"), Decision: audit.Decision(get("decision")), Before: before, Limit: entriesPerPage},
 		Decisions: []audit.Decision{audit.Allowed, audit.Refused, audit.Failed, audit.Unknown, audit.Changed}}
+	for _, name := range auditMore {
+		if value := get(name); value != "" {
+			p.More = append(p.More, labelled{name, value})
+		}
+	}
+	p.Problem = p.bounds(get("revision"))
+	return p
+}
+
+// bounds reads the filters that are no plain text, and says what is wrong with one. A filter is never left out silently.
+func (p *auditPage) bounds(revision string) string {
+	var err error
+	now := time.Now()
+	if p.Query.Since, err = audit.ParseTime(p.Since, now); err != nil {
+		return err.Error()
+	}
+	if p.Query.Until, err = audit.ParseTime(p.Until, now); err != nil {
+		return err.Error()
+	}
+	if revision == "" {
+		return ""
+	}
+	if p.Query.Revision, err = strconv.Atoi(revision); err != nil || p.Query.Revision < 1 {
+		return strconv.Quote(revision) + " is no revision: give its number, from 1 on"
+	}
+	return ""
 }
 
 func (s *site) renderAudit(c echo.Context, page auditPage) error {
+	if page.Problem != "" {
+		return s.render(c, http.StatusUnprocessableEntity, "audit", page)
+	}
 	entries, err := s.Audit.Entries(c.Request().Context(), page.Query)
 	if err != nil {
 		return err
@@ -72,9 +115,8 @@ func (s *site) renderAudit(c echo.Context, page auditPage) error {
 	}
 	if len(entries) == entriesPerPage {
 		q := url.Values{"before": {strconv.FormatInt(entries[len(entries)-1].Seq, 10)}}
-		for name, value := range map[string]string{"persona": page.Query.Persona, "agent": page.Query.Agent, "user": page.Query.User,
-			"person": page.Query.Person, "tool": page.Query.Tool, "kind": page.Query.Kind, "decision": string(page.Query.Decision)} {
-			if value != "" {
+		for _, name := range slices.Concat(auditFields, auditMore) {
+			if value := strings.TrimSpace(c.QueryParam(name)); value != "" {
 				q.Set(name, value)
 			}
 		}
@@ -102,9 +144,18 @@ func row(e audit.Entry) entryRow {
 	for _, key := range slices.Sorted(maps.Keys(e.Detail)) {
 		parts = append(parts, key+"="+e.Detail[key])
 	}
+	if e.Client != "" {
+		parts = append(parts, "client="+strings.TrimSpace(e.Client+" "+e.ClientVersion))
+	}
+	if e.Trace != "" {
+		parts = append(parts, "trace="+e.Trace)
+	}
 	r.Detail = strings.Join(parts, ", ")
 	if e.Micros > 0 {
 		r.Took = fmt.Sprintf("%.1f ms", float64(e.Micros)/1000)
+	}
+	if e.UpstreamMicros > 0 {
+		r.Took += fmt.Sprintf(", %.1f of it the server's", float64(e.UpstreamMicros)/1000)
 	}
 	return r
 }

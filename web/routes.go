@@ -58,6 +58,7 @@ var routes = []route{
 	{"GET", "/catalog/duplicates", signedIn, (*site).duplicates},
 	{"GET", "/tool", signedIn, (*site).tool},
 	{"GET", "/api/tools", signedIn, (*site).apiTools},
+	{"GET", "/reach", member, (*site).reach},
 	{"GET", "/servers", member, (*site).servers},
 	{"GET", "/evals", member, (*site).evaluations},
 	{"GET", "/evals/compare", member, (*site).evalCompare},

@@ -205,7 +205,7 @@ func TestEveryMoveNeedsItsRole(t *testing.T) {
 		}
 	}
 	vic := w.as(t, "vic")
-	for path, want := range map[string]int{"/": 200, "/catalog": 200, "/personas/p": 200, "/audit": 403, "/servers": 403, "/people": 403} {
+	for path, want := range map[string]int{"/": 200, "/catalog": 200, "/personas/p": 200, "/audit": 403, "/reach": 403, "/servers": 403, "/people": 403} {
 		vic.get(path)
 		vic.wants(want)
 	}

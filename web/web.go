@@ -25,6 +25,7 @@ import (
 	"remit/evals"
 	"remit/identity"
 	"remit/persona"
+	"remit/persona/usage"
 )
 
 //go:embed templates static
@@ -50,6 +51,8 @@ type Config struct {
 	Composer  Composer
 	Audit     audit.Log
 	Evals     Evals
+	// Usage is what the page of who can call a tool reads; nil means that there is no such page.
+	Usage usage.Source
 	// Servers reports on the upstream servers; nil means that there are none.
 	Servers func() []crawl.ServerStatus
 	// PublicURL is where people and agents reach Remit, such as https://remit.example.com. Empty means wherever the

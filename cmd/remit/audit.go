@@ -11,27 +11,26 @@ import (
 
 type auditCmd struct {
 	List   auditListCmd   `cmd:"" default:"withargs" help:"Print the newest entries (also without the word list)."`
+	Export auditExportCmd `cmd:"" help:"Write all entries that fit, oldest first, as JSON lines or CSV."`
 	Verify auditVerifyCmd `cmd:"" help:"Check the whole chain of entries for deletions, edits and reordering."`
 }
 
 type auditListCmd struct {
-	Persona  string `placeholder:"ID" help:"Only this persona."`
-	Agent    string `placeholder:"NAME" help:"Only this agent."`
-	User     string `placeholder:"NAME" help:"Only agents of this user."`
-	Person   string `placeholder:"NAME" help:"Only what this person did."`
-	Tool     string `placeholder:"SERVER/TOOL" help:"Only this tool."`
-	Kind     string `placeholder:"KIND" help:"Only this kind, such as tool.call or persona.approve."`
-	Decision string `enum:",allowed,refused,failed,unknown,changed" default:"" placeholder:"DECISION" help:"Only allowed, refused, failed, unknown or changed."`
-	Before   int64  `placeholder:"N" help:"Only entries before this number."`
-	Limit    int    `short:"n" default:"20" help:"Most entries, up to 1000 (default: 20)."`
-	JSON     bool   `help:"Print one JSON object a line."`
+	auditFilters
+	Before int64 `placeholder:"N" help:"Only entries before this number."`
+	Limit  int   `short:"n" default:"20" help:"Most entries, up to 1000 (default: 20)."`
+	JSON   bool  `help:"Print one JSON object a line."`
 }
 
 // Run prints entries, newest first.
 func (c auditListCmd) Run(a *app) error {
+	q, err := c.query()
+	if err != nil {
+		return err
+	}
+	q.Before, q.Limit = c.Before, c.Limit
 	return a.withStore(func(s *store.Store) error {
-		entries, err := s.Entries(a.ctx, audit.Query{Persona: c.Persona, Agent: c.Agent, User: c.User, Person: c.Person, Tool: c.Tool,
-			Kind: c.Kind, Decision: audit.Decision(c.Decision), Before: c.Before, Limit: c.Limit})
+		entries, err := s.Entries(a.ctx, q)
 		if err != nil {
 			return err
 		}
@@ -44,6 +43,40 @@ func (c auditListCmd) Run(a *app) error {
 		}
 		return table(a.out, []string{"NO", "TIME", "KIND", "WHO", "PERSONA", "TOOL", "DECISION", "REASON", "TOOK"}, rows)
 	})
+}
+
+// auditFilters narrow a list or an export: what fits all of them is in it.
+type auditFilters struct {
+	Persona  string `placeholder:"ID" help:"Only this persona."`
+	Revision int    `placeholder:"N" help:"Only this revision of personas."`
+	Agent    string `placeholder:"NAME" help:"Only this agent."`
+	User     string `placeholder:"NAME" help:"Only agents of this user."`
+	Person   string `placeholder:"NAME" help:"Only what this person did."`
+	Key      string `placeholder:"ID" help:"Only this access key, by its public id."`
+	Tool     string `placeholder:"SERVER/TOOL" help:"Only this tool, or this name that an agent made up."`
+	Server   string `placeholder:"NAME" help:"Only tools of this server."`
+	Kind     string `placeholder:"KIND" help:"Only this kind, such as tool.call or persona.approve."`
+	Decision string `enum:",allowed,refused,failed,unknown,changed" default:"" placeholder:"DECISION" help:"Only allowed, refused, failed, unknown or changed."`
+	Policy   string `placeholder:"RULE" help:"Only what this rule refused, such as find, policy or policy/hours."`
+	Client   string `placeholder:"NAME" help:"Only clients that name themselves so."`
+	Trace    string `placeholder:"ID" help:"Only this trace id."`
+	Since    string `placeholder:"TIME" help:"Only from this day or time on (UTC), or from so long ago: 2026-11-25, 2026-11-25T08:00:00Z or 36h."`
+	Until    string `placeholder:"TIME" help:"Only before this day or time, or before so long ago."`
+}
+
+func (f auditFilters) query() (audit.Query, error) {
+	now := time.Now()
+	since, err := audit.ParseTime(f.Since, now)
+	if err != nil {
+		return audit.Query{}, fmt.Errorf("--since: %w", err)
+	}
+	until, err := audit.ParseTime(f.Until, now)
+	if err != nil {
+		return audit.Query{}, fmt.Errorf("--until: %w", err)
+	}
+	return audit.Query{Persona: f.Persona, Revision: f.Revision, Agent: f.Agent, User: f.User, Person: f.Person, Key: f.Key, Tool: f.Tool,
+		Server: f.Server, Kind: f.Kind, Decision: audit.Decision(f.Decision), Policy: f.Policy, Client: f.Client, Trace: f.Trace,
+		Since: since, Until: until}, nil
 }
 
 // who is the person, or the agent and for whom it works, or Remit itself.

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,7 +12,9 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	_ "modernc.org/sqlite"
 
+	"remit/audit"
 	"remit/internal/fakemcp"
+	"remit/store"
 )
 
 func TestMain(m *testing.M) {
@@ -27,7 +31,31 @@ func TestMain(m *testing.M) {
 				os.Exit(1)
 			}
 		},
+		"record": func() { // record FILE ENTRY...: what a gateway writes into its record
+			if err := record(os.Args[1], os.Args[2:]); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+		},
 	})
+}
+
+func record(file string, texts []string) error {
+	db, err := store.Open(context.Background(), file)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	for _, text := range texts {
+		var e audit.Entry
+		if err := json.Unmarshal([]byte(text), &e); err != nil {
+			return err
+		}
+		if err := db.Append(context.Background(), e); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // TestScripts reads as a manual: one file a story, with who acts in its header.

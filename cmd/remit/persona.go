@@ -10,8 +10,9 @@ import (
 )
 
 type personaCmd struct {
-	List personaListCmd `cmd:"" help:"List personas."`
-	Show personaShowCmd `cmd:"" help:"Show a persona's revision: its job and its tools."`
+	List   personaListCmd   `cmd:"" help:"List personas."`
+	Show   personaShowCmd   `cmd:"" help:"Show a persona's revision: its job and its tools."`
+	Unused personaUnusedCmd `cmd:"" help:"Which granted tools nobody calls, and what is tried and refused."`
 }
 
 type personaListCmd struct{}

@@ -1,0 +1,42 @@
+// Package usage owns what the grants and the record say together: who can call a tool and when it was last called, what
+// breaks without it, and which grants of a persona nobody uses. It changes nothing.
+package usage
+
+import (
+	"context"
+	"time"
+
+	"remit/audit"
+	"remit/catalog"
+	"remit/identity"
+	"remit/persona"
+)
+
+// Source is where grants, keys and the record are read. A store.Store is one.
+type Source interface {
+	Persona(ctx context.Context, id persona.ID) (persona.Persona, error)
+	Personas(ctx context.Context) ([]persona.Persona, error)
+	Frozen(ctx context.Context, id persona.ID, revision int, pin persona.Pin) (since time.Time, frozen bool, err error)
+	Suspensions(ctx context.Context) ([]persona.Suspension, error)
+	Keys(ctx context.Context, persona string) ([]identity.Key, error)
+	Tallies(ctx context.Context, q audit.Query) ([]audit.Tally, error)
+}
+
+// Tool is a granted tool.
+type Tool struct {
+	ID      catalog.ID     `json:"tool"`
+	Name    string         `json:"name"` // that the agent calls
+	Effect  catalog.Effect `json:"effect"`
+	Words   []string       `json:"words,omitempty"` // of the job, that ask for it
+	AddedBy string         `json:"added_by,omitempty"`
+}
+
+func toolOf(job string, g persona.Grant) Tool {
+	t := Tool{ID: g.Tool, Name: g.Name, Effect: g.Effect, AddedBy: g.AddedBy}
+	for _, w := range g.Words {
+		if w.Start >= 0 && w.Start < w.End && w.End <= len(job) {
+			t.Words = append(t.Words, job[w.Start:w.End])
+		}
+	}
+	return t
+}

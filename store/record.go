@@ -1,0 +1,133 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
+	"unicode/utf8"
+
+	"remit/audit"
+)
+
+// filterColumns repeat parts of an entry, so that queries need not read JSON in SQL, which no two databases spell alike.
+// filterFields are the same of an entry, in the same order, to write, to read and to compare.
+const filterColumns = "kind, person, agent, usr, agent_key, persona, revision, tool, decision, policy, client, trace"
+
+func filterFields(e *audit.Entry) []any {
+	return []any{&e.Kind, &e.Person, &e.Agent, &e.User, &e.Key, &e.Persona, &e.Revision, &e.Tool, &e.Decision, &e.Policy, &e.Client, &e.Trace}
+}
+
+// selection is q as the condition of a query on audit.
+func selection(q audit.Query) (where string, args []any) {
+	conditions := []string{"1 = 1"}
+	add := func(given bool, condition string, value any) {
+		if given {
+			args = append(args, value)
+			conditions = append(conditions, fmt.Sprintf("%s $%d", condition, len(args)))
+		}
+	}
+	for _, f := range []struct{ column, value string }{{"persona", q.Persona}, {"agent", q.Agent}, {"usr", q.User}, {"person", q.Person},
+		{"agent_key", q.Key}, {"tool", q.Tool}, {"kind", q.Kind}, {"decision", string(q.Decision)}, {"client", q.Client}, {"trace", q.Trace}} {
+		add(f.value != "", f.column+" =", f.value)
+	}
+	add(q.Server != "", begins("tool", q.Server), q.Server+"/")
+	add(q.Policy != "", begins("policy || '/'", q.Policy), q.Policy+"/")
+	add(q.Revision != 0, "revision =", q.Revision)
+	add(!q.Since.IsZero(), "time >=", micros(q.Since))
+	add(!q.Until.IsZero(), "time <", micros(q.Until))
+	add(q.Before > 0, "seq <", q.Before)
+	return " where " + strings.Join(conditions, " and "), args
+}
+
+// begins compares the start of a path with first and a slash. LIKE would need escapes, and ignores case in SQLite only.
+func begins(path, first string) string {
+	return fmt.Sprintf("substr(%s, 1, %d) =", path, utf8.RuneCountInString(first)+1)
+}
+
+// Entries returns what q selects, newest first.
+func (s *Store) Entries(ctx context.Context, q audit.Query) ([]audit.Entry, error) {
+	if q.Limit <= 0 {
+		q.Limit = 100
+	}
+	where, args := selection(q)
+	return collect(ctx, s.reads, scanEntry, fmt.Sprintf("select body from audit%s order by seq desc limit %d", where, min(q.Limit, 1000)), args...)
+}
+
+// Export hands over everything that q selects, oldest first and without a limit, and returns the chain's head at that time.
+func (s *Store) Export(ctx context.Context, q audit.Query, each func(audit.Entry) error) (audit.Head, error) {
+	where, args := selection(q)
+	return s.walk(ctx, "select body from audit"+where+" order by seq", args, func(rows *sql.Rows) error {
+		e, err := scanEntry(rows)
+		if err != nil {
+			return err
+		}
+		return each(e)
+	})
+}
+
+// walk reads the head and the rows of a query in one reading transaction.
+func (s *Store) walk(ctx context.Context, query string, args []any, each func(*sql.Rows) error) (head audit.Head, err error) {
+	tx, err := s.reads.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return head, err
+	}
+	defer tx.Rollback()
+	if err := tx.QueryRowContext(ctx, "select seq, hash from audit_head where one = 1").Scan(&head.Seq, &head.Hash); err != nil {
+		return head, err
+	}
+	rows, err := tx.QueryContext(ctx, query, args...)
+	if err != nil {
+		return head, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := each(rows); err != nil {
+			return head, err
+		}
+	}
+	return head, rows.Err()
+}
+
+// Verify walks the whole chain. It also compares the columns that queries filter on with the sealed entry, so that an entry
+// cannot be hidden by editing them.
+func (s *Store) Verify(ctx context.Context) (audit.Head, error) {
+	var v audit.Verifier
+	head, err := s.walk(ctx, "select body, seq, time, "+filterColumns+" from audit order by seq", nil, func(rows *sql.Rows) error {
+		var body []byte
+		var c, e audit.Entry
+		var at int64
+		if err := rows.Scan(append([]any{&body, &c.Seq, &at}, filterFields(&c)...)...); err != nil {
+			return err
+		}
+		if err := json.Unmarshal(body, &e); err != nil {
+			return fmt.Errorf("audit: entry %d was edited: %w", c.Seq, err)
+		}
+		if err := v.Add(e); err != nil {
+			return err
+		}
+		if c.Seq != e.Seq || at != micros(e.Time) || !reflect.DeepEqual(filterFields(&c), filterFields(&e)) {
+			return fmt.Errorf("audit: entry %d was edited: its columns differ from its content", e.Seq)
+		}
+		return nil
+	})
+	if err != nil {
+		return head, err
+	}
+	return head, v.End(head)
+}
+
+// Tallies counts the calls that q selects, without a limit; the most frequent come first.
+func (s *Store) Tallies(ctx context.Context, q audit.Query) ([]audit.Tally, error) {
+	q.Kind = audit.ToolCall
+	where, args := selection(q)
+	return collect(ctx, s.reads, func(r *sql.Rows) (t audit.Tally, err error) {
+		var last int64
+		err = r.Scan(&t.Persona, &t.Tool, &t.Decision, &t.Policy, &t.Count, &last)
+		t.Last = fromMicros(last)
+		return t, err
+	}, "select persona, tool, decision, policy, count(*), max(time) from audit"+where+
+		" group by persona, tool, decision, policy order by count(*) desc, persona, tool, decision, policy", args...)
+}
