@@ -4,7 +4,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"unicode/utf8"
 )
 
 // alike holds what is compared of every tool to see whether two do the same thing.
@@ -296,16 +295,4 @@ func uniqueWords(name string) []string {
 	words := Words(name)
 	slices.Sort(words)
 	return slices.Compact(words)
-}
-
-// firstSentence is the description up to the first full stop or line end after twelve bytes, at most 200 bytes.
-func firstSentence(description string) string {
-	text := strings.TrimSpace(cut(description, maxHead))
-	for i, r := range text {
-		after := i + utf8.RuneLen(r)
-		if i >= 12 && (r == '\n' || strings.ContainsRune(".!?", r) && (after >= len(text) || text[after] == ' ' || text[after] == '\n')) {
-			return text[:i]
-		}
-	}
-	return text
 }
