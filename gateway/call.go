@@ -151,7 +151,7 @@ func (g *Gateway) suspended(_ context.Context, c *call) *fault {
 // (2026-07-28, tools, error handling), which can then say what a person has to do.
 func (g *Gateway) pin(ctx context.Context, c *call) *fault {
 	if c.grant.corrupt != nil {
-		return toolFault("Refused: the stored definition of this tool is damaged, so nobody can say what was approved. Its persona needs a new revision.",
+		return toolFault("Refused: the stored definition of this tool is damaged, or its policy, so nobody can say what was approved. Its persona needs a new revision.",
 			"the pin is corrupt: "+c.grant.corrupt.Error())
 	}
 	name, _ := c.grant.Tool.Split()

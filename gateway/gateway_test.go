@@ -186,7 +186,7 @@ type outage struct {
 	gateway.Personas
 	gateway.Keys
 	begin, finish, add, persona, key, frozen, stopped atomic.Bool
-	damage                                            atomic.Bool // of the stored definitions
+	damage, policy                                    atomic.Bool // of the stored definitions and policies
 }
 
 var errDisk = errors.New("the disk is full")
@@ -220,6 +220,11 @@ func (o *outage) Persona(ctx context.Context, id persona.ID) (persona.Persona, e
 	if o.damage.Load() {
 		for _, r := range p.Revisions {
 			r.Grants[0].Definition = bytes.Replace(r.Grants[0].Definition, []byte("Finds"), []byte("Steals"), 1)
+		}
+	}
+	if o.policy.Load() {
+		for _, r := range p.Revisions {
+			r.Grants[0].Policy.Concurrent = -1
 		}
 	}
 	return p, err

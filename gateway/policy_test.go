@@ -108,3 +108,33 @@ func TestHoursAndSize(t *testing.T) {
 		t.Errorf("got %q in the record, want %q", decided, want)
 	}
 }
+
+// lost is a record that cannot be read.
+type lost struct{}
+
+func (lost) Begun(context.Context, policy.Subject, time.Time, int) ([]time.Time, error) { return nil, errDisk }
+
+// What cannot be counted is not called; tools without a limit go on.
+func TestUncountedCallsAreRefused(t *testing.T) {
+	w := newWorld(t, func(c *gateway.Config) { c.Limiter = policy.NewLimiter(lost{}) })
+	if got := w.refund(1); !strings.Contains(got, "refunded") {
+		t.Errorf("without a limit: got %s", got)
+	}
+	w.rule(policy.Policy{Limits: []policy.Limit{{Calls: 10, Per: policy.Day}}})
+	if got := w.refund(2); !strings.Contains(got, "cannot be checked now") || strings.Contains(got, "disk") || w.calls() != 1 {
+		t.Errorf("got %s and %d calls", got, w.calls())
+	}
+}
+
+// A stored policy that cannot be used, as an older or damaged one may be, takes its tool from the list and refuses its calls.
+func TestPolicyThatCannotBeUsed(t *testing.T) {
+	o := &outage{}
+	w := newWorld(t, func(c *gateway.Config) { o.Personas, c.Personas = c.Personas, o })
+	o.policy.Store(true)
+	if got := w.text(w.post(t.Context(), "clerk", "", `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{`+meta+`}}`)); strings.Contains(got, `"refund"`) {
+		t.Errorf("got %s", got)
+	}
+	if got := w.refund(1); !strings.Contains(got, "isError") || w.calls() != 0 {
+		t.Errorf("got %s and %d calls", got, w.calls())
+	}
+}
