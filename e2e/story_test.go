@@ -72,6 +72,7 @@ func (in *installation) tell(st story) {
 	in.inspectorAgent(st, got)
 	in.snippets(got)
 	in.record(st, got)
+	in.killSwitch(st, got)
 
 	in.cli("key", "revoke", strings.Split(got.Key, "_")[1])
 	var refused struct {
@@ -110,6 +111,50 @@ func (in *installation) typescriptAgent(st story, got told) {
 	}
 	if !strings.Contains(sdk.Outside.Error, "Unknown tool") {
 		t.Errorf("a tool outside the persona: got %+v, want it unknown", sdk.Outside)
+	}
+}
+
+// killSwitch suspends the persona in the browser while an agent has its key, and resumes it.
+func (in *installation) killSwitch(st story, got told) {
+	t := in.t
+	t.Helper()
+	plan := map[string]any{"link": in.person("rhea", "reviewer"), "url": got.URL}
+	if dir := os.Getenv("REMIT_SHOTS"); dir != "" {
+		plan["shots"] = dir
+	}
+	flip := func() (shown string) {
+		text, err := json.Marshal(plan)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out struct {
+			State    json.RawMessage
+			Shown    string
+			Problems []string
+		}
+		script(t, &out, "killswitch.mjs", string(text))
+		if len(out.Problems) > 0 {
+			t.Fatalf("in the browser: %v", out.Problems)
+		}
+		plan["state"], plan["resume"] = out.State, true
+		return out.Shown
+	}
+	var sdk struct {
+		Error  string
+		Result json.RawMessage
+	}
+	if shown := flip(); !strings.Contains(shown, "an agent went astray") {
+		t.Errorf("the live page shows %q, want the reason", shown)
+	}
+	script(t, &sdk, "sdk.mjs", got.Endpoint, got.Key, st.call, st.args)
+	if !strings.Contains(sdk.Error, "an agent went astray") || strings.Contains(string(sdk.Result), st.want) {
+		t.Errorf("while suspended: got %+v, want the reason and no result", sdk)
+	}
+	sdk.Error, sdk.Result = "", nil
+	flip()
+	script(t, &sdk, "sdk.mjs", got.Endpoint, got.Key, st.call, st.args)
+	if sdk.Error != "" || !strings.Contains(string(sdk.Result), st.want) {
+		t.Errorf("after it was resumed: got %+v, want a result", sdk)
 	}
 }
 
