@@ -33,7 +33,7 @@ func (id ID) Validate() error {
 //	                  ↘ returned
 //
 // Approving makes a revision live at once; the one that was live before stays approved. A revision that was sent back
-// stays as it was read; its author answers with the next number.
+// stays as it was read; its author answers with the next number. Rolling back makes an approved revision live again.
 type State string
 
 const (
@@ -102,6 +102,7 @@ var (
 	ErrForbidden = errors.New("not allowed")
 	ErrOwnWork   = errors.New("whoever worked on a revision cannot approve it; ask a reviewer who did not")
 	ErrDrifted   = errors.New("a tool is no longer what was reviewed; read the difference and approve again")
+	ErrFrozen    = errors.New("a tool is frozen: it once was something else than was approved, and nobody has confirmed it since")
 	ErrState     = errors.New("the revision is not in a state that allows this")
 	ErrInvalid   = errors.New("not valid")
 )

@@ -125,3 +125,28 @@ func thawApproved(tx *sql.Tx, id persona.ID, number int) error {
 		select 1 from tool t where t.id = frozen.tool and t.digest = frozen.digest and t.gone = 0)`, string(id), number)
 	return err
 }
+
+// holdFrozen decides what a revision that goes live has to do with what is frozen of it. Approving is looking at what is
+// offered now; rolling back is not.
+func holdFrozen(tx *sql.Tx, id persona.ID, before *persona.Revision, r persona.Revision) error {
+	if r.State != persona.Live || before != nil && before.State == persona.Live {
+		return nil
+	}
+	if before == nil || before.State != persona.Approved {
+		return thawApproved(tx, id, r.Number)
+	}
+	frozen, err := collect(context.Background(), tx, func(rows *sql.Rows) (p persona.Pin, err error) {
+		err = rows.Scan(&p.Tool, &p.Digest)
+		return p, err
+	}, "select tool, digest from frozen where persona = $1 and number = $2 order by tool", string(id), r.Number)
+	if err != nil {
+		return err
+	}
+	pinned := r.Digests()
+	for _, p := range frozen {
+		if pinned[p.Tool] == p.Digest {
+			return fmt.Errorf("%w: %s", persona.ErrFrozen, p.Tool)
+		}
+	}
+	return nil
+}

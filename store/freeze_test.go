@@ -129,6 +129,30 @@ func approvalThaws(t *testing.T, e engine) {
 	}
 }
 
+// Rolling back is no look at what is offered: what drifted since it was approved is refused with the change, whatever the
+// caller's catalog says.
+func rollbackKeepsFrozen(t *testing.T, e engine) {
+	s := e.open(t)
+	defer s.Close()
+	approved, other := tool(t, "crm", "find", "approved"), tool(t, "crm", "find", "poisoned")
+	offer(t, s, approved)
+	p := golive(t, s, persona.Live, approved)
+	offer(t, s, other)
+	offer(t, s, approved)
+	for _, step := range []struct {
+		state persona.State
+		want  error
+	}{{persona.Approved, nil}, {persona.Live, persona.ErrFrozen}} {
+		p.Revisions[0].State = step.state
+		if err := s.Update(t.Context(), p.ID, save(p)); !errors.Is(err, step.want) {
+			t.Errorf("%s: got %v, want %v", step.state, err, step.want)
+		}
+	}
+	if got, err := s.Persona(t.Context(), p.ID); err != nil || got.Revisions[0].State != persona.Approved || !isFrozen(t, s, approved) {
+		t.Errorf("got %v, %v, want it approved and its pin frozen", got.Revisions[0].State, err)
+	}
+}
+
 // A server that is taken out of the configuration and put back did not change.
 func forgottenServer(t *testing.T, e engine) {
 	s := e.open(t)

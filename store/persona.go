@@ -180,10 +180,8 @@ func writeRevision(tx *sql.Tx, id persona.ID, before *persona.Revision, r person
 		string(id), r.Number, string(r.State), body, string(reviewed)); err != nil {
 		return err
 	}
-	if r.State == persona.Live && (before == nil || before.State != persona.Live) {
-		if err := thawApproved(tx, id, r.Number); err != nil {
-			return err
-		}
+	if err := holdFrozen(tx, id, before, r); err != nil {
+		return err
 	}
 	if before != nil && before.State != persona.Draft {
 		return nil

@@ -1,0 +1,139 @@
+package persona_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"remit/audit"
+	"remit/catalog"
+	"remit/identity"
+	"remit/persona"
+)
+
+// goLive has ada write, and ravi approve, a further revision with the tools.
+func (w *world) goLive(t *testing.T, ids ...catalog.ID) persona.Revision {
+	t.Helper()
+	ctx := t.Context()
+	p, err := w.store.Persona(ctx, "support")
+	if err != nil {
+		check(t, "create", w.Create(ctx, ada, "support", "Support", proposal(ids...)), nil)
+	} else {
+		check(t, "revise", w.Revise(ctx, ada, "support", proposal(ids...)), nil)
+	}
+	number := len(p.Revisions) + 1
+	check(t, "submit", w.Submit(ctx, ada, "support", number), nil)
+	check(t, "approve", w.Approve(ctx, ravi, "support", number, w.revision(t, number).Digests()), nil)
+	return w.revision(t, number)
+}
+
+// listing has the store know what the catalog offers of the server, as the crawler does.
+func (w *world) listing(t *testing.T, server string) {
+	t.Helper()
+	var tools []catalog.Tool
+	for id, tool := range w.tools {
+		if of, _ := id.Split(); of == server {
+			tools = append(tools, tool)
+		}
+	}
+	_, err := w.store.SaveListing(t.Context(), server, tools, time.Now())
+	check(t, "list "+server, err, nil)
+}
+
+func (w *world) states(t *testing.T) (out []persona.State) {
+	t.Helper()
+	p, err := w.store.Persona(t.Context(), "support")
+	check(t, "read", err, nil)
+	for _, r := range p.Revisions {
+		out = append(out, r.State)
+	}
+	return out
+}
+
+func TestRollback(t *testing.T) {
+	for name, tc := range map[string]struct {
+		by     identity.Principal
+		number int
+		before func(*testing.T, *world)
+		want   error
+	}{
+		"a reviewer":              {by: ravi, number: 1},
+		"its author, a reviewer":  {by: identity.Principal{Person: "ada", Roles: ravi.Roles}, number: 1},
+		"an author":               {by: ada, number: 1, want: persona.ErrForbidden},
+		"an agent":                {by: agent, number: 1, want: persona.ErrForbidden},
+		"to the live one":         {by: ravi, number: 2, want: persona.ErrState},
+		"to what was sent back":   {by: ravi, number: 3, want: persona.ErrState},
+		"to none":                 {by: ravi, number: 4, want: persona.ErrNotFound},
+		"a tool that is gone":     {ravi, 1, func(_ *testing.T, w *world) { delete(w.tools, "crm/find") }, persona.ErrDrifted},
+		"a tool that is another":  {ravi, 1, func(t *testing.T, w *world) { w.offer(t, "crm", "find", "Reads keys") }, persona.ErrDrifted},
+		"of a retired persona":    {ravi, 1, func(t *testing.T, w *world) { check(t, "retire", w.Retire(t.Context(), ravi, "support"), nil) }, persona.ErrState},
+		"another tool is another": {ravi, 1, func(t *testing.T, w *world) { w.offer(t, "billing", "find", "Reads keys") }, nil},
+		"a tool that was another meanwhile": {ravi, 1, func(t *testing.T, w *world) {
+			was := w.tools["crm/find"]
+			w.offer(t, "crm", "find", "Reads keys")
+			w.listing(t, "crm")
+			w.tools["crm/find"] = was
+			w.listing(t, "crm")
+		}, persona.ErrFrozen},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, ctx := newWorld(t), t.Context()
+			w.listing(t, "crm")
+			w.goLive(t, "crm/find")
+			w.goLive(t, "billing/find")
+			check(t, "revise", w.Revise(ctx, ada, "support", proposal("crm/find")), nil)
+			check(t, "submit", w.Submit(ctx, ada, "support", 3), nil)
+			check(t, "send back", w.SendBack(ctx, ravi, "support", 3, "no"), nil)
+			if tc.before != nil {
+				tc.before(t, w)
+			}
+			before := w.states(t)
+			var told []persona.ID
+			w.Changed = func(id persona.ID) { told = append(told, id) }
+			check(t, "roll back", w.Rollback(ctx, tc.by, "support", tc.number), tc.want)
+			want, entries := before, 0
+			if tc.want == nil {
+				want, entries = []persona.State{persona.Live, persona.Approved, persona.Returned}, 1
+			}
+			if got := w.states(t); !slices.Equal(got, want) || len(told) != entries {
+				t.Errorf("got states %v and %v told, want %v", got, told, want)
+			}
+			found, err := w.store.Entries(ctx, audit.Query{Kind: "persona.rollback"})
+			if err != nil || len(found) != entries || entries == 1 && (found[0].Person != tc.by.Person || found[0].Revision != 1 || found[0].Detail["before"] != "2") {
+				t.Errorf("got entries %+v, %v", found, err)
+			}
+		})
+	}
+}
+
+// What a page says of a revision is what rolling back to it does.
+func TestRollbackable(t *testing.T) {
+	w, ctx := newWorld(t), t.Context()
+	w.listing(t, "crm")
+	w.goLive(t, "crm/find")
+	w.goLive(t, "billing/find")
+	p, err := w.store.Persona(ctx, "support")
+	check(t, "read", err, nil)
+	first := p.Revisions[0]
+	check(t, "as approved", w.Rollbackable(ctx, p, first), nil)
+	check(t, "the live one", w.Rollbackable(ctx, p, p.Revisions[1]), persona.ErrState)
+	delete(w.tools, "crm/find")
+	check(t, "gone", w.Rollbackable(ctx, p, first), persona.ErrDrifted)
+	w.listing(t, "crm")
+	w.offer(t, "crm", "find", "Finds a customer")
+	w.listing(t, "crm")
+	check(t, "back", w.Rollbackable(ctx, p, first), persona.ErrFrozen)
+	check(t, "roll back", w.Rollback(ctx, ravi, "support", 1), persona.ErrFrozen)
+}
+
+// A revision that was approved before there was the rule does not go live again with text that no reviewer can see.
+func TestRollbackToConcealedText(t *testing.T) {
+	w, ctx := newWorld(t), t.Context()
+	w.offer(t, "crm", "find", "Finds a cust\u200bomer")
+	check(t, "create", w.Create(ctx, ada, "support", "Support", proposal("crm/find")), nil)
+	check(t, "approve as earlier versions did", w.store.Update(ctx, "support", func(p persona.Persona) (persona.Persona, audit.Entry, error) {
+		p.Revisions[0].State = persona.Approved
+		return p, audit.Entry{Time: time.Now(), Kind: "persona.approve", Decision: audit.Changed}, nil
+	}), nil)
+	check(t, "roll back", w.Rollback(ctx, ravi, "support", 1), persona.ErrInvalid)
+}
