@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"remit/audit"
 	"remit/catalog"
 	"remit/identity"
@@ -136,4 +138,79 @@ func TestRollbackToConcealedText(t *testing.T) {
 		return p, audit.Entry{Time: time.Now(), Kind: "persona.approve", Decision: audit.Changed}, nil
 	}), nil)
 	check(t, "roll back", w.Rollback(ctx, ravi, "support", 1), persona.ErrInvalid)
+}
+
+func TestNarrow(t *testing.T) {
+	for name, tc := range map[string]struct {
+		by     identity.Principal
+		remove []catalog.ID
+		before func(*testing.T, *world)
+		want   error
+	}{
+		"a reviewer":          {by: ravi, remove: []catalog.ID{"billing/find"}},
+		"an author":           {by: ada, remove: []catalog.ID{"billing/find"}},
+		"twice the same":      {by: ada, remove: []catalog.ID{"billing/find", "billing/find"}},
+		"an agent":            {by: agent, remove: []catalog.ID{"billing/find"}, want: persona.ErrForbidden},
+		"an admin":            {by: identity.Principal{Person: "root", Roles: []identity.Role{identity.Admin}}, remove: []catalog.ID{"billing/find"}, want: persona.ErrForbidden},
+		"nothing":             {by: ada, want: persona.ErrInvalid},
+		"what is not granted": {by: ada, remove: []catalog.ID{"billing/find", "crm/none"}, want: persona.ErrInvalid},
+		"everything":          {by: ada, remove: []catalog.ID{"billing/find", "crm/find"}, want: persona.ErrInvalid},
+		"beside a draft": {ada, []catalog.ID{"billing/find"}, func(t *testing.T, w *world) {
+			check(t, "revise", w.Revise(t.Context(), ada, "support", proposal("crm/find")), nil)
+		}, persona.ErrState},
+		"beside a submitted one": {ada, []catalog.ID{"billing/find"}, func(t *testing.T, w *world) {
+			check(t, "revise", w.Revise(t.Context(), ada, "support", proposal("crm/find")), nil)
+			check(t, "submit", w.Submit(t.Context(), ada, "support", 2), nil)
+		}, persona.ErrState},
+		"of a retired persona": {ada, []catalog.ID{"billing/find"}, func(t *testing.T, w *world) {
+			check(t, "retire", w.Retire(t.Context(), ravi, "support"), nil)
+		}, persona.ErrState},
+		"what stays is gone": {ada, []catalog.ID{"billing/find"}, func(t *testing.T, w *world) { delete(w.tools, "crm/find") }, nil},
+		"what goes is gone":  {ada, []catalog.ID{"billing/find"}, func(t *testing.T, w *world) { delete(w.tools, "billing/find") }, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, ctx := newWorld(t), t.Context()
+			first := w.goLive(t, "crm/find", "billing/find")
+			if tc.before != nil {
+				tc.before(t, w)
+			}
+			before := w.states(t)
+			check(t, "narrow", w.Narrow(ctx, tc.by, "support", tc.remove), tc.want)
+			found, err := w.store.Entries(ctx, audit.Query{Kind: "persona.narrow"})
+			check(t, "entries", err, nil)
+			if tc.want != nil {
+				if got := w.states(t); !slices.Equal(got, before) || len(found) > 0 {
+					t.Errorf("got states %v and entries %+v, want nothing changed", got, found)
+				}
+				return
+			}
+			got := w.revision(t, 2)
+			if first = w.revision(t, 1); first.State != persona.Approved || got.State != persona.Live || got.Narrowed != tc.by.Person {
+				t.Errorf("got %+v after %s, want it live", got, first.State)
+			}
+			if diff := cmp.Diff(first.Grants[:1], got.Grants); diff != "" || got.Job != first.Job || got.ReviewedBy != "ravi" || !slices.Equal(got.Authors, first.Authors) {
+				t.Errorf("got %+v, want all but the tools as it was (-want +got):\n%s", got, diff)
+			}
+			if len(found) != 1 || found[0].Revision != 2 || found[0].Detail["removed"] != "billing/find" || found[0].Person != tc.by.Person {
+				t.Errorf("got entries %+v", found)
+			}
+		})
+	}
+}
+
+// Attack: an author whose work was sent back narrows what is live, so that the next revision seems to begin anew. It does
+// not: narrowing is no approval, and whose work was sent back is still an author of the answer.
+func TestNarrowKeepsAuthors(t *testing.T) {
+	w, ctx := newWorld(t), t.Context()
+	w.goLive(t, "crm/find", "billing/find")
+	check(t, "both writes", w.Revise(ctx, both, "support", proposal("crm/find")), nil)
+	check(t, "submit", w.Submit(ctx, ada, "support", 2), nil)
+	check(t, "send back", w.SendBack(ctx, ravi, "support", 2, "no"), nil)
+	check(t, "both narrows", w.Narrow(ctx, both, "support", []catalog.ID{"billing/find"}), nil)
+	check(t, "ada answers", w.Revise(ctx, ada, "support", proposal("crm/find", "billing/find")), nil)
+	check(t, "submit 4", w.Submit(ctx, ada, "support", 4), nil)
+	seen := w.revision(t, 4).Digests()
+	check(t, "both approves", w.Approve(ctx, both, "support", 4, seen), persona.ErrOwnWork)
+	check(t, "roll back past it", w.Rollback(ctx, ravi, "support", 1), nil)
+	check(t, "ravi approves", w.Approve(ctx, ravi, "support", 4, seen), nil)
 }

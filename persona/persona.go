@@ -33,7 +33,8 @@ func (id ID) Validate() error {
 //	                  ↘ returned
 //
 // Approving makes a revision live at once; the one that was live before stays approved. A revision that was sent back
-// stays as it was read; its author answers with the next number. Rolling back makes an approved revision live again.
+// stays as it was read; its author answers with the next number. Rolling back makes an approved revision live again;
+// narrowing makes a new one live at once, with fewer tools and without review.
 type State string
 
 const (
@@ -70,6 +71,7 @@ type Revision struct {
 	ReviewedAt  time.Time
 	Comment     string // of the reviewer who sent it back
 	SoloReview  bool   // approved by its own author, in single-operator mode
+	Narrowed    string // who made it by taking tools from the live revision; its review is that one's, it had none of its own
 }
 
 // Grant is one tool of a revision and why it is there.
@@ -142,6 +144,9 @@ func (r Revision) WrittenBy(person string) bool {
 func (p Persona) authors(by string) []string {
 	var all []string
 	for _, r := range p.Revisions {
+		if r.Narrowed != "" {
+			continue // nobody wrote or approved anything
+		}
 		if r.State == Live || r.State == Approved {
 			all = nil
 			continue

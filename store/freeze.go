@@ -150,3 +150,17 @@ func holdFrozen(tx *sql.Tx, id persona.ID, before *persona.Revision, r persona.R
 	}
 	return nil
 }
+
+// keepFrozen has a new revision that is live at once inherit what is frozen of the one it was made from: nobody has looked
+// at those tools.
+func keepFrozen(tx *sql.Tx, id persona.ID, old, next persona.Persona) error {
+	was, ok := old.Live()
+	if !ok || len(next.Revisions) == len(old.Revisions) || next.Latest().State != persona.Live {
+		return nil
+	}
+	_, err := tx.Exec(`insert into frozen (persona, number, tool, digest, since)
+		select f.persona, cast($1 as integer), f.tool, f.digest, f.since from frozen f
+		join revision_definition d on d.persona = f.persona and d.number = $1 and d.digest = f.digest
+		where f.persona = $2 and f.number = $3`, next.Latest().Number, string(id), was.Number)
+	return err
+}
