@@ -10,9 +10,11 @@ import (
 )
 
 type personaCmd struct {
-	List   personaListCmd   `cmd:"" help:"List personas."`
-	Show   personaShowCmd   `cmd:"" help:"Show a persona's revision: its job and its tools."`
-	Unused personaUnusedCmd `cmd:"" help:"Which granted tools nobody calls, and what is tried and refused."`
+	List     personaListCmd     `cmd:"" help:"List personas."`
+	Show     personaShowCmd     `cmd:"" help:"Show a persona's revision: its job and its tools."`
+	Rollback personaRollbackCmd `cmd:"" help:"Make a revision live again that was live before, at once."`
+	Narrow   personaNarrowCmd   `cmd:"" help:"Take tools away from what is live, at once."`
+	Unused   personaUnusedCmd   `cmd:"" help:"Which granted tools nobody calls, and what is tried and refused."`
 }
 
 type personaListCmd struct{}
