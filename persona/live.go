@@ -63,7 +63,7 @@ func (r *Registry) Narrow(ctx context.Context, by identity.Principal, id ID, rem
 			return 0, fmt.Errorf("%w: no revision is live", ErrState)
 		}
 		if last := p.Latest(); last.State == Draft || last.State == Submitted {
-			return 0, fmt.Errorf("%w: revision %d is %s; have it reviewed or sent back first, or suspend the tool to stop it at once", ErrState, last.Number, last.State)
+			return 0, fmt.Errorf("%w: revision %d is in progress (%s); have it reviewed or sent back first, or suspend the tool to stop it at once", ErrState, last.Number, last.State)
 		}
 		next, err := live.without(remove)
 		if err != nil {

@@ -41,6 +41,8 @@ var notices = map[string]string{
 	"composed":  "The draft was composed anew.",
 	"submitted": "Submitted. A reviewer sees it now.",
 	"approved":  "Approved. The gateway serves this revision from the next request on.",
+	"again":     "Live again. The gateway serves this revision from the next request on.",
+	"narrowed":  "Removed. The gateway refuses what was removed from the next request on.",
 	"returned":  "Sent back to its author.",
 	"revoked":   "The key is revoked: its next call is refused.",
 	"retired":   "Retired: the gateway refuses every call from now on.",
