@@ -1,6 +1,7 @@
 package persona_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"remit/catalog"
 	"remit/identity"
 	"remit/persona"
+	"remit/policy"
 )
 
 // goLive has ada write, and ravi approve, a further revision with the tools.
@@ -213,4 +215,37 @@ func TestNarrowKeepsAuthors(t *testing.T) {
 	check(t, "both approves", w.Approve(ctx, both, "support", 4, seen), persona.ErrOwnWork)
 	check(t, "roll back past it", w.Rollback(ctx, ravi, "support", 1), nil)
 	check(t, "ravi approves", w.Approve(ctx, ravi, "support", 4, seen), nil)
+}
+
+func TestCompare(t *testing.T) {
+	w := newWorld(t)
+	grant := func(server, name, description, rules string) persona.Grant {
+		w.offer(t, server, name, description)
+		tool := w.tools[catalog.ID(server+"/"+name)]
+		p, err := policy.Parse([]byte(rules))
+		check(t, "policy", err, nil)
+		return persona.Grant{Pin: persona.Pin{Tool: tool.ID, Digest: tool.Digest, Definition: tool.Definition}, Policy: p}
+	}
+	from := persona.Revision{Job: "a", Grants: []persona.Grant{grant("crm", "gone", "Goes", "{}"), grant("crm", "same", "Stays", "{}"),
+		grant("crm", "words", "Finds", "{}"), grant("crm", "rules", "Finds", "{}")}}
+	to := persona.Revision{Job: "b", Grants: []persona.Grant{grant("crm", "rules", "Finds", `{"timeout_seconds":5}`), grant("crm", "same", "Stays", "{}"),
+		grant("crm", "new", "Comes", "{}"), grant("crm", "words", "Finds and drops", "{}")}}
+	var got []string
+	d := persona.Compare(from, to)
+	for _, g := range d.Added {
+		got = append(got, "added "+string(g.Tool))
+	}
+	for _, g := range d.Removed {
+		got = append(got, "removed "+string(g.Tool))
+	}
+	for _, c := range d.Changed {
+		got = append(got, fmt.Sprint("changed ", c.Is.Tool, " ", len(c.Definition), " ", c.Was.Policy.Words(), c.Is.Policy.Words()))
+	}
+	want := []string{"added crm/new", "removed crm/gone", "changed crm/rules 0 [] [at most 5 s a call]", "changed crm/words 2 [] []"}
+	if diff := cmp.Diff(want, got); diff != "" || d.SameJob || d.None() {
+		t.Errorf("same job %v (-want +got):\n%s", d.SameJob, diff)
+	}
+	if d := persona.Compare(from, from); !d.None() || !d.SameJob {
+		t.Errorf("with itself: got %+v", d)
+	}
 }

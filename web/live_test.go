@@ -92,3 +92,22 @@ func (b *browser) baseOf(path string) string {
 	b.get(path)
 	return b.value("base")
 }
+
+// Anybody who sees a persona reads what one revision changed against another.
+func TestDiff(t *testing.T) {
+	w := newWorld(t, shop())
+	w.submitted(t, "ann")
+	w.approved(t)
+	w.revised(t)
+	vic := w.as(t, "vic")
+	vic.get("/personas/p/live")
+	vic.wants(200, `href="/personas/p/diff?from=2&amp;to=1"`)
+	vic.get("/personas/p/diff?from=1&to=2")
+	vic.wants(200, "From revision 1 to revision 2", "added</span> chat/post_message", "removed</span> crm/get_customer")
+	vic.get("/personas/p/diff?from=2&to=2")
+	vic.wants(200, "The same tools with the same definitions and rules")
+	for _, query := range []string{"", "?from=1", "?from=1&to=3", "?from=0&to=-1", "?from=x&to=1"} {
+		vic.get("/personas/p/diff" + query)
+		vic.wants(404, "Not found")
+	}
+}

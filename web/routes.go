@@ -50,6 +50,7 @@ var routes = []route{
 	{"GET", "/personas/:id/live", signedIn, (*site).live},
 	{"POST", "/personas/:id/keys", signedIn, (*site).postKey},
 	{"POST", "/personas/:id/keys/:key/revoke", signedIn, (*site).postRevokeKey},
+	{"GET", "/personas/:id/diff", signedIn, (*site).diff},
 	{"POST", "/personas/:id/rollback", signedIn, (*site).postRollback},
 	{"POST", "/personas/:id/narrow", signedIn, (*site).postNarrow},
 	{"POST", "/personas/:id/retire", signedIn, (*site).postRetire},

@@ -12,6 +12,7 @@ import (
 type personaCmd struct {
 	List     personaListCmd     `cmd:"" help:"List personas."`
 	Show     personaShowCmd     `cmd:"" help:"Show a persona's revision: its job and its tools."`
+	Diff     personaDiffCmd     `cmd:"" help:"What one revision changes against another."`
 	Rollback personaRollbackCmd `cmd:"" help:"Make a revision live again that was live before, at once."`
 	Narrow   personaNarrowCmd   `cmd:"" help:"Take tools away from what is live, at once."`
 	Unused   personaUnusedCmd   `cmd:"" help:"Which granted tools nobody calls, and what is tried and refused."`
