@@ -130,6 +130,14 @@ func (p Persona) Live() (Revision, bool) {
 // Latest returns the newest revision; every persona has one.
 func (p Persona) Latest() Revision { return p.Revisions[len(p.Revisions)-1] }
 
+// Basis is what a further revision is written from: the newest one, unless that was rolled back, then the live one.
+func (p Persona) Basis() Revision {
+	if live, ok := p.Live(); ok && p.Latest().State == Approved {
+		return live
+	}
+	return p.Latest()
+}
+
 // Retired says that the persona is no longer used.
 func (p Persona) Retired() bool { return p.Latest().State == Retired }
 

@@ -54,6 +54,12 @@ func TestRollback(t *testing.T) {
 	rob.wants(200, "Live again. The gateway serves", "of revision 1", `data-testid="again-2"`)
 	rob.get("/audit?persona=p")
 	rob.wants(200, "persona.rollback")
+
+	ann.get("/personas/p")
+	ann.wants(200, "Start a new draft from revision 1")
+	ann.post("/personas/p/revise", nil)
+	ann.wants(200, "A new draft was started", `data-tool="crm/get_customer"`)
+	ann.lacks(`data-testid="tool" data-tool="chat/post_message"`)
 }
 
 // An author takes a tool away at once; nobody without a role does, and not beside a draft, which is kept.

@@ -48,7 +48,7 @@ var notices = map[string]string{
 	"retired":   "Retired: the gateway refuses every call from now on.",
 	"suspended": "Suspended: the gateway refuses from the next request on.",
 	"resumed":   "Resumed: the gateway goes on from the next request on, as it was approved.",
-	"revised":   "A new draft was started from the newest revision.",
+	"revised":   "A new draft was started.",
 	"changed":   "Changed.",
 	"password":  "Your password is changed.",
 	"out":       "You are signed out.",
