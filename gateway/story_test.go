@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -189,11 +190,13 @@ func (s *story) do(t *testing.T, words []string) {
 	case "retire":
 		must(t, s.world.persona.Retire(t.Context(), bob, persona.ID(words[1])))
 	case "narrow": // to the tools named
-		var g []persona.Grant
-		for _, id := range words[2:] {
-			g = append(g, persona.Grant{Pin: persona.Pin{Tool: catalog.ID(id)}})
-		}
-		s.revise(persona.ID(words[1]), g...)
+		s.revise(persona.ID(words[1]), grant(toolIDs(words[2:])...)...)
+	case "take": // support crm/echo: away from it, at once
+		must(t, s.world.persona.Narrow(t.Context(), ann, persona.ID(words[1]), toolIDs(words[2:])))
+	case "roll-back": // support 1
+		number, err := strconv.Atoi(words[2])
+		must(t, err)
+		must(t, s.world.persona.Rollback(t.Context(), bob, persona.ID(words[1]), number))
 	case "policy": // of a tool, in JSON
 		rules, err := policy.Parse([]byte(strings.Join(words[3:], " ")))
 		must(t, err)
@@ -238,6 +241,13 @@ func (s *story) do(t *testing.T, words []string) {
 	default:
 		t.Fatalf("got %q, which nobody does", words)
 	}
+}
+
+func toolIDs(words []string) (out []catalog.ID) {
+	for _, w := range words {
+		out = append(out, catalog.ID(w))
+	}
+	return out
 }
 
 // change makes a server sell another description under the same name and schema, and crawls it.

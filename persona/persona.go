@@ -33,7 +33,8 @@ func (id ID) Validate() error {
 //	                  ↘ returned
 //
 // Approving makes a revision live at once; the one that was live before stays approved. A revision that was sent back
-// stays as it was read; its author answers with the next number.
+// stays as it was read; its author answers with the next number. Rolling back makes an approved revision live again;
+// narrowing makes a new one live at once, with fewer tools and without review.
 type State string
 
 const (
@@ -70,6 +71,7 @@ type Revision struct {
 	ReviewedAt  time.Time
 	Comment     string // of the reviewer who sent it back
 	SoloReview  bool   // approved by its own author, in single-operator mode
+	Narrowed    string // who made it by taking tools from the live revision; its review is that one's, it had none of its own
 }
 
 // Grant is one tool of a revision and why it is there.
@@ -102,6 +104,7 @@ var (
 	ErrForbidden = errors.New("not allowed")
 	ErrOwnWork   = errors.New("whoever worked on a revision cannot approve it; ask a reviewer who did not")
 	ErrDrifted   = errors.New("a tool is no longer what was reviewed; read the difference and approve again")
+	ErrFrozen    = errors.New("a tool is frozen: it once was something else than was approved, and nobody has confirmed it since")
 	ErrState     = errors.New("the revision is not in a state that allows this")
 	ErrInvalid   = errors.New("not valid")
 )
@@ -127,6 +130,14 @@ func (p Persona) Live() (Revision, bool) {
 // Latest returns the newest revision; every persona has one.
 func (p Persona) Latest() Revision { return p.Revisions[len(p.Revisions)-1] }
 
+// Basis is what a further revision is written from: the newest one, unless that was rolled back, then the live one.
+func (p Persona) Basis() Revision {
+	if live, ok := p.Live(); ok && p.Latest().State == Approved {
+		return live
+	}
+	return p.Latest()
+}
+
 // Retired says that the persona is no longer used.
 func (p Persona) Retired() bool { return p.Latest().State == Retired }
 
@@ -141,6 +152,9 @@ func (r Revision) WrittenBy(person string) bool {
 func (p Persona) authors(by string) []string {
 	var all []string
 	for _, r := range p.Revisions {
+		if r.Narrowed != "" {
+			continue // nobody wrote or approved anything
+		}
 		if r.State == Live || r.State == Approved {
 			all = nil
 			continue

@@ -20,8 +20,12 @@ type Store interface {
 	Persona(ctx context.Context, id ID) (Persona, error) // ErrNotFound
 	Personas(ctx context.Context) ([]Persona, error)     // by id, without definitions
 	// Update runs change in a transaction on the persona (one without revisions when there is none yet) and writes the new
-	// persona and the entry together: a change without a record cannot be expressed.
+	// persona and the entry together: a change without a record cannot be expressed. What becomes live again is not frozen
+	// (ErrFrozen); what is made live as a new revision inherits what is frozen of the one before.
 	Update(ctx context.Context, id ID, change func(Persona) (Persona, audit.Entry, error)) error
+
+	// Frozen says whether, and since when, a revision's pin is refused because its tool once was something else.
+	Frozen(ctx context.Context, id ID, revision int, pin Pin) (since time.Time, frozen bool, err error)
 
 	Suspensions(ctx context.Context) ([]Suspension, error)                 // by kind and name
 	Suspend(ctx context.Context, s Suspension, entry audit.Entry) error    // ErrNoTarget, ErrSuspended
@@ -60,7 +64,7 @@ func (r *Registry) Create(ctx context.Context, by identity.Principal, id ID, tit
 	if err := id.Validate(); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	return r.change(ctx, by, identity.Author, id, "persona.create", func(old *Persona) (int, error) {
+	return r.change(ctx, by, identity.Author, id, "persona.create", func(old *Persona, _ detail) (int, error) {
 		if len(old.Revisions) > 0 {
 			return 0, fmt.Errorf("%w: there is a persona %q already; choose another id", ErrInvalid, id)
 		}
@@ -71,7 +75,7 @@ func (r *Registry) Create(ctx context.Context, by identity.Principal, id ID, tit
 
 // Revise adds a draft revision to a persona, or replaces its latest revision when that is still a draft.
 func (r *Registry) Revise(ctx context.Context, by identity.Principal, id ID, p Proposal) error {
-	return r.change(ctx, by, identity.Author, id, "persona.revise", func(old *Persona) (int, error) {
+	return r.change(ctx, by, identity.Author, id, "persona.revise", func(old *Persona, _ detail) (int, error) {
 		if len(old.Revisions) == 0 {
 			return 0, ErrNotFound
 		}
@@ -140,24 +144,29 @@ func (r *Registry) pin(p Proposal) ([]Grant, error) {
 	return grants, nil
 }
 
+// detail is what an entry says beside the revision's state and size.
+type detail map[string]string
+
 // change checks the role, runs move on a copy of the persona, and records the move with the revision it returns.
 func (r *Registry) change(ctx context.Context, by identity.Principal, role identity.Role, id ID, kind string,
-	move func(*Persona) (revision int, err error)) error {
+	move func(*Persona, detail) (revision int, err error)) error {
 	if !by.Has(role) {
 		return fmt.Errorf("%w: this needs the role %s", ErrForbidden, role)
 	}
 	err := r.Store.Update(ctx, id, func(p Persona) (Persona, audit.Entry, error) {
 		p.Revisions = append([]Revision(nil), p.Revisions...)
-		number, err := move(&p)
+		d := detail{}
+		number, err := move(&p, d)
 		if err != nil {
 			return p, audit.Entry{}, err
 		}
 		e := audit.Entry{Time: r.now(), Kind: kind, Actor: by.Actor(), Persona: string(id), Revision: number, Decision: audit.Changed}
 		if rev, ok := p.Revision(number); ok {
-			e.Detail = map[string]string{"state": string(rev.State), "tools": fmt.Sprint(len(rev.Grants))}
+			d["state"], d["tools"] = string(rev.State), fmt.Sprint(len(rev.Grants))
 			if rev.SoloReview {
-				e.Detail["single_operator"] = "true"
+				d["single_operator"] = "true"
 			}
+			e.Detail = d
 		}
 		return p, e, nil
 	})

@@ -52,11 +52,7 @@ func (r *Registry) Approve(ctx context.Context, by identity.Principal, id ID, re
 				return err
 			}
 		}
-		for i := range p.Revisions {
-			if p.Revisions[i].State == Live {
-				p.Revisions[i].State = Approved
-			}
-		}
+		p.stepDown()
 		at.State, at.ReviewedBy, at.ReviewedAt, at.SoloReview = Live, by.Person, r.now(), own
 		return nil
 	})
@@ -88,7 +84,7 @@ func (r *Registry) SendBack(ctx context.Context, by identity.Principal, id ID, r
 
 // Retire ends a persona: no revision is live, the gateway refuses its keys from the next call on.
 func (r *Registry) Retire(ctx context.Context, by identity.Principal, id ID) error {
-	return r.change(ctx, by, identity.Reviewer, id, "persona.retire", func(p *Persona) (int, error) {
+	return r.change(ctx, by, identity.Reviewer, id, "persona.retire", func(p *Persona, _ detail) (int, error) {
 		if len(p.Revisions) == 0 {
 			return 0, ErrNotFound
 		}
@@ -101,7 +97,7 @@ func (r *Registry) Retire(ctx context.Context, by identity.Principal, id ID) err
 
 func (r *Registry) review(ctx context.Context, by identity.Principal, role identity.Role, id ID, rev int, kind string,
 	move func(*Persona, *Revision) error) error {
-	return r.change(ctx, by, role, id, kind, func(p *Persona) (int, error) {
+	return r.change(ctx, by, role, id, kind, func(p *Persona, _ detail) (int, error) {
 		if _, ok := p.Revision(rev); !ok {
 			return 0, ErrNotFound
 		}

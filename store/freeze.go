@@ -125,3 +125,42 @@ func thawApproved(tx *sql.Tx, id persona.ID, number int) error {
 		select 1 from tool t where t.id = frozen.tool and t.digest = frozen.digest and t.gone = 0)`, string(id), number)
 	return err
 }
+
+// holdFrozen decides what a revision that goes live has to do with what is frozen of it. Approving is looking at what is
+// offered now; rolling back is not.
+func holdFrozen(tx *sql.Tx, id persona.ID, before *persona.Revision, r persona.Revision) error {
+	if r.State != persona.Live || before != nil && before.State == persona.Live {
+		return nil
+	}
+	if before == nil || before.State != persona.Approved {
+		return thawApproved(tx, id, r.Number)
+	}
+	frozen, err := collect(context.Background(), tx, func(rows *sql.Rows) (p persona.Pin, err error) {
+		err = rows.Scan(&p.Tool, &p.Digest)
+		return p, err
+	}, "select tool, digest from frozen where persona = $1 and number = $2 order by tool", string(id), r.Number)
+	if err != nil {
+		return err
+	}
+	pinned := r.Digests()
+	for _, p := range frozen {
+		if pinned[p.Tool] == p.Digest {
+			return fmt.Errorf("%w: %s", persona.ErrFrozen, p.Tool)
+		}
+	}
+	return nil
+}
+
+// keepFrozen has a new revision that is live at once inherit what is frozen of the one it was made from: nobody has looked
+// at those tools.
+func keepFrozen(tx *sql.Tx, id persona.ID, old, next persona.Persona) error {
+	was, ok := old.Live()
+	if !ok || len(next.Revisions) == len(old.Revisions) || next.Latest().State != persona.Live {
+		return nil
+	}
+	_, err := tx.Exec(`insert into frozen (persona, number, tool, digest, since)
+		select f.persona, cast($1 as integer), f.tool, f.digest, f.since from frozen f
+		join revision_definition d on d.persona = f.persona and d.number = $1 and d.digest = f.digest
+		where f.persona = $2 and f.number = $3`, next.Latest().Number, string(id), was.Number)
+	return err
+}

@@ -129,6 +129,60 @@ func approvalThaws(t *testing.T, e engine) {
 	}
 }
 
+// Rolling back is no look at what is offered: what drifted since it was approved is refused with the change, whatever the
+// caller's catalog says.
+func rollbackKeepsFrozen(t *testing.T, e engine) {
+	s := e.open(t)
+	defer s.Close()
+	approved, other := tool(t, "crm", "find", "approved"), tool(t, "crm", "find", "poisoned")
+	offer(t, s, approved)
+	p := golive(t, s, persona.Live, approved)
+	offer(t, s, other)
+	offer(t, s, approved)
+	for _, step := range []struct {
+		state persona.State
+		want  error
+	}{{persona.Approved, nil}, {persona.Live, persona.ErrFrozen}} {
+		p.Revisions[0].State = step.state
+		if err := s.Update(t.Context(), p.ID, save(p)); !errors.Is(err, step.want) {
+			t.Errorf("%s: got %v, want %v", step.state, err, step.want)
+		}
+	}
+	if got, err := s.Persona(t.Context(), p.ID); err != nil || got.Revisions[0].State != persona.Approved || !isFrozen(t, s, approved) {
+		t.Errorf("got %v, %v, want it approved and its pin frozen", got.Revisions[0].State, err)
+	}
+}
+
+// A narrowed revision is made from the live one unseen: what is frozen of it stays frozen, and thaws together with it.
+func narrowingKeepsFrozen(t *testing.T, e engine) {
+	s := e.open(t)
+	approved, other, harmless := tool(t, "crm", "find", "approved"), tool(t, "crm", "find", "poisoned"), tool(t, "crm", "drop", "1")
+	offer(t, s, approved, harmless)
+	golive(t, s, persona.Live, approved, harmless)
+	offer(t, s, other, harmless)
+	offer(t, s, approved, harmless)
+	r := persona.Registry{Store: s}
+	if err := r.Narrow(t.Context(), reviewer, "support", []catalog.ID{harmless.ID}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = e.open(t)
+	defer s.Close()
+	p, err := s.Persona(t.Context(), "support")
+	if live, _ := p.Live(); err != nil || live.Number != 2 || live.Narrowed != "ravi" || len(live.Grants) != 1 || len(live.Grants[0].Definition) == 0 {
+		t.Errorf("got %+v, %v, want revision 2 with one tool, narrowed by ravi", p, err)
+	}
+	pins, err := s.FrozenPins(t.Context())
+	if err != nil || len(pins) != 1 || pins[0].Revision != 2 || pins[0].Tool != approved.ID || pins[0].Since.IsZero() {
+		t.Errorf("got frozen pins %+v, %v", pins, err)
+	}
+	if err := s.Thaw(t.Context(), reviewer, approved.ID, approved.Digest, time.Now()); err != nil || isFrozen(t, s, approved) {
+		t.Errorf("a person's confirmation: got %v", err)
+	}
+}
+
 // A server that is taken out of the configuration and put back did not change.
 func forgottenServer(t *testing.T, e engine) {
 	s := e.open(t)

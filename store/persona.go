@@ -32,6 +32,7 @@ type review struct {
 	ReviewedAt  time.Time
 	Comment     string
 	SoloReview  bool
+	Narrowed    string `json:",omitempty"`
 }
 
 // Persona returns the persona with the definitions of all its pins.
@@ -116,7 +117,7 @@ func readRevisions(ctx context.Context, q querier, id persona.ID) ([]persona.Rev
 			return r, fmt.Errorf("persona %s revision %d cannot be read: %w", id, r.Number, err)
 		}
 		r.Job, r.Grants, r.Notes, r.Author, r.Authors, r.Created = c.Job, c.Grants, c.Notes, c.Author, c.Authors, c.Created
-		r.SubmittedAt, r.ReviewedBy, r.ReviewedAt, r.Comment, r.SoloReview = v.SubmittedAt, v.ReviewedBy, v.ReviewedAt, v.Comment, v.SoloReview
+		r.SubmittedAt, r.ReviewedBy, r.ReviewedAt, r.Comment, r.SoloReview, r.Narrowed = v.SubmittedAt, v.ReviewedBy, v.ReviewedAt, v.Comment, v.SoloReview, v.Narrowed
 		return r, nil
 	}, "select number, state, content, review from revision where persona = $1 order by number", string(id))
 }
@@ -152,6 +153,9 @@ func (s *Store) Update(ctx context.Context, id persona.ID, change func(persona.P
 				return err
 			}
 		}
+		if err := keepFrozen(tx, id, old, next); err != nil {
+			return err
+		}
 		return appendEntry(tx, entry)
 	})
 }
@@ -171,7 +175,7 @@ func writeRevision(tx *sql.Tx, id persona.ID, before *persona.Revision, r person
 			return errors.Join(errImmutable, err)
 		}
 	}
-	reviewed, err := json.Marshal(review{r.SubmittedAt, r.ReviewedBy, r.ReviewedAt, r.Comment, r.SoloReview})
+	reviewed, err := json.Marshal(review{r.SubmittedAt, r.ReviewedBy, r.ReviewedAt, r.Comment, r.SoloReview, r.Narrowed})
 	if err != nil {
 		return err
 	}
@@ -180,10 +184,8 @@ func writeRevision(tx *sql.Tx, id persona.ID, before *persona.Revision, r person
 		string(id), r.Number, string(r.State), body, string(reviewed)); err != nil {
 		return err
 	}
-	if r.State == persona.Live && (before == nil || before.State != persona.Live) {
-		if err := thawApproved(tx, id, r.Number); err != nil {
-			return err
-		}
+	if err := holdFrozen(tx, id, before, r); err != nil {
+		return err
 	}
 	if before != nil && before.State != persona.Draft {
 		return nil

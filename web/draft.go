@@ -226,7 +226,7 @@ func (s *site) postRevise(c echo.Context, by identity.Principal) error {
 	if err != nil {
 		return err
 	}
-	r := p.Latest()
+	r := p.Basis()
 	if r.State == persona.Draft {
 		return redirect(c, "/personas/"+string(p.ID), "")
 	}

@@ -73,7 +73,7 @@ func explain(err error) (status int, heading, text string) {
 		return http.StatusForbidden, "Your own work", err.Error()
 	case errors.Is(err, persona.ErrForbidden), errors.Is(err, identity.ErrForbidden):
 		return http.StatusForbidden, "Not allowed", err.Error()
-	case errors.Is(err, persona.ErrDrifted):
+	case errors.Is(err, persona.ErrDrifted), errors.Is(err, persona.ErrFrozen):
 		return http.StatusConflict, "A tool has changed", err.Error()
 	case errors.Is(err, persona.ErrState), errors.Is(err, persona.ErrSuspended), errors.Is(err, persona.ErrNotSuspended), errors.Is(err, errStale):
 		return http.StatusConflict, "This has moved on", err.Error()

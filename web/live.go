@@ -10,6 +10,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"remit/catalog"
 	"remit/identity"
 	"remit/persona"
 )
@@ -18,13 +19,14 @@ type livePage struct {
 	frame
 	head
 	Revision  persona.Revision // the live one; the newest if none is
-	Revisions []persona.Revision
+	Revisions []revisionRow    // newest first
 	Tools     []card
 	Endpoint  string
 	Keys      []keyRow
 	Snippets  []snippet
 	MayKey    bool // issue and revoke keys
 	MayRetire bool
+	MayNarrow bool // take tools away at once
 
 	Secret  string // of the key that was just issued; shown once
 	Error   string
@@ -39,6 +41,51 @@ func (livePage) ExpiryChoices() []string { return []string{"7", "30", "90", "365
 type keyRow struct {
 	identity.Key
 	Usable bool
+}
+
+// revisionRow is a revision and, for a reviewer, whether it can be made live again.
+type revisionRow struct {
+	persona.Revision
+	Again bool
+	Why   string // it cannot, although it was live before
+}
+
+func (s *site) revisionRows(c echo.Context, by identity.Principal, p persona.Persona) ([]revisionRow, error) {
+	var rows []revisionRow
+	for _, r := range p.Revisions {
+		row := revisionRow{Revision: r}
+		if r.State == persona.Approved && by.Has(identity.Reviewer) {
+			err := s.Registry.Rollbackable(c.Request().Context(), p, r)
+			if err != nil && !expected(err) {
+				return nil, err
+			}
+			if row.Again = err == nil; !row.Again {
+				row.Why = err.Error()
+			}
+		}
+		rows = append(rows, row)
+	}
+	slices.Reverse(rows)
+	return rows, nil
+}
+
+func (s *site) postRollback(c echo.Context, by identity.Principal) error {
+	revision, _ := strconv.Atoi(c.Request().PostForm.Get("revision")) // what is no number is revision 0, which there never is
+	if err := s.Registry.Rollback(c.Request().Context(), by, persona.ID(c.Param("id")), revision); err != nil {
+		return err
+	}
+	return redirect(c, "/personas/"+c.Param("id")+"/live", "again")
+}
+
+func (s *site) postNarrow(c echo.Context, by identity.Principal) error {
+	var remove []catalog.ID
+	for _, id := range c.Request().PostForm["remove"] {
+		remove = append(remove, catalog.ID(id))
+	}
+	if err := s.Registry.Narrow(c.Request().Context(), by, persona.ID(c.Param("id")), remove); err != nil {
+		return err
+	}
+	return redirect(c, "/personas/"+c.Param("id")+"/live", "narrowed")
 }
 
 func (s *site) live(c echo.Context, by identity.Principal) error {
@@ -58,12 +105,14 @@ func (s *site) livePage(c echo.Context, by identity.Principal) (livePage, error)
 	if err != nil {
 		return livePage{}, err
 	}
-	page := livePage{frame: s.frame(c, by, p.Title, "personas"), head: h, Revisions: slices.Clone(p.Revisions),
-		Revision: p.Latest(), MayKey: by.Has(identity.Reviewer) || by.Has(identity.Admin), MayRetire: by.Has(identity.Reviewer) && !p.Retired(),
+	page := livePage{frame: s.frame(c, by, p.Title, "personas"), head: h, Revision: p.Latest(), MayKey: by.Has(identity.Reviewer) || by.Has(identity.Admin), MayRetire: by.Has(identity.Reviewer) && !p.Retired(),
 		Expires: "90", User: by.Person, Endpoint: s.origin(c.Request()) + "/k/" + string(p.ID) + "/mcp"}
-	slices.Reverse(page.Revisions)
+	if page.Revisions, err = s.revisionRows(c, by, p); err != nil {
+		return livePage{}, err
+	}
 	if live, ok := p.Live(); ok {
 		page.Revision = live
+		page.MayNarrow = len(live.Grants) > 1 && (by.Has(identity.Reviewer) || by.Has(identity.Author))
 	}
 	page.Tools = s.grantCards(page.Revision)
 	mark(page.Tools, h.stopped)

@@ -62,7 +62,7 @@ func onwards(p persona.Persona) string {
 	switch p.Latest().State {
 	case persona.Submitted:
 		return base + "/review"
-	case persona.Live, persona.Retired:
+	case persona.Live, persona.Approved, persona.Retired:
 		return base + "/live"
 	}
 	return base
@@ -92,6 +92,7 @@ type head struct {
 	Name    string // the persona's title
 	Tab     string
 	Latest  persona.Revision
+	Basis   int // revision that a new draft starts from
 	Live    int // revision; 0 for none
 	Retired bool
 	Switch  killSwitch
@@ -100,7 +101,7 @@ type head struct {
 
 func (s *site) newHead(c echo.Context, by identity.Principal, p persona.Persona, tab string) (head, error) {
 	all, err := s.Personas.Suspensions(c.Request().Context())
-	h := head{ID: p.ID, Name: p.Title, Tab: tab, Latest: p.Latest(), Retired: p.Retired(),
+	h := head{ID: p.ID, Name: p.Title, Tab: tab, Latest: p.Latest(), Basis: p.Basis().Number, Retired: p.Retired(),
 		Switch: newKillSwitch(all, by, persona.OnePersona, string(p.ID)), stopped: all}
 	if live, ok := p.Live(); ok {
 		h.Live = live.Number

@@ -21,33 +21,12 @@ type reviewPage struct {
 	findings
 	Tokens, Unknown, CatalogTokens int
 
-	HasLive bool // there is something to compare with
-	Added   []catalog.ID
-	Removed []card
-	Changed []change
-	SameJob bool
+	Against *revisionDiff // with the live revision; nil where none is or it is this one
 
 	MayApprove bool
 	OwnWork    bool // some of it is by who looks
 	Drifted    bool // approving will be refused
 	Solo       bool // single-operator mode
-}
-
-// change is a tool that is live under another definition or policy.
-type change struct {
-	ID         catalog.ID
-	Words      []catalog.Change // of the definition
-	Difference []line           // of the definition; nil where it is the same
-	Rules      []line           // of the policy, in words
-}
-
-func changes(old, now persona.Grant) []catalog.Change {
-	server, _ := now.Tool.Split()
-	return catalog.Changes(server, old.Definition, now.Definition)
-}
-
-func rulesDiffer(old, now persona.Grant) []line {
-	return difference(strings.Join(old.Policy.Words(), "\n"), strings.Join(now.Policy.Words(), "\n"))
 }
 
 func (s *site) review(c echo.Context, by identity.Principal) error {
@@ -70,34 +49,10 @@ func (s *site) review(c echo.Context, by identity.Principal) error {
 		page.Drifted = page.Drifted || t.Drifted || t.Gone
 	}
 	if live, ok := p.Live(); ok && live.Number != r.Number {
-		page.compare(s, live)
+		against := s.compare(live, r)
+		page.Against = &against
 	}
 	return s.render(c, http.StatusOK, "review", page)
-}
-
-// compare fills in what approving would change.
-func (page *reviewPage) compare(s *site, live persona.Revision) {
-	page.HasLive, page.SameJob = true, live.Job == page.Revision.Job
-	before, after := map[catalog.ID]persona.Grant{}, page.Revision.Digests()
-	for _, g := range live.Grants {
-		before[g.Tool] = g
-		if _, stays := after[g.Tool]; !stays {
-			page.Removed = append(page.Removed, s.card(g.Tool, g.Digest, g.Definition))
-		}
-	}
-	for _, g := range page.Revision.Grants {
-		old, was := before[g.Tool]
-		switch {
-		case !was:
-			page.Added = append(page.Added, g.Tool)
-		case old.Digest != g.Digest:
-			page.Changed = append(page.Changed, change{ID: g.Tool, Words: changes(old, g), Difference: difference(pretty(old.Definition), pretty(g.Definition)), Rules: rulesDiffer(old, g)})
-		default:
-			if rules := rulesDiffer(old, g); rules != nil {
-				page.Changed = append(page.Changed, change{ID: g.Tool, Rules: rules})
-			}
-		}
-	}
 }
 
 // postApprove passes on the digests that were on the reviewer's screen, not those of now.

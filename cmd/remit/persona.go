@@ -10,9 +10,12 @@ import (
 )
 
 type personaCmd struct {
-	List   personaListCmd   `cmd:"" help:"List personas."`
-	Show   personaShowCmd   `cmd:"" help:"Show a persona's revision: its job and its tools."`
-	Unused personaUnusedCmd `cmd:"" help:"Which granted tools nobody calls, and what is tried and refused."`
+	List     personaListCmd     `cmd:"" help:"List personas."`
+	Show     personaShowCmd     `cmd:"" help:"Show a persona's revision: its job and its tools."`
+	Diff     personaDiffCmd     `cmd:"" help:"What one revision changes against another."`
+	Rollback personaRollbackCmd `cmd:"" help:"Make a revision live again that was live before, at once."`
+	Narrow   personaNarrowCmd   `cmd:"" help:"Take tools away from what is live, at once."`
+	Unused   personaUnusedCmd   `cmd:"" help:"Which granted tools nobody calls, and what is tried and refused."`
 }
 
 type personaListCmd struct{}
@@ -64,6 +67,7 @@ type shown struct {
 	ReviewedBy string        `json:"reviewed_by,omitempty"`
 	ReviewedAt time.Time     `json:"reviewed_at,omitzero"`
 	SoloReview bool          `json:"single_operator,omitempty"`
+	Narrowed   string        `json:"narrowed_by,omitempty"` // without a review of its own
 	Tools      []granted     `json:"tools"`
 }
 
@@ -82,7 +86,7 @@ func (c personaShowCmd) Run(a *app) error {
 		} else if !ok {
 			r = p.Latest()
 		}
-		s := shown{p.ID, p.Title, r.Number, r.State, r.Job, r.Author, r.ReviewedBy, r.ReviewedAt, r.SoloReview, []granted{}}
+		s := shown{p.ID, p.Title, r.Number, r.State, r.Job, r.Author, r.ReviewedBy, r.ReviewedAt, r.SoloReview, r.Narrowed, []granted{}}
 		for _, g := range r.Grants {
 			s.Tools = append(s.Tools, granted{g.Tool, g.Name, g.Effect, g.Digest, g.Reason, g.Confidence, g.AddedBy})
 		}
@@ -97,7 +101,11 @@ func (c personaShowCmd) Run(a *app) error {
 func (a *app) show(s shown) error {
 	fmt.Fprintf(a.out, "%s: %s, revision %d, %s\n", s.Persona, plain(s.Title), s.Revision, s.State)
 	fmt.Fprintf(a.out, "job: %s\n", plain(s.Job))
-	fmt.Fprintf(a.out, "author: %s, reviewed by: %s\n\n", s.Author, orDash(s.ReviewedBy))
+	fmt.Fprintf(a.out, "author: %s, reviewed by: %s", s.Author, orDash(s.ReviewedBy))
+	if s.Narrowed != "" {
+		fmt.Fprintf(a.out, ", then narrowed by: %s", s.Narrowed)
+	}
+	fmt.Fprint(a.out, "\n\n")
 	var rows [][]string
 	for _, g := range s.Tools {
 		by := "draft"
