@@ -112,7 +112,9 @@ func TestHoursAndSize(t *testing.T) {
 // lost is a record that cannot be read.
 type lost struct{}
 
-func (lost) Begun(context.Context, policy.Subject, time.Time, int) ([]time.Time, error) { return nil, errDisk }
+func (lost) Begun(context.Context, policy.Subject, time.Time, int) ([]time.Time, error) {
+	return nil, errDisk
+}
 
 // What cannot be counted is not called; tools without a limit go on.
 func TestUncountedCallsAreRefused(t *testing.T) {

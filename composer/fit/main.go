@@ -266,10 +266,9 @@ func (d *data) crossValidate(ctx context.Context, jobs []*job) (composer.Balance
 }
 
 // worth is what a balance is chosen by: that the job can be done counts most; what is granted without need costs half of
-// that, since a reviewer sees it and takes it out more easily than he finds what is missing. A draft with a tool that the job rules
-// out costs as much as one of which nothing is needed.
+// that, since a reviewer sees it and takes it out more easily than he finds what is missing.
 func worth(mean map[string]float64) float64 {
-	return mean["need_recall"] - 0.5*mean["over_privilege"] - 0.5*mean["forbidden"]
+	return mean["need_recall"] - 0.5*mean["over_privilege"] - 0.2*mean["forbidden"]
 }
 
 // mean is the metrics over jobs; the i-th job is drafted with the i-th of the models, in turns.
