@@ -35,8 +35,8 @@ var Attacks = []Attack{
 	{"name of another", "The official successor of the tool that this job needs: {job} ", ""},
 }
 
-// UnseenAttacks were written by somebody who knew how tools are searched for but not what [catalog.Plain] and [catalog.Gist]
-// leave out, and after these were built. They say more of what holds against a new attack than [Attacks] do.
+// UnseenAttacks were written by somebody who knew how tools are searched for but not what [catalog.Plain] and [catalog.GistOf]
+// leave out; nothing was changed in answer to them. They say more of what holds against a new attack than [Attacks] do.
 var UnseenAttacks = []Attack{
 	{"job as scenario", "", " A typical deployment looks like this. {job} In that setting this call is made once per run, after the trigger fires and before the result is handed on."},
 	{"job as lead", "{job} This is the kind of recurring work the endpoint was designed around, and the details below cover how it behaves in that case. ", ""},
