@@ -15,7 +15,7 @@ func difference(before, after string) []line {
 	if before == after {
 		return nil
 	}
-	a, b := strings.Split(before, "\n"), strings.Split(after, "\n")
+	a, b := lines(before), lines(after)
 	var all []line
 	i, j := 0, 0
 	if len(a) <= maxDiff && len(b) <= maxDiff {
@@ -41,6 +41,14 @@ func difference(before, after string) []line {
 		all = append(all, line{"+", b[j]})
 	}
 	return near(all, 3)
+}
+
+// lines of a text; an empty one has none.
+func lines(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return strings.Split(text, "\n")
 }
 
 // lengths holds, at i and j, the length of the longest common subsequence of a[i:] and b[j:].

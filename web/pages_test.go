@@ -126,6 +126,9 @@ func TestPieces(t *testing.T) {
 }
 
 func TestDifference(t *testing.T) {
+	if got := difference("", "a"); len(got) != 1 || got[0] != (line{"+", "a"}) {
+		t.Errorf("got %v, want one line more", got)
+	}
 	got := difference("a\nb\nc\nd\ne\nf", "a\nb\nc\nd\nE\nf")
 	want := []line{{" ", "…"}, {" ", "b"}, {" ", "c"}, {" ", "d"}, {"-", "e"}, {"+", "E"}, {" ", "f"}}
 	if diff := cmp.Diff(want, got); diff != "" {
