@@ -44,8 +44,9 @@ func Changes(server string, approved, now json.RawMessage) []Change {
 	} else if i != w {
 		add(Material, "its effect is %s now, it was %s: %s", i, w, is.Effect.Why)
 	}
+	known := Scan(approved)
 	for _, f := range Scan(now) {
-		if !slices.Contains(Scan(approved), f) {
+		if !slices.Contains(known, f) {
 			add(Severe, "%s", f.Text)
 		}
 	}

@@ -39,7 +39,7 @@ func plainSentences(description string) []string {
 	var kept, keys []string
 	times := map[string]int{}
 	eachSentence(text, func(sentence string) {
-		for _, s := range honest(unstuffed(sentence, Words(sentence))) {
+		for _, s := range honest(unstuffed(sentence)) {
 			if key := strings.Join(Words(s), " "); key != "" {
 				kept, keys = append(kept, s), append(keys, key)
 				times[key]++
@@ -152,8 +152,9 @@ func orders(sentence string) bool {
 }
 
 // unstuffed is what stands before the first of the words that a sentence says over and over; all of it when there is none.
-func unstuffed(sentence string, words []string) string {
+func unstuffed(sentence string) string {
 	const often = 6
+	words := Words(sentence)
 	if len(words) < 2*often {
 		return sentence
 	}

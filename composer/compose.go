@@ -164,8 +164,9 @@ func (s *Study) describe(d *Draft, out *selection) {
 			d.Needs = append(d.Needs, Need{Words: n.span, Text: n.label(), Effect: effectOf(n.act)})
 		}
 	}
+	stated := s.reading.limits()
 	for _, p := range out.order {
-		choice := Choice{Tool: p.tool.id, Effect: p.tool.effect, Score: round(p.value), Confidence: round(p.fine), Tokens: p.tool.tokens, Reason: s.reason(p), Policy: s.policyOf(p, out.order)}
+		choice := Choice{Tool: p.tool.id, Effect: p.tool.effect, Score: round(p.value), Confidence: round(p.fine), Tokens: p.tool.tokens, Reason: s.reason(p), Policy: policyOf(p, out.order, stated)}
 		for _, n := range p.asks {
 			choice.Words = append(choice.Words, n.span)
 		}

@@ -59,9 +59,9 @@ func (r reading) periodAfter(at int) policy.Period {
 
 // policyOf is what the job says of how the tool may be used: a limit holds for what the sentence that states it, or else the
 // one before, asks to be changed or sent.
-func (s *Study) policyOf(p *picked, order []*picked) policy.Policy {
+func policyOf(p *picked, order []*picked, stated []spoken) policy.Policy {
 	var out policy.Policy
-	for _, l := range s.reading.limits() {
+	for _, l := range stated {
 		sentence := l.sentence
 		asked := func(o *picked) bool {
 			return o.tool.changes() && slices.ContainsFunc(o.asks, func(n *ask) bool { return n.sentence == sentence })

@@ -34,7 +34,6 @@ type fault struct {
 	message string // a sentence for the agent, with the next step
 	data    []byte // JSON, or nil
 	reason  string // for the record; empty means message
-	rule    string // within the step that refused, as the record names it ("/hours")
 	policy  string // that refused, as the record names it, where it is not the step
 }
 

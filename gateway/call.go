@@ -71,7 +71,7 @@ func (g *Gateway) call(x *exchange) {
 	var f *fault
 	for _, s := range steps {
 		if f = s.run(g, ctx, c); f != nil {
-			c.entry.Policy, c.entry.Reason = cmp.Or(f.policy, s.name+f.rule), f.why()
+			c.entry.Policy, c.entry.Reason = cmp.Or(f.policy, s.name), f.why()
 			break
 		}
 	}
@@ -226,7 +226,7 @@ func (g *Gateway) decide(_ context.Context, c *call) *fault {
 		return nil
 	}
 	f := toolFault("Refused by the policy of this persona: "+clean(d.Reason, 500)+".", clean(d.Reason, maxReason))
-	f.rule = "/" + d.Rule
+	f.policy = "policy/" + d.Rule
 	return f
 }
 
@@ -241,7 +241,7 @@ func (g *Gateway) limit(ctx context.Context, c *call) *fault {
 		g.complain("a call could not be counted and was not forwarded", refused.Err)
 	}
 	f := toolFault("Refused by the policy of this persona: "+refused.Reason+".", refused.Reason)
-	f.rule = "/" + refused.Rule
+	f.policy = "limit/" + refused.Rule
 	return f
 }
 

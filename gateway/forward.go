@@ -48,7 +48,7 @@ func (g *Gateway) forward(ctx context.Context, c *call) *fault {
 	if limit := c.grant.rules.MaxResultBytes; limit > 0 && len(result) > limit {
 		f := toolFault(fmt.Sprintf("Withheld by the policy of this persona: the result has %d bytes, and at most %d are let through. The call has taken effect; ask for less.", len(result), limit),
 			fmt.Sprintf("the result has %d bytes, over the limit of %d", len(result), limit))
-		f.rule = "/result size"
+		f.policy = "forward/result size"
 		return f
 	}
 	if f := c.mask(&result); f != nil {
@@ -72,7 +72,7 @@ func (c *call) mask(result *json.RawMessage) *fault {
 	}
 	if err != nil {
 		f := toolFault("Withheld by the policy of this persona: "+clean(err.Error(), 300)+". The call has taken effect.", clean(err.Error(), maxReason))
-		f.rule = "/mask"
+		f.policy = "forward/mask"
 		return f
 	}
 	*result = masked
