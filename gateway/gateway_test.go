@@ -169,7 +169,7 @@ func TestInboundCredentialsStay(t *testing.T) {
 	if !strings.Contains(got, `"result"`) {
 		t.Fatalf("got %s", got)
 	}
-	header := fmt.Sprint(w.fakes["crm"].Stats().Header)
+	header := fmt.Sprint(w.fakes["crm"].Stats().CallHeader)
 	if strings.Contains(header, "canary") || strings.Contains(header, w.keys["support"]) || !strings.Contains(header, "Bearer of-the-upstream") {
 		t.Errorf("got headers %s", header)
 	}

@@ -263,7 +263,7 @@ func TestParametersTravelInHeaders(t *testing.T) {
 	if _, err := s.Call(within(t), Call{Tool: "sql", Arguments: json.RawMessage(`{"region":"eu"}`)}); err != nil {
 		t.Fatal(err)
 	}
-	if header := fake.Stats().Header; header.Get("Mcp-Param-Region") != "eu" {
+	if header := fake.Stats().CallHeader; header.Get("Mcp-Param-Region") != "eu" {
 		t.Errorf("got headers %v", header)
 	}
 }

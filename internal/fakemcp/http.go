@@ -53,6 +53,11 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	_ = json.Unmarshal(x.message.Params, &x.params) // what cannot be read is missing
+	if x.Method == "tools/call" {
+		s.mu.Lock()
+		s.stats.CallHeader = r.Header.Clone()
+		s.mu.Unlock()
+	}
 	session := r.Header.Get("Mcp-Session-Id")
 	switch {
 	case x.modern():

@@ -39,6 +39,7 @@ type Stats struct {
 	Sessions   int               // sessions open
 	Replies    []json.RawMessage // the client's answers to our requests
 	Header     http.Header       // of the last HTTP request
+	CallHeader http.Header       // of the last tools/call over HTTP
 }
 
 // New makes a server. It reads the catalog, if there is one.
