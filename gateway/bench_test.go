@@ -41,7 +41,7 @@ func (s *still) Authenticate(context.Context, string) (identity.Principal, error
 	return identity.Principal{Agent: "bot", User: "carol", Persona: "p", Key: "k"}, nil
 }
 
-func newStill(b *testing.B, tools, bytes int) (*gateway.Gateway, *still) {
+func newStill(b testing.TB, tools, bytes int) (*gateway.Gateway, *still) {
 	s := &still{tools: map[catalog.ID]catalog.Tool{}, result: json.RawMessage(`{"content":[{"type":"text","text":"` + strings.Repeat("x", bytes) + `"}]}`)}
 	var grants []persona.Grant
 	for i := range tools {

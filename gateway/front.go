@@ -24,6 +24,9 @@ type exchange struct {
 	session *session // of the request, in the older era
 
 	stopped []persona.Suspension // as they were when the live revision was found
+
+	trace trace
+	seen  *Observation // nil when nobody observes
 }
 
 // admit checks what needs no body: where the request comes from, and with which key. It answers the ones it refuses.
