@@ -274,22 +274,22 @@ func TestTraceContextWithoutTelemetry(t *testing.T) {
 func TestRulesAreToldByName(t *testing.T) {
 	w := newWatched(t, nil)
 	masked := grant("crm/echo")
-	masked[0].Policy = policy.Policy{Mask: []policy.Mask{{Detector: "email", Mode: policy.Redact}, {Path: "/structuredContent/tool", Mode: policy.Redact}}}
+	masked[0].Policy = policy.Policy{Mask: []policy.Mask{{Detector: "email", Mode: policy.Redact}, {Path: "/tool", Mode: policy.Redact}}}
 	limited := grant("billing/echo")
 	limited[0].Policy = policy.Policy{Limits: []policy.Limit{{Calls: 1, Per: policy.Day}}}
 	w.revise("support", append(masked, limited...)...)
-	w.text(w.post(context.Background(), "support", "", call("crm_echo", `{"text":"ada@example.com"}`)))
+	w.text(w.post(context.Background(), "support", "", call("echo", `{"text":"ada@example.com"}`)))
 	for range 2 {
-		w.text(w.post(context.Background(), "support", "", call("billing_echo", `{}`)))
+		w.text(w.post(context.Background(), "support", "", call("billing__echo", `{}`)))
 	}
 	metrics := w.metrics()
 	w.end()
 	masks, rules := "", ""
-	for _, s := range append(w.receiver.named("tools/call crm_echo"), w.receiver.named("tools/call billing_echo")...) {
+	for _, s := range append(w.receiver.named("tools/call echo"), w.receiver.named("tools/call billing__echo")...) {
 		masks += s.Attributes["remit.masks"]
 		rules += s.Attributes["remit.rule"]
 	}
-	if masks != "email;path /structuredContent/tool;" || rules != "limit/limits" {
+	if masks != "email;path /tool;" || rules != "limit/limits" {
 		t.Errorf("got masks %q and rules %q", masks, rules)
 	}
 	if steps := w.receiver.named("limit"); len(steps) == 0 || steps[len(steps)-1].Attributes["remit.decision"] != "refused" {

@@ -25,7 +25,7 @@ func (x *exchange) traceContext() trace {
 		t.parent, t.http = parent, header
 		state, _ = x.meta.text("tracestate")
 	}
-	if t.id = traceID(t.parent); validState(state) {
+	if t.id = traceID(t.parent); state != "" && validState(state) {
 		t.state = state
 	}
 	return t
@@ -43,6 +43,9 @@ var traceParent = regexp.MustCompile(`^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16
 
 // traceID is empty for a traceparent that is not valid.
 func traceID(parent string) string {
+	if parent == "" { // as most are
+		return ""
+	}
 	m := traceParent.FindStringSubmatch(parent)
 	if m == nil || len(parent) > 128 || m[1] == "ff" || m[1] == "00" && m[4] != "" || strings.Trim(m[2], "0") == "" || strings.Trim(m[3], "0") == "" {
 		return ""
@@ -81,10 +84,11 @@ const maxBaggage = 8192 + 2
 // traceMeta is what goes on to the server in _meta: the trace context, and the caller's baggage only where that is asked for.
 func (c *call) traceMeta(baggage bool) map[string]json.RawMessage {
 	meta := map[string]json.RawMessage{}
-	for name, value := range map[string]string{"traceparent": c.trace.parent, "tracestate": c.trace.state} {
-		if value != "" {
-			meta[name] = json.RawMessage(quote(value))
-		}
+	if c.trace.parent != "" {
+		meta["traceparent"] = json.RawMessage(quote(c.trace.parent))
+	}
+	if c.trace.state != "" {
+		meta["tracestate"] = json.RawMessage(quote(c.trace.state))
 	}
 	if raw := c.meta["baggage"]; baggage && raw.Kind() == '"' && len(raw) <= maxBaggage {
 		meta["baggage"] = json.RawMessage(raw)
