@@ -35,12 +35,13 @@ func (m *message) tool() string {
 
 // text returns a member that is a string.
 func (m members) text(name string) (string, bool) {
-	var s string
 	raw, ok := m[name]
-	if !ok || raw.Kind() != '"' || strict.Unmarshal(raw, &s) != nil {
+	if !ok || raw.Kind() != '"' {
 		return "", false
 	}
-	return s, true
+	var s string
+	err := strict.Unmarshal(raw, &s)
+	return s, err == nil
 }
 
 // object returns a member that is an object.
