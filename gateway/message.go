@@ -40,8 +40,10 @@ func (m members) text(name string) (string, bool) {
 		return "", false
 	}
 	var s string
-	err := strict.Unmarshal(raw, &s)
-	return s, err == nil
+	if strict.Unmarshal(raw, &s) != nil {
+		return "", false
+	}
+	return s, true
 }
 
 // object returns a member that is an object.

@@ -247,6 +247,47 @@ func TestWhereATraceComesFrom(t *testing.T) {
 	}
 }
 
+// Sessions, streams, refusals and requests that cannot be read have a span each; strangers have none.
+func TestOtherRequestsAreTraced(t *testing.T) {
+	w := newWatched(t, nil)
+	session := w.session("support")
+	w.text(w.post(context.Background(), "support", session, `{"jsonrpc":"2.0","id":2,"method":"tools/list"}`))
+	w.text(w.post(context.Background(), "support", session, `{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"none"}}`))
+	w.text(w.post(context.Background(), "support", session, `{"jsonrpc`))
+	stream := w.get("support", session)
+	eventually(t, "a stream", func() bool { return strings.Contains(w.metrics(), "remit_streams_open 1\n") })
+	stream.Body.Close()
+	eventually(t, "its end", func() bool { return strings.Contains(w.metrics(), `method="GET"`) })
+	w.keys["clerk"] = "wrong"
+	w.text(w.post(context.Background(), "clerk", "", call("refund", `{}`)))
+	metrics := w.metrics()
+	w.end()
+	for name, want := range map[string]map[string]string{
+		"initialize": {"mcp.method.name": "initialize", "remit.decision": "allowed"},
+		"tools/list": {"mcp.method.name": "tools/list", "remit.decision": "allowed", "mcp.session.id": session, "mcp.protocol.version": "2025-11-25", "jsonrpc.request.id": "2"},
+		"tools/call": {"mcp.method.name": "tools/call", "remit.decision": "refused", "remit.rule": "find", "mcp.session.id": session, "mcp.protocol.version": "2025-11-25",
+			"jsonrpc.request.id": "3", "gen_ai.operation.name": "execute_tool", "remit.revision": "1", "error.type": "-32602", "rpc.response.status_code": "-32602"},
+		"unknown": {"mcp.method.name": "unknown", "remit.decision": "refused", "remit.rule": "request", "error.type": "-32700", "rpc.response.status_code": "-32700"},
+		"GET":     {"mcp.method.name": "GET", "remit.decision": "allowed", "mcp.session.id": session, "mcp.protocol.version": "2025-11-25"},
+	} {
+		want["remit.persona"], want["network.transport"] = "support", "tcp"
+		if want["mcp.method.name"] == "initialize" {
+			want["jsonrpc.request.id"] = "1"
+		}
+		spans := w.receiver.named(name)
+		if len(spans) != 1 {
+			t.Errorf("%s: got %d spans", name, len(spans))
+			continue
+		}
+		if diff := cmp.Diff(want, spans[0].Attributes); diff != "" || spans[0].Failed != (want["error.type"] != "") {
+			t.Errorf("%s: got other than want: %s (failed: %v)", name, diff, spans[0].Failed)
+		}
+	}
+	if strings.Contains(w.receiver.all, "clerk") || !strings.Contains(metrics, `remit_requests_total{decision="refused",method="unknown",persona="unknown",rule="request"} 1`) {
+		t.Errorf("a stranger has a span, or is not counted")
+	}
+}
+
 // Without telemetry the caller's context goes on as it came, if it is valid; baggage only where that is configured.
 func TestTraceContextWithoutTelemetry(t *testing.T) {
 	for _, forward := range []bool{false, true} {
@@ -442,4 +483,3 @@ func TestTracesThatGoNowhere(t *testing.T) {
 		})
 	}
 }
-

@@ -5,10 +5,15 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.uber.org/goleak"
 
@@ -95,6 +100,47 @@ func TestNamesOfMetrics(t *testing.T) {
 	for _, p := range problems {
 		t.Errorf("%s: %s", p.Metric, p.Text)
 	}
+}
+
+// The documentation names every metric, and none that is not there.
+func TestDocumentation(t *testing.T) {
+	text, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	families, err := everything(t).registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got, want []string
+	for _, m := range regexp.MustCompile("(?m)^\\| `(remit_[a-z_]+)` \\| ([a-z_, ]*) ?\\|").FindAllStringSubmatch(string(text), -1) {
+		got = append(got, m[1]+" "+strings.TrimSpace(m[2]))
+	}
+	for _, f := range families {
+		if !strings.HasPrefix(f.GetName(), "remit_") {
+			continue
+		}
+		var labels []string
+		for _, l := range f.Metric[0].Label {
+			labels = append(labels, l.GetName())
+		}
+		want = append(want, f.GetName()+" "+strings.Join(labels, ", "))
+	}
+	sorted := cmpopts.SortSlices(func(a, b string) bool { return a < b })
+	if diff := cmp.Diff(sameLabels(want), sameLabels(got), sorted); diff != "" {
+		t.Errorf("the documentation has other metrics than there are: %s", diff)
+	}
+}
+
+// sameLabels sorts the labels of each.
+func sameLabels(all []string) (out []string) {
+	for _, one := range all {
+		name, labels, _ := strings.Cut(one, " ")
+		each := strings.Split(labels, ", ")
+		slices.Sort(each)
+		out = append(out, name+" "+strings.Join(each, ", "))
+	}
+	return out
 }
 
 func scrape(tel *Telemetry) (int, string) {
