@@ -43,11 +43,11 @@ var traceParent = regexp.MustCompile(`^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16
 
 // traceID is empty for a traceparent that is not valid.
 func traceID(parent string) string {
-	if parent == "" { // as most are
+	if parent == "" || len(parent) > 128 {
 		return ""
 	}
 	m := traceParent.FindStringSubmatch(parent)
-	if m == nil || len(parent) > 128 || m[1] == "ff" || m[1] == "00" && m[4] != "" || strings.Trim(m[2], "0") == "" || strings.Trim(m[3], "0") == "" {
+	if m == nil || m[1] == "ff" || m[1] == "00" && m[4] != "" || strings.Trim(m[2], "0") == "" || strings.Trim(m[3], "0") == "" {
 		return ""
 	}
 	return m[2]
@@ -60,12 +60,11 @@ var (
 
 // validState says whether state is a tracestate of at most 32 members, each key once, and 1,024 bytes.
 func validState(state string) bool {
-	members := strings.Split(state, ",")
-	if len(state) > 1024 || len(members) > 32 {
+	if len(state) > 1024 || strings.Count(state, ",") >= 32 {
 		return false
 	}
 	known := map[string]bool{}
-	for _, member := range members {
+	for member := range strings.SplitSeq(state, ",") {
 		if member = strings.Trim(member, " \t"); member == "" {
 			continue
 		}

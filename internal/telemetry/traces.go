@@ -102,7 +102,8 @@ func (e *exporter) ExportSpans(ctx context.Context, spans []sdk.ReadOnlySpan) er
 	if err != nil {
 		e.spans.WithLabelValues("failed").Add(float64(len(spans)))
 		if !e.failing.Swap(true) {
-			e.log.Warn("traces cannot be sent and are lost until the endpoint takes them", "err", err)
+			said := err.Error() // it may repeat all that the endpoint answered
+			e.log.Warn("traces cannot be sent and are lost until the endpoint takes them", "err", said[:min(len(said), 500)])
 		}
 		return nil
 	}
