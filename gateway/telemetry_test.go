@@ -2,163 +2,20 @@ package gateway_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
-	wire "go.opentelemetry.io/proto/otlp/trace/v1"
-	"google.golang.org/protobuf/encoding/prototext"
-	"google.golang.org/protobuf/proto"
 
 	"remit/gateway"
 	"remit/internal/telemetry"
 	"remit/policy"
 )
-
-// receiver is a collector that takes OTLP over HTTP and keeps every span.
-type receiver struct {
-	*httptest.Server
-	mu    sync.Mutex
-	spans []*wire.Span
-	all   string // of every request, as text
-}
-
-func newReceiver(t *testing.T) *receiver {
-	r := &receiver{}
-	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
-		body, err := io.ReadAll(q.Body)
-		var m collector.ExportTraceServiceRequest
-		if err != nil || q.URL.Path != "/v1/traces" || proto.Unmarshal(body, &m) != nil {
-			t.Errorf("got %s of %d bytes, which is no OTLP: %v", q.URL, len(body), err)
-		}
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.all += prototext.Format(&m)
-		for _, of := range m.ResourceSpans {
-			for _, scope := range of.ScopeSpans {
-				r.spans = append(r.spans, scope.Spans...)
-			}
-		}
-	}))
-	t.Cleanup(r.Close)
-	t.Cleanup(r.CloseClientConnections)
-	return r
-}
-
-// span is one as a test reads it.
-type span struct {
-	ID, Parent, Trace, State string
-	Kind                     string
-	Links                    int
-	Attributes               map[string]string
-	Failed                   bool
-}
-
-// named returns the spans of a name, oldest first.
-func (r *receiver) named(name string) (out []span) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, s := range r.spans {
-		if s.Name != name {
-			continue
-		}
-		found := span{ID: fmt.Sprintf("%x", s.SpanId), Parent: fmt.Sprintf("%x", s.ParentSpanId), Trace: fmt.Sprintf("%x", s.TraceId), State: s.TraceState,
-			Kind: strings.TrimPrefix(s.Kind.String(), "SPAN_KIND_"), Links: len(s.Links), Attributes: map[string]string{},
-			Failed: s.Status.GetCode() == wire.Status_STATUS_CODE_ERROR}
-		for _, a := range s.Attributes {
-			switch v := a.Value; {
-			case v.GetArrayValue() != nil:
-				for _, one := range v.GetArrayValue().Values {
-					found.Attributes[a.Key] += one.GetStringValue() + ";"
-				}
-			case v.GetStringValue() != "":
-				found.Attributes[a.Key] = v.GetStringValue()
-			default:
-				found.Attributes[a.Key] = fmt.Sprint(v.GetIntValue())
-			}
-		}
-		out = append(out, found)
-	}
-	return out
-}
-
-// watched is a world whose requests are counted and traced to a receiver. Its spans are there after end.
-type watched struct {
-	*world
-	receiver  *receiver
-	telemetry *telemetry.Telemetry
-}
-
-func newWatched(t *testing.T, change func(*gateway.Config)) *watched {
-	t.Helper()
-	w := &watched{receiver: newReceiver(t)}
-	var err error
-	w.telemetry, err = telemetry.New(context.Background(), telemetry.Config{Metrics: true, TracesEndpoint: w.receiver.URL, Version: "1"})
-	must(t, err)
-	t.Cleanup(w.telemetry.Close)
-	w.world = newWorld(t, func(c *gateway.Config) {
-		c.Observer, c.Upstreams, c.Audit = w.telemetry.Observer(), w.telemetry.Upstreams(c.Upstreams), w.telemetry.Audit(c.Audit)
-		if change != nil {
-			change(c)
-		}
-	})
-	w.telemetry.Watch(telemetry.State{Gateway: w.gateway.Stats, Servers: w.crawler.Status, Tools: func() int { return len(w.catalog.Tools()) },
-		Limits: func() int { return 0 }, Frozen: func(context.Context) (int, error) { return 0, nil }, Suspensions: w.store.Suspensions, StoreBytes: w.store.Size})
-	return w
-}
-
-// end sends what was traced, and fails unless it was sent soon.
-func (w *watched) end() {
-	w.t.Helper()
-	w.server.Close() // no handler runs any more
-	began := time.Now()
-	if w.telemetry.Close(); time.Since(began) > 4*time.Second {
-		w.t.Errorf("the traces were flushed in %s", time.Since(began))
-	}
-}
-
-func (w *watched) metrics() string {
-	r := httptest.NewRecorder()
-	w.telemetry.Handler().ServeHTTP(r, httptest.NewRequest(http.MethodGet, "/metrics", nil))
-	if r.Code != http.StatusOK {
-		w.t.Fatalf("got %d %s", r.Code, r.Body)
-	}
-	return r.Body.String()
-}
-
-// traced is a modern call whose _meta has further members.
-func traced(name, arguments, members string) string {
-	return `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"` + name + `","arguments":` + arguments + `,` +
-		strings.TrimSuffix(meta, "}") + members + `}}}`
-}
-
-// echoed is the _meta that the server crm was sent, as its tool echo repeats it.
-func echoed(t *testing.T, answer string) (meta map[string]string) {
-	t.Helper()
-	var a struct {
-		Result struct {
-			StructuredContent struct{ Meta map[string]json.RawMessage }
-		}
-	}
-	must(t, json.Unmarshal([]byte(answer), &a))
-	meta = map[string]string{}
-	for name, raw := range a.Result.StructuredContent.Meta {
-		var text string
-		if json.Unmarshal(raw, &text) == nil {
-			meta[name] = text
-		}
-	}
-	return meta
-}
 
 const traceID, parentID = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
@@ -340,6 +197,7 @@ func TestRulesAreToldByName(t *testing.T) {
 		`remit_calls_total{decision="refused",persona="support",rule="limit/limits",tool="billing/echo"} 1`,
 		`remit_calls_total{decision="allowed",persona="support",rule="none",tool="crm/echo"} 1`,
 		`remit_masked_calls_total{mask="email",tool="crm/echo"} 1`,
+		`remit_limiter_counts 1`, `remit_limiter_calls 1`,
 		`remit_upstream_calls_in_flight{server="crm"} 0`,
 		`remit_upstream_call_duration_seconds_count{outcome="ok",server="crm"} 1`,
 	} {

@@ -70,7 +70,7 @@ func (m *metricsServer) close() {
 
 // state is what the metrics read when they are scraped.
 func (s *system) state(gate *gateway.Gateway, limiter *policy.Limiter) telemetry.State {
-	return telemetry.State{Gateway: gate.Stats, Servers: s.crawler.Status, Tools: func() int { return len(s.catalog.Tools()) }, Limits: limiter.Counts,
+	return telemetry.State{Gateway: gate.Stats, Servers: s.crawler.Status, Tools: func() int { return len(s.catalog.Tools()) }, Limits: limiter.Kept,
 		Frozen: func(ctx context.Context) (int, error) {
 			pins, err := s.store.FrozenPins(ctx)
 			return len(pins), err

@@ -82,7 +82,7 @@ func everything(t *testing.T) *Telemetry {
 	tel.Watch(State{Gateway: func() gateway.Stats { return gateway.Stats{Requests: 3, Streams: 2, Sessions: 1} },
 		Servers: func() []crawl.ServerStatus {
 			return []crawl.ServerStatus{{Server: "crm", Tools: 4, LastCrawl: time.UnixMilli(1500), Health: upstream.Health{State: upstream.Ready, Restarts: 2, InFlight: 5}}, {Server: "erp"}}
-		}, Tools: func() int { return 4 }, Limits: func() int { return 6 },
+		}, Tools: func() int { return 4 }, Limits: func() (int, int) { return 6, 60 },
 		Frozen: func(context.Context) (int, error) { return 7, nil }, StoreBytes: func(context.Context) (int64, error) { return 8, nil },
 		Suspensions: func(context.Context) ([]persona.Suspension, error) {
 			return []persona.Suspension{{Target: persona.Target{Kind: persona.OneTool}}}, nil
@@ -151,7 +151,7 @@ func scrape(tel *Telemetry) (int, string) {
 
 func TestState(t *testing.T) {
 	_, text := scrape(everything(t))
-	for _, want := range []string{"remit_requests_in_flight 1", "remit_streams_open 2", "remit_sessions_open 1", "remit_catalog_tools 4", "remit_limiter_counts 6",
+	for _, want := range []string{"remit_requests_in_flight 1", "remit_streams_open 2", "remit_sessions_open 1", "remit_catalog_tools 4", "remit_limiter_counts 6", "remit_limiter_calls 60",
 		"remit_frozen_grants 7", "remit_store_size_bytes 8", `remit_suspensions{kind="tool"} 1`, `remit_suspensions{kind="server"} 0`, `remit_upstream_up{server="crm"} 1`,
 		`remit_upstream_up{server="erp"} 0`, `remit_upstream_restarts_total{server="crm"} 2`, `remit_upstream_calls_in_flight{server="crm"} 5`,
 		`remit_upstream_tools{server="crm"} 4`, `remit_upstream_last_listed_timestamp_seconds{server="crm"} 1.5`, `remit_crawl_failures_total{server="crm"} 1`,
@@ -170,7 +170,7 @@ func TestScrapeOfABrokenStore(t *testing.T) {
 	}
 	broken := errors.New("the disk is gone")
 	tel.Watch(State{Gateway: func() gateway.Stats { return gateway.Stats{} }, Servers: func() []crawl.ServerStatus { return nil }, Tools: func() int { return 4 },
-		Limits: func() int { return 0 }, Frozen: func(context.Context) (int, error) { return 0, broken },
+		Limits: func() (int, int) { return 0, 0 }, Frozen: func(context.Context) (int, error) { return 0, broken },
 		StoreBytes:  func(context.Context) (int64, error) { return 0, broken },
 		Suspensions: func(context.Context) ([]persona.Suspension, error) { return nil, broken }})
 	scrape(tel)
