@@ -33,6 +33,7 @@ func (s *still) Frozen(context.Context, persona.ID, int, persona.Pin) (time.Time
 	return time.Time{}, false, nil
 }
 func (s *still) Suspensions(context.Context) ([]persona.Suspension, error)    { return nil, nil }
+func (s *still) Append(context.Context, audit.Entry) error                    { return nil }
 func (s *still) Begin(context.Context, audit.Entry) (audit.Ticket, error)     { return 1, nil }
 func (s *still) Finish(context.Context, audit.Ticket, audit.Entry) error      { return nil }
 func (s *still) Server(string) (gateway.Caller, bool)                         { return s, true }

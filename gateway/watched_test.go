@@ -127,11 +127,14 @@ func (w *watched) end() {
 	}
 }
 
-func (w *watched) metrics() string {
+func (w *watched) metrics() string { w.t.Helper(); return scrape(w.t, w.telemetry) }
+
+func scrape(t testing.TB, of *telemetry.Telemetry) string {
+	t.Helper()
 	r := httptest.NewRecorder()
-	w.telemetry.Handler().ServeHTTP(r, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	of.Handler().ServeHTTP(r, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	if r.Code != http.StatusOK {
-		w.t.Fatalf("got %d %s", r.Code, r.Body)
+		t.Fatalf("got %d %s", r.Code, r.Body)
 	}
 	return r.Body.String()
 }
