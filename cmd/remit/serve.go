@@ -123,8 +123,9 @@ func (a *app) front(s *system, log *slog.Logger) (http.Handler, *gateway.Gateway
 		return nil, nil, err
 	}
 	limiter := policy.NewLimiter(s.store)
-	gate := gateway.New(gateway.Config{Personas: s.store, Keys: s.people, Current: s.catalog.Tool, Upstreams: a.telemetry.Upstreams(gateway.Pool(s.pool)),
-		Audit: a.telemetry.Audit(s.store), Observer: a.telemetry.Observer(), ForwardBaggage: a.opts.ForwardBaggage, Limiter: limiter, MaskKey: maskKey, Listed: s.crawler.Listed, AllowedHosts: hosts, AllowedOrigins: a.opts.AllowedOrigins, CallTimeout: a.opts.CallTimeout,
+	gate := gateway.New(gateway.Config{Personas: s.cache, Keys: s.people, Current: s.catalog.Tool, Upstreams: a.telemetry.Upstreams(gateway.Pool(s.pool)),
+		Audit: a.telemetry.Audit(s.store), Limiter: limiter, MaskKey: maskKey, Listed: s.crawler.Listed, AllowedHosts: hosts, AllowedOrigins: a.opts.AllowedOrigins, CallTimeout: a.opts.CallTimeout,
+		Observer: a.telemetry.Observer(), ForwardBaggage: a.opts.ForwardBaggage,
 		Version: version(), Log: log})
 	a.telemetry.Watch(s.state(gate, limiter))
 	s.people.Revoked = func(of string) { gate.Notify(persona.ID(of)) }
