@@ -33,7 +33,7 @@ type Observation struct {
 	HTTP          string // traceparent of the HTTP request, where Parent is the message's own
 
 	Method   string // of MCP, or GET or DELETE; "unknown" for any that the endpoint does not have
-	ID       string // of the request, if it is an integer
+	ID       string // of the request, if it is an integer of at most ten digits: more could mean something
 	Session  string // in the older era
 	Protocol string // version of MCP; empty when it is not known
 	Persona  string // of the key; empty when there is no valid one
@@ -55,6 +55,9 @@ const (
 	unknown   = "unknown"
 	toolError = "tool_error"
 )
+
+// maxCounter is how long an id is that only counts.
+const maxCounter = 10
 
 // observedMethods are those that an observation names.
 var observedMethods = []string{"initialize", "ping", "server/discover", "tools/list", "tools/call", "subscriptions/listen",
@@ -82,7 +85,7 @@ func (g *Gateway) observe(x *exchange) {
 	case x.r.Method == http.MethodGet || x.r.Method == http.MethodDelete:
 		o.Method = x.r.Method
 	}
-	if x.id != nil && x.id[0] != '"' {
+	if len(x.id) <= maxCounter && x.id != nil && x.id[0] != '"' {
 		o.ID = string(x.id)
 	}
 	ctx := g.c.Observer.Begin(x.r.Context(), o)

@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"remit/audit"
@@ -43,7 +44,7 @@ func (r record) Finish(ctx context.Context, ticket audit.Ticket, e audit.Entry) 
 
 func (r record) wrote(operation string, began time.Time, err error) error {
 	r.auditTime.WithLabelValues(operation).Observe(time.Since(began).Seconds())
-	if err != nil {
+	if err != nil && !errors.Is(err, context.Canceled) { // by a caller who left
 		r.auditFailures.WithLabelValues(operation).Inc()
 	}
 	return err

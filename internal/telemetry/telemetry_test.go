@@ -77,7 +77,9 @@ func everything(t *testing.T) *Telemetry {
 	o.Step(o.Begin(context.Background(), seen), "pin", time.Now(), false)
 	o.End(context.Background(), seen)
 	tel.upstreamTime.WithLabelValues("crm", "ok").Observe(1)
-	_ = tel.Audit(nil).(record).wrote("append", time.Now(), errors.New("full"))
+	for _, err := range []error{errors.New("full"), nil, context.Canceled} {
+		_ = tel.Audit(nil).(record).wrote("append", time.Now(), err)
+	}
 	tel.Crawled("crm", time.Second, errors.New("down"))
 	tel.Watch(State{Gateway: func() gateway.Stats { return gateway.Stats{Requests: 3, Streams: 2, Sessions: 1} },
 		Servers: func() []crawl.ServerStatus {
