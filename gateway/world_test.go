@@ -19,6 +19,7 @@ import (
 	"remit/gateway"
 	"remit/identity"
 	"remit/internal/fakemcp"
+	"remit/internal/remote"
 	"remit/persona"
 	"remit/store"
 	"remit/upstream"
@@ -140,6 +141,8 @@ func newWorld(t testing.TB, change func(*gateway.Config)) *world {
 	must(t, err)
 	c := gateway.Config{Personas: cache, Audit: db, Current: w.current, Listed: w.crawler.Listed, Upstreams: gateway.Pool(w.pool), Log: quiet,
 		AllowedOrigins: []string{"https://tools.example"}, MaxBody: 1 << 20, Recheck: 20 * time.Millisecond, Version: "1"}
+	c.Proxies, err = remote.Trust([]string{"127.0.0.0/8"}) // so that a story says where a client is
+	must(t, err)
 	w.people = &identity.Directory{Store: cache}
 	c.Keys = w.people
 	if change != nil {

@@ -79,7 +79,7 @@ func cache(t *testing.T, e engine) {
 		}
 	}
 	used := time.Now().UTC().Truncate(time.Minute)
-	if err := c.TouchKey(t.Context(), "k", used); err != nil {
+	if err := c.TouchKey(t.Context(), "k", used, "203.0.113.9"); err != nil {
 		t.Fatal(err)
 	}
 	if k, err := c.Key(t.Context(), "k"); err != nil || !k.LastUse.Equal(used) {

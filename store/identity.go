@@ -1,9 +1,12 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"time"
 
 	"remit/audit"
@@ -96,13 +99,24 @@ func endAccess(tx *sql.Tx, person string, keep []byte) error {
 	return err
 }
 
-const keyColumns = "select id, hash, agent, usr, persona, created, creator, expires, revoked, last_use from access_key"
+const keyColumns = `select id, hash, agent, usr, persona, k.created, creator, expires, revoked, last_use, last_from, bounds, replaces, replaced_by,
+	coalesce(p.disabled, 0)
+	from access_key k left join person p on p.name = k.usr`
 
 func scanKey(r *sql.Rows) (k identity.Key, err error) {
 	var created, expires, revoked, used int64
-	err = r.Scan(&k.ID, &k.Hash, &k.Agent, &k.User, &k.Persona, &created, &k.By, &expires, &revoked, &used)
+	var bounds []byte
+	if err = r.Scan(&k.ID, &k.Hash, &k.Agent, &k.User, &k.Persona, &created, &k.By, &expires, &revoked, &used, &k.LastFrom, &bounds,
+		&k.Replaces, &k.ReplacedBy, &k.Barred); err != nil {
+		return k, err
+	}
 	k.Created, k.Expires, k.Revoked, k.LastUse = fromMicros(created), fromMicros(expires), fromMicros(revoked), fromMicros(used)
-	return k, err
+	d := json.NewDecoder(bytes.NewReader(bounds))
+	d.DisallowUnknownFields() // what this version does not know narrows, too
+	if err := d.Decode(&k.Bounds); err != nil {
+		return k, fmt.Errorf("the bounds of key %s cannot be read: %w", k.ID, err)
+	}
+	return k, nil
 }
 
 // Key returns a key by its public id.
@@ -112,7 +126,7 @@ func (s *Store) Key(ctx context.Context, id string) (identity.Key, error) {
 
 // Keys returns the keys of a persona, or of all with an empty one, newest first.
 func (s *Store) Keys(ctx context.Context, persona string) ([]identity.Key, error) {
-	return collect(ctx, s.reads, scanKey, keyColumns+" where $1 = '' or persona = $1 order by created desc, id", persona)
+	return collect(ctx, s.reads, scanKey, keyColumns+" where $1 = '' or persona = $1 order by k.created desc, id", persona)
 }
 
 // UpdateKey changes a key and records it.
@@ -126,19 +140,57 @@ func (s *Store) UpdateKey(ctx context.Context, id string, change func(identity.K
 		if err != nil {
 			return err
 		}
-		if _, err := tx.Exec(`insert into access_key (id, hash, agent, usr, persona, created, creator, expires, revoked, last_use)
-			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-			on conflict (id) do update set expires = excluded.expires, revoked = excluded.revoked`,
-			id, k.Hash, k.Agent, k.User, k.Persona, micros(k.Created), k.By, micros(k.Expires), micros(k.Revoked), micros(k.LastUse)); err != nil {
+		if err := saveKey(tx, id, k); err != nil {
 			return err
 		}
 		return appendEntry(tx, entry)
 	})
 }
 
-// TouchKey notes when a key was last used.
-func (s *Store) TouchKey(ctx context.Context, id string, used time.Time) error {
-	return s.exec(ctx, "update access_key set last_use = $1 where id = $2 and last_use < $1", micros(used), id)
+// RotateKey changes a key, adds the one that takes its place, and records both.
+func (s *Store) RotateKey(ctx context.Context, id string, change func(identity.Key) (old, next identity.Key, entries [2]audit.Entry, err error)) error {
+	return s.write(ctx, func(tx *sql.Tx) error {
+		old, err := orZero(one(ctx, tx, scanKey, keyColumns+" where id = $1", id))
+		if err != nil {
+			return err
+		}
+		old, next, entries, err := change(old)
+		if err != nil {
+			return err
+		}
+		if _, err := one(ctx, tx, scanKey, keyColumns+" where id = $1", next.ID); err != identity.ErrNotFound {
+			return errors.Join(fmt.Errorf("key id %s exists already; try again", next.ID), err)
+		}
+		for i, k := range []identity.Key{old, next} {
+			if err := saveKey(tx, k.ID, k); err != nil {
+				return err
+			}
+			if err := appendEntry(tx, entries[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// saveKey adds a key, or changes when one ends and what replaces it; all else of a key never changes.
+func saveKey(tx *sql.Tx, id string, k identity.Key) error {
+	bounds, err := json.Marshal(k.Bounds)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(`insert into access_key (id, hash, agent, usr, persona, created, creator, expires, revoked, last_use, bounds, replaces, replaced_by)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+		on conflict (id) do update set expires = excluded.expires, revoked = excluded.revoked, replaced_by = excluded.replaced_by`,
+		id, k.Hash, k.Agent, k.User, k.Persona, micros(k.Created), k.By, micros(k.Expires), micros(k.Revoked), micros(k.LastUse),
+		string(bounds), k.Replaces, k.ReplacedBy)
+	return err
+}
+
+// TouchKey notes when and from where a key was last used, at most once a minute.
+func (s *Store) TouchKey(ctx context.Context, id string, used time.Time, from string) error {
+	return s.exec(ctx, "update access_key set last_use = $1, last_from = $2 where id = $3 and last_use <= $4",
+		micros(used), from, id, micros(used.Add(-time.Minute)))
 }
 
 func (s *Store) exec(ctx context.Context, query string, args ...any) error {

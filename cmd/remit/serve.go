@@ -15,6 +15,7 @@ import (
 
 	"remit/composer"
 	"remit/gateway"
+	"remit/internal/remote"
 	"remit/internal/slowbody"
 	"remit/persona"
 	"remit/policy"
@@ -122,9 +123,13 @@ func (a *app) front(s *system, log *slog.Logger) (http.Handler, *gateway.Gateway
 	if err != nil {
 		return nil, nil, err
 	}
+	proxies, err := remote.Trust(a.opts.TrustedProxy)
+	if err != nil {
+		return nil, nil, err
+	}
 	limiter := policy.NewLimiter(s.store)
 	gate := gateway.New(gateway.Config{Personas: s.cache, Keys: s.people, Current: s.catalog.Tool, Upstreams: a.telemetry.Upstreams(gateway.Pool(s.pool)),
-		Audit: a.telemetry.Audit(s.store), Limiter: limiter, MaskKey: maskKey, Listed: s.crawler.Listed, AllowedHosts: hosts, AllowedOrigins: a.opts.AllowedOrigins, CallTimeout: a.opts.CallTimeout,
+		Audit: a.telemetry.Audit(s.store), Limiter: limiter, MaskKey: maskKey, Listed: s.crawler.Listed, Proxies: proxies, AllowedHosts: hosts, AllowedOrigins: a.opts.AllowedOrigins, CallTimeout: a.opts.CallTimeout,
 		Observer: a.telemetry.Observer(), ForwardBaggage: a.opts.ForwardBaggage,
 		Version: version(), Log: log})
 	a.telemetry.Watch(s.state(gate, limiter))
@@ -133,7 +138,7 @@ func (a *app) front(s *system, log *slog.Logger) (http.Handler, *gateway.Gateway
 		SingleOperator: a.opts.SingleOperator, Changed: gate.Notify}
 	site, err := web.New(web.Config{Registry: registry, Personas: s.store, Directory: s.people, Catalog: s.catalog,
 		Composer: composer.New(composer.Config{Finder: s.catalog, MaxTools: a.opts.MaxTools}), Audit: s.store, Evals: s.store, Usage: s.store,
-		Servers: s.crawler.Status, PublicURL: a.opts.PublicURL, Hosts: hosts, TrustedProxies: a.opts.TrustedProxy, SingleOperator: a.opts.SingleOperator, Log: log})
+		Servers: s.crawler.Status, PublicURL: a.opts.PublicURL, Hosts: hosts, Proxies: proxies, SingleOperator: a.opts.SingleOperator, Log: log})
 	if err != nil {
 		return nil, nil, err
 	}

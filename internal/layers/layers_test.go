@@ -18,8 +18,8 @@ import (
 
 // allowed lists, for each package, which of ours it may import. Command packages may import all.
 var allowed = map[string][]string{
-	"audit":                   {}, // whatever decides or changes can write to the record
-	"identity":                {"audit"},
+	"audit":                   {},                  // whatever decides or changes can write to the record
+	"identity":                {"audit", "policy"}, // an access key has limits of its own
 	"internal/strictjson":     {},
 	"catalog":                 {"internal/strictjson"},
 	"catalog/vector":          {"catalog"},
@@ -36,17 +36,18 @@ var allowed = map[string][]string{
 	"composer/fit":            nil,
 	"prompts":                 {},
 	"internal/llm":            {"prompts"},
-	"gateway":                 {"audit", "catalog", "identity", "internal/strictjson", "persona", "policy", "upstream"},
+	"gateway":                 {"audit", "catalog", "identity", "internal/remote", "internal/strictjson", "persona", "policy", "upstream"},
 	"store":                   {"audit", "catalog", "catalog/crawl", "evals", "identity", "persona", "policy"},
 	"evals":                   {"catalog", "composer", "persona", "policy"},
 	"evals/world":             {"audit", "catalog", "evals", "gateway", "identity", "internal/fakemcp", "persona", "policy", "store", "upstream"},
 	"evals/page":              {"evals", "internal/visible"},
-	"web":                     {"audit", "catalog", "catalog/crawl", "composer", "evals", "evals/page", "identity", "internal/visible", "persona", "persona/usage", "policy", "upstream"},
+	"web":                     {"audit", "catalog", "catalog/crawl", "composer", "evals", "evals/page", "identity", "internal/remote", "internal/visible", "persona", "persona/usage", "policy", "upstream"},
 	"internal/config":         {"upstream"},
 	"internal/demo":           {},
 	"internal/telemetry":      {"audit", "catalog/crawl", "gateway", "persona", "upstream"},
 	"internal/fakemcp":        {},
 	"internal/visible":        {},
+	"internal/remote":         {},
 	"internal/slowbody":       {},
 	"internal/fakeopenai":     {},
 	"cmd/remit":               nil,
