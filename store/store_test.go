@@ -72,6 +72,7 @@ func TestConformance(t *testing.T) {
 		"audit": auditChain, "audit attacks": auditAttacks, "intents": intents, "parallel writers": parallelWriters,
 		"filters": filters, "filters by upgrade": filtersByUpgrade, "export": export, "evaluations": evaluations, "history": history,
 		"frozen pins": frozenPins, "approval thaws": approvalThaws, "rollback does not thaw": rollbackKeepsFrozen, "narrowing does not thaw": narrowingKeepsFrozen, "forgotten server": forgottenServer,
+		"rotation": rotation, "last use": lastUse, "unreadable bounds": unreadableBounds, "keys by upgrade": keysByUpgrade,
 		"suspensions": suspensions, "suspended while gone": suspendedWhileGone,
 		"swept definitions": sweptDefinitions, "frozen by upgrade": frozenByUpgrade,
 	} {
