@@ -32,7 +32,7 @@ func appendEntry(tx *sql.Tx, e audit.Entry) error {
 		return err
 	}
 	_, err = tx.Exec("insert into audit (body, seq, time, "+filterColumns+`)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`,
 		append([]any{string(body), e.Seq, micros(e.Time)}, filterFields(&e)...)...)
 	if err != nil {
 		return err

@@ -65,7 +65,8 @@ func numbers(entries []audit.Entry) (out []int64) {
 }
 
 // withoutFilters makes the table what it was before the columns were there.
-const withoutFilters = `drop index audit_trace; drop index audit_key; alter table audit drop column trace; alter table audit drop column client;
+const withoutFilters = `drop table shadow; drop index audit_shadow; alter table audit drop column shadow; alter table audit drop column shadow_decision;
+	alter table audit drop column shadow_policy; drop index audit_trace; drop index audit_key; alter table audit drop column trace; alter table audit drop column client;
 	alter table audit drop column policy; alter table audit drop column agent_key; alter table audit drop column revision;`
 
 // filtersByUpgrade: entries that are older than the columns are found by them, and the chain verifies.
