@@ -24,6 +24,9 @@ const (
 	CannotTell Change = "cannot-tell"
 )
 
+// Began is when the call of an entry began; its Time is when it ended.
+func (e Entry) Began() time.Time { return e.Time.Add(-time.Duration(e.Micros) * time.Microsecond) }
+
 // Forwarded says that the call reached a server, or may have.
 func (d Decision) Forwarded() bool { return d == Allowed || d == Failed || d == Unknown }
 

@@ -57,18 +57,25 @@ func (c *call) recordArguments() *fault {
 // maxArgumentsInRecord bounds what of arguments is kept, in bytes. What is longer is not cut, which could cut a mask, but left out.
 const maxArgumentsInRecord = 4 << 10
 
-// secrets are masked in recorded arguments whatever the grant's policy says.
-var secrets = func() *policy.Compiled {
+// What is masked in recorded arguments whatever the grant's policy says; and where no grant says anything.
+var (
+	secrets    = redacting(func(name string) bool { return name == "api_key" || name == "bearer_token" || name == "private_key" || name == "payment_card" })
+	everything = redacting(func(string) bool { return true })
+)
+
+func redacting(detector func(name string) bool) *policy.Compiled {
 	var p policy.Policy
-	for _, name := range []string{"api_key", "bearer_token", "private_key", "payment_card"} {
-		p.Mask = append(p.Mask, policy.Mask{Detector: name, Mode: policy.Redact})
+	for _, d := range policy.Detectors {
+		if detector(d.Name) {
+			p.Mask = append(p.Mask, policy.Mask{Detector: d.Name, Mode: policy.Redact})
+		}
 	}
 	c, err := p.Compile(nil)
 	if err != nil {
 		panic(err) // a defect: these are our own
 	}
 	return c
-}()
+}
 
 // keepArguments puts the arguments into the entry, after the masks of the grant and those of secrets. What cannot be masked
 // is left out.
@@ -77,10 +84,11 @@ func (g *Gateway) keepArguments(c *call) {
 	if !g.c.KeepArguments || len(text) > maxArgumentsInRecord || c.grant != nil && c.grant.corrupt != nil {
 		return
 	}
-	var err error
+	rules := everything
 	if c.grant != nil {
-		text, _, err = c.grant.rules.MaskArguments(text)
+		rules = c.grant.rules
 	}
+	text, _, err := rules.MaskArguments(text)
 	if err == nil {
 		text, _, err = secrets.MaskArguments(text)
 	}
