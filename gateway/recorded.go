@@ -59,7 +59,9 @@ const maxArgumentsInRecord = 4 << 10
 
 // What is masked in recorded arguments whatever the grant's policy says; and where no grant says anything.
 var (
-	secrets    = redacting(func(name string) bool { return name == "api_key" || name == "bearer_token" || name == "private_key" || name == "payment_card" })
+	secrets = redacting(func(name string) bool {
+		return name == "api_key" || name == "bearer_token" || name == "private_key" || name == "payment_card"
+	})
 	everything = redacting(func(string) bool { return true })
 )
 
