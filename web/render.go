@@ -37,21 +37,23 @@ const frameKey = "by"
 
 // notices are what a redirect may say; anything else in the address says nothing.
 var notices = map[string]string{
-	"saved":     "The draft is saved.",
-	"composed":  "The draft was composed anew.",
-	"submitted": "Submitted. A reviewer sees it now.",
-	"approved":  "Approved. The gateway serves this revision from the next request on.",
-	"again":     "Live again. The gateway serves this revision from the next request on.",
-	"narrowed":  "Removed. The gateway refuses what was removed from the next request on.",
-	"returned":  "Sent back to its author.",
-	"revoked":   "The key is revoked: its next call is refused.",
-	"retired":   "Retired: the gateway refuses every call from now on.",
-	"suspended": "Suspended: the gateway refuses from the next request on.",
-	"resumed":   "Resumed: the gateway goes on from the next request on, as it was approved.",
-	"revised":   "A new draft was started.",
-	"changed":   "Changed.",
-	"password":  "Your password is changed.",
-	"out":       "You are signed out.",
+	"saved":      "The draft is saved.",
+	"composed":   "The draft was composed anew.",
+	"submitted":  "Submitted. A reviewer sees it now.",
+	"approved":   "Approved. The gateway serves this revision from the next request on.",
+	"again":      "Live again. The gateway serves this revision from the next request on.",
+	"narrowed":   "Removed. The gateway refuses what was removed from the next request on.",
+	"beside":     "It runs beside the live revision from the next call on.",
+	"not-beside": "It runs beside the live revision no more.",
+	"returned":   "Sent back to its author.",
+	"revoked":    "The key is revoked: its next call is refused.",
+	"retired":    "Retired: the gateway refuses every call from now on.",
+	"suspended":  "Suspended: the gateway refuses from the next request on.",
+	"resumed":    "Resumed: the gateway goes on from the next request on, as it was approved.",
+	"revised":    "A new draft was started.",
+	"changed":    "Changed.",
+	"password":   "Your password is changed.",
+	"out":        "You are signed out.",
 }
 
 func (s *site) frame(c echo.Context, by identity.Principal, title, active string) frame {
