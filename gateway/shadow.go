@@ -26,10 +26,10 @@ type beside struct {
 // once, for the calls that its limits count.
 const shadowPatience = 250 * time.Millisecond
 
-// shadow asks the revision that runs beside the live one, and records what it says. It is a step that never refuses, and
+// shadow asks the revision that runs beside the live one, once, and records what it says. It is a step that never refuses, and
 // whatever it does ends here.
 func (g *Gateway) shadow(ctx context.Context, c *call) *fault {
-	if c.mark.Revision == 0 {
+	if c.mark.Revision == 0 || c.entry.Shadow.Revision != 0 {
 		return nil
 	}
 	defer func() {

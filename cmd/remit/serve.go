@@ -113,8 +113,8 @@ func (a *app) front(s *system, log *slog.Logger) (http.Handler, *gateway.Gateway
 		return nil, nil, err
 	}
 	gate := gateway.New(gateway.Config{Personas: s.cache, Keys: s.people, Current: s.catalog.Tool, Upstreams: gateway.Pool(s.pool),
-		Audit: s.store, Limiter: policy.NewLimiter(s.store), MaskKey: maskKey, History: s.store, KeepArguments: a.opts.RecordArguments, Listed: s.crawler.Listed, AllowedHosts: hosts, AllowedOrigins: a.opts.AllowedOrigins, CallTimeout: a.opts.CallTimeout,
-		Version: version(), Log: log})
+		Audit: s.store, Limiter: policy.NewLimiter(s.store), MaskKey: maskKey, Listed: s.crawler.Listed, AllowedHosts: hosts, AllowedOrigins: a.opts.AllowedOrigins, CallTimeout: a.opts.CallTimeout,
+		History: s.store, KeepArguments: a.opts.RecordArguments, Version: version(), Log: log})
 	s.people.Revoked = func(of string) { gate.Notify(persona.ID(of)) }
 	registry := &persona.Registry{Store: s.store, Current: s.catalog.Tool, MaxTools: a.opts.MaxTools,
 		SingleOperator: a.opts.SingleOperator, Changed: gate.Notify}
