@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,7 +25,7 @@ var (
 )
 
 // world is a store with a persona whose draft grants the tool s/t under a policy.
-func world(t *testing.T, p policy.Policy) *store.Store {
+func world(t testing.TB, p policy.Policy) *store.Store {
 	t.Helper()
 	db, err := store.Open(t.Context(), t.TempDir()+"/remit.db")
 	if err != nil {
@@ -117,4 +118,30 @@ func TestBounded(t *testing.T) {
 			t.Errorf("no such %s: got %v", name, err)
 		}
 	}
+}
+
+// BenchmarkRun replays a record of 20,000 calls with a limit and a rule on arguments.
+func BenchmarkRun(b *testing.B) {
+	const calls = 20_000
+	db := world(b, policy.Policy{Limits: []policy.Limit{{Calls: 1000, Per: policy.Minute}}, Conditions: []policy.Condition{{CEL: "args.n < 10"}}})
+	for first := 0; first < calls; first += 100 { // side by side, which the store writes together
+		var wait sync.WaitGroup
+		for i := first; i < first+100; i++ {
+			wait.Go(func() {
+				e := call("p", time.Duration(i)*time.Second, time.Millisecond)
+				e.Arguments = fmt.Sprintf(`{"n":%d}`, i%20)
+				e.ArgumentDigest = audit.Digest([]byte(e.Arguments))
+				if err := db.Append(b.Context(), e); err != nil {
+					b.Error(err)
+				}
+			})
+		}
+		wait.Wait()
+	}
+	for b.Loop() {
+		if r, err := replay.Run(b.Context(), db, replay.Question{Persona: "p"}); err != nil || r.Calls != calls || r.WouldRefuse != calls/2 {
+			b.Fatalf("got %+v, %v", r, err)
+		}
+	}
+	b.ReportMetric(calls*float64(b.N)/b.Elapsed().Seconds(), "calls/s")
 }
