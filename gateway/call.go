@@ -18,20 +18,20 @@ import (
 // records it before the answer leaves.
 type call struct {
 	*exchange
-	began       time.Time
-	name        string          // as the agent calls the tool
-	arguments   json.RawMessage // an object, as sent
-	canonical   []byte          // the same, as it is digested
-	revision    *view
-	grant       *grant
-	server      Caller
-	ticket      audit.Ticket
-	open        bool   // the intent is recorded
-	release     func() // of the limiter
-	shadowEnded func() // the same of the shadow's limiter
-	progress    *stream
-	result      [2][]byte // what is added at its start, and the rest as the server sent it
-	entry       audit.Entry
+	began     time.Time
+	name      string          // as the agent calls the tool
+	arguments json.RawMessage // an object, as sent
+	canonical []byte          // the same, as it is digested
+	revision  *view
+	grant     *grant
+	server    Caller
+	ticket    audit.Ticket
+	open      bool   // the intent is recorded
+	release   func() // of the limiter
+	unshadow  func() // the same, of the shadow's
+	progress  *stream
+	result    [2][]byte // what is added at its start, and the rest as the server sent it
+	entry     audit.Entry
 }
 
 // step decides one thing about a call. A fault refuses it; its name goes into the record as the policy that decided.
@@ -77,7 +77,7 @@ func (g *Gateway) call(x *exchange) {
 		defer x.session.done(string(x.id))
 	}
 	defer func() {
-		for _, release := range []func(){c.release, c.shadowEnded} {
+		for _, release := range []func(){c.release, c.unshadow} {
 			if release != nil {
 				release()
 			}
@@ -85,7 +85,7 @@ func (g *Gateway) call(x *exchange) {
 	}()
 	var f *fault
 	for _, s := range steps {
-		if f = s.run(g, ctx, c); f != nil {
+		if f = g.step(ctx, c, s); f != nil {
 			c.entry.Policy, c.entry.Reason = cmp.Or(f.policy, s.name), f.why()
 			break
 		}
@@ -303,6 +303,7 @@ func (g *Gateway) finish(c *call, f *fault) {
 			f.message += " It may have taken effect: check before you repeat it."
 		}
 	}
+	c.observed(f, err != nil)
 	c.answer(f)
 }
 

@@ -26,6 +26,9 @@ type exchange struct {
 	stopped []persona.Suspension // as they were when the live revision was found
 	mark    persona.Shadow       // of the revision that runs beside it
 	beside  *persona.Revision    // that revision; nil when there is none that may
+
+	trace trace
+	seen  *Observation // nil when nobody observes
 }
 
 // admit checks what needs no body: where the request comes from, and with which key. It answers the ones it refuses.
@@ -121,7 +124,7 @@ func allowOrigin(h http.Header, origin string) {
 	h.Set("Access-Control-Allow-Origin", origin)
 	h.Add("Vary", "Origin")
 	h.Set("Access-Control-Allow-Methods", "POST, GET, DELETE")
-	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Accept, MCP-Protocol-Version, Mcp-Method, Mcp-Name, Mcp-Session-Id, Last-Event-ID")
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Accept, MCP-Protocol-Version, Mcp-Method, Mcp-Name, Mcp-Session-Id, Last-Event-ID, Traceparent, Tracestate")
 	h.Set("Access-Control-Expose-Headers", "Mcp-Session-Id, WWW-Authenticate")
 	h.Set("Access-Control-Max-Age", "600")
 }

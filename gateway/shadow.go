@@ -46,7 +46,7 @@ func (g *Gateway) shadow(ctx context.Context, c *call) *fault {
 		b := g.besideOf(c)
 		s := b.call(c)
 		f := b.g.decided(ctx, s)
-		c.entry.Shadow, c.shadowEnded = verdict(c.mark, f), s.release
+		c.entry.Shadow, c.unshadow = verdict(c.mark, f), s.release
 	}
 	return nil
 }
@@ -75,6 +75,7 @@ func (g *Gateway) besideOf(c *call) *beside {
 // call is c as the shadow is asked about it. What a decision leaves behind stays in it.
 func (b *beside) call(c *call) *call {
 	x := *c.exchange
+	x.seen = nil // what is observed is the call
 	return &call{exchange: &x, began: c.began, name: b.view.nameOf(c.revision, c.name), arguments: c.arguments, revision: b.view}
 }
 

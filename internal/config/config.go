@@ -26,18 +26,21 @@ type Base struct {
 
 // Options are all settings that have a flag.
 type Options struct {
-	Base            `yaml:",inline"`
-	AllowedHosts    []string      `yaml:"allowed-hosts" env:"REMIT_ALLOWED_HOSTS" default:"" placeholder:"HOST" help:"Further Host headers to answer to, beside the listen address and the public URL (default: none)."`
-	AllowedOrigins  []string      `yaml:"allowed-origins" env:"REMIT_ALLOWED_ORIGINS" default:"" placeholder:"URL" help:"Further web origins whose pages may call the endpoints (default: none)."`
-	TrustedProxy    []string      `yaml:"trusted-proxy" env:"REMIT_TRUSTED_PROXY" default:"" placeholder:"CIDR" help:"Networks of reverse proxies whose X-Forwarded-For names the client, for the limits on sign-ins (default: none)."`
-	SingleOperator  bool          `yaml:"single-operator" env:"REMIT_SINGLE_OPERATOR" default:"false" negatable:"" help:"Let authors approve their own personas; each such approval says so in the record (default: false)."`
-	RecordArguments bool          `yaml:"record-arguments" env:"REMIT_RECORD_ARGUMENTS" default:"true" negatable:"" help:"Keep what calls are sent in the record, up to 4 KiB each, after masks and without secrets of a known form (default: true)."`
-	MaxTools        int           `yaml:"max-tools" env:"REMIT_MAX_TOOLS" default:"100" placeholder:"N" help:"Most tools that one persona may have (default: 100)."`
-	CrawlInterval   time.Duration `yaml:"crawl-interval" env:"REMIT_CRAWL_INTERVAL" default:"15m" placeholder:"TIME" help:"How often every upstream is listed again (default: 15m)."`
-	ListGrace       time.Duration `yaml:"list-grace" env:"REMIT_LIST_GRACE" default:"1h" placeholder:"TIME" help:"How long the tools of an upstream may be called while it cannot be listed and has announced no change (default: 1h)."`
-	CallTimeout     time.Duration `yaml:"call-timeout" env:"REMIT_CALL_TIMEOUT" default:"2m" placeholder:"TIME" help:"Longest wait for an upstream's answer to one call (default: 2m)."`
-	ReadTimeout     time.Duration `yaml:"read-timeout" env:"REMIT_READ_TIMEOUT" default:"30s" placeholder:"TIME" help:"Longest wait for a client to send a request's headers, and then its body (default: 30s)."`
-	Embeddings      Embeddings    `yaml:"embeddings" embed:"" prefix:"embeddings-"`
+	Base           `yaml:",inline"`
+	AllowedHosts   []string      `yaml:"allowed-hosts" env:"REMIT_ALLOWED_HOSTS" default:"" placeholder:"HOST" help:"Further Host headers to answer to, beside the listen address and the public URL (default: none)."`
+	AllowedOrigins []string      `yaml:"allowed-origins" env:"REMIT_ALLOWED_ORIGINS" default:"" placeholder:"URL" help:"Further web origins whose pages may call the endpoints (default: none)."`
+	TrustedProxy   []string      `yaml:"trusted-proxy" env:"REMIT_TRUSTED_PROXY" default:"" placeholder:"CIDR" help:"Networks of reverse proxies whose X-Forwarded-For names the client, for the limits on sign-ins (default: none)."`
+	SingleOperator bool          `yaml:"single-operator" env:"REMIT_SINGLE_OPERATOR" default:"false" negatable:"" help:"Let authors approve their own personas; each such approval says so in the record (default: false)."`
+	KeepArguments  bool          `yaml:"keep-arguments" env:"REMIT_KEEP_ARGUMENTS" default:"true" negatable:"" help:"Keep what calls are sent in the record, up to 4 KiB each, after masks and without secrets of a known form (default: true)."`
+	MaxTools       int           `yaml:"max-tools" env:"REMIT_MAX_TOOLS" default:"100" placeholder:"N" help:"Most tools that one persona may have (default: 100)."`
+	CrawlInterval  time.Duration `yaml:"crawl-interval" env:"REMIT_CRAWL_INTERVAL" default:"15m" placeholder:"TIME" help:"How often every upstream is listed again (default: 15m)."`
+	ListGrace      time.Duration `yaml:"list-grace" env:"REMIT_LIST_GRACE" default:"1h" placeholder:"TIME" help:"How long the tools of an upstream may be called while it cannot be listed and has announced no change (default: 1h)."`
+	CallTimeout    time.Duration `yaml:"call-timeout" env:"REMIT_CALL_TIMEOUT" default:"2m" placeholder:"TIME" help:"Longest wait for an upstream's answer to one call (default: 2m)."`
+	ReadTimeout    time.Duration `yaml:"read-timeout" env:"REMIT_READ_TIMEOUT" default:"30s" placeholder:"TIME" help:"Longest wait for a client to send a request's headers, and then its body (default: 30s)."`
+	MetricsAddress string        `yaml:"metrics-address" env:"REMIT_METRICS_ADDRESS" default:"" placeholder:"HOST:PORT" help:"Address of /metrics for Prometheus, such as 127.0.0.1:9464, never that of the pages; without a host it is 127.0.0.1 (default: none)."`
+	TracesEndpoint string        `yaml:"traces-endpoint" env:"REMIT_TRACES_ENDPOINT" default:"" placeholder:"URL" help:"Collector that takes OpenTelemetry traces over HTTP, such as http://127.0.0.1:4318 (default: that of OTEL_EXPORTER_OTLP_ENDPOINT; without it nothing is traced)."`
+	ForwardBaggage bool          `yaml:"forward-baggage" env:"REMIT_FORWARD_BAGGAGE" default:"false" negatable:"" help:"Pass the W3C baggage of agents on to upstreams; it is text that no schema or policy checks (default: false)."`
+	Embeddings     Embeddings    `yaml:"embeddings" embed:"" prefix:"embeddings-"`
 }
 
 // Embeddings says where the vectors of the search come from.
@@ -79,7 +82,12 @@ func (o Options) Validate() error {
 	if _, _, err := net.SplitHostPort(o.Listen); err != nil {
 		return fmt.Errorf("listen is %q: write a host and a port, such as 127.0.0.1:8321", o.Listen)
 	}
-	for name, text := range map[string]string{"public-url": o.PublicURL, "embeddings.url": o.Embeddings.URL} {
+	if o.MetricsAddress != "" {
+		if _, _, err := net.SplitHostPort(o.MetricsAddress); err != nil {
+			return fmt.Errorf("metrics-address is %q: write a host and a port, such as 127.0.0.1:9464", o.MetricsAddress)
+		}
+	}
+	for name, text := range map[string]string{"public-url": o.PublicURL, "embeddings.url": o.Embeddings.URL, "traces-endpoint": o.TracesEndpoint} {
 		if text == "" || name == "embeddings.url" && o.Embeddings.Off() {
 			continue
 		}
