@@ -96,9 +96,9 @@ func (j *Judge) Decide(ctx context.Context, e audit.Entry) audit.Shadow {
 	return audit.Shadow{Decision: audit.Allowed}
 }
 
-// Count has the limits count a call of another persona, or one that nobody can judge.
+// Count has the limits count a call of another persona, or one that nobody can judge, of a tool that the revision grants.
 func (j *Judge) Count(ctx context.Context, e audit.Entry) {
-	if !e.Decision.Forwarded() {
+	if _, granted := j.g.c.Current(catalog.ID(e.Tool)); !granted || !e.Decision.Forwarded() {
 		return
 	}
 	j.now = e.Began()
