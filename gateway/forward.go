@@ -51,6 +51,9 @@ func (g *Gateway) forward(ctx context.Context, c *call) *fault {
 		f.policy = "forward/result size"
 		return f
 	}
+	if f := c.conform(result); f != nil {
+		return f
+	}
 	if f := c.mask(&result); f != nil {
 		return f
 	}

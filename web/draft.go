@@ -181,7 +181,7 @@ func readPolicy(g persona.Grant, text string) (policy.Policy, error) {
 		return p, err
 	}
 	g.Policy = p
-	_, err = g.Served()
+	_, _, err = g.Served()
 	return p, err
 }
 
