@@ -77,6 +77,15 @@ func (g Grant) Served() (json.RawMessage, *policy.Compiled, error) {
 	return append(out, g.Definition[done:]...), rules, nil
 }
 
+// InputSchema is the part of the definition that says what arguments the tool takes; empty for a tool without one.
+func (g Grant) InputSchema() (json.RawMessage, error) {
+	own, err := parts(g.Definition)
+	if err != nil {
+		return nil, fmt.Errorf("the definition of %s %w", g.Tool, err)
+	}
+	return g.Definition[own.schema[0]:own.schema[1]], nil
+}
+
 // edit puts other bytes in the place of some.
 type edit struct {
 	at   [2]int64
