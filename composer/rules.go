@@ -32,13 +32,14 @@ type drafting struct {
 	policies map[*picked]policy.Policy
 	rules    map[*picked][]Rule
 	narrowed map[*picked][kinds]bool
+	params   map[*tool][]param
 	open     []Open
 }
 
 // draftPolicies drafts a rule only where the words say which tool they are about and a parameter plainly means what they say;
 // what is left is an open point. A rule never allows more than none would.
 func (s *Study) draftPolicies(order []*picked) *drafting {
-	d := &drafting{job: s.reading.job, order: order, policies: map[*picked]policy.Policy{}, rules: map[*picked][]Rule{}, narrowed: map[*picked][kinds]bool{}}
+	d := &drafting{job: s.reading.job, order: order, policies: map[*picked]policy.Policy{}, rules: map[*picked][]Rule{}, narrowed: map[*picked][kinds]bool{}, params: map[*tool][]param{}}
 	for _, l := range s.reading.limits() {
 		for _, p := range d.askedIn(l.sentence) {
 			d.add(p, policy.Policy{Limits: []policy.Limit{l.Limit}}, l.span)
@@ -95,7 +96,7 @@ func (d *drafting) meant(st stated) []*picked {
 		return d.which(func(p *picked) bool { return p.tool.runsCode || p.tool.params["queri"] && p.tool.nameStems["sql"] })
 	}
 	able := func(p *picked) bool {
-		_, err := p.tool.rule(st.kind, []stated{st})
+		_, err := d.rule(p.tool, st.kind, st)
 		return !errors.Is(err, errNone) && (st.kind != amounts || p.tool.changes())
 	}
 	span := st.clause.span()
@@ -117,6 +118,15 @@ func (d *drafting) meant(st stated) []*picked {
 		return found
 	}
 	return slices.DeleteFunc(own, func(p *picked) bool { return !p.tool.changes() })
+}
+
+func (d *drafting) rule(t *tool, k kind, said ...stated) (policy.Policy, error) {
+	all, read := d.params[t]
+	if !read {
+		all = t.parameters()
+		d.params[t] = all
+	}
+	return t.rule(all, k, said)
 }
 
 // askedBy is the need in a stretch of the job that the tool was chosen for.
@@ -144,7 +154,7 @@ func (d *drafting) narrow(p *picked, k kind, said []stated) {
 		why("other words ask for it too and do not say so")
 		return
 	}
-	rule, err := p.tool.rule(k, said)
+	rule, err := d.rule(p.tool, k, said...)
 	if err != nil {
 		why(err.Error())
 		return
@@ -193,7 +203,7 @@ func (d *drafting) assumed(st stated, id catalog.ID) {
 func (d *drafting) ruledOut(st stated) {
 	var ids []catalog.ID
 	for _, p := range d.order {
-		if _, err := p.tool.rule(st.kind, []stated{st}); p.tool.changes() && !errors.Is(err, errNone) && !d.narrowed[p][st.kind] {
+		if _, err := d.rule(p.tool, st.kind, st); p.tool.changes() && !errors.Is(err, errNone) && !d.narrowed[p][st.kind] {
 			ids = append(ids, p.tool.id)
 		}
 	}

@@ -91,6 +91,9 @@ func TestRulesFromWords(t *testing.T) {
 		{"Post messages to any channel except #ops.", []string{"open #ops"}},
 		{"Post messages anywhere but not in #ops.", []string{"open #ops"}},
 		{"Post messages to #ops and other channels.", []string{"open #ops"}},
+		{"Post messages to all channels but #ops.", []string{"open #ops"}},
+		{"Post a message to the team, and refrain from posting to #ops.", []string{"open #ops"}},
+		{"Post a message (in `#ops`), \"}]}; {{.}} <script>", []string{onlyID, `chirp/post_message: /channel is "#ops"`}},
 		{"Post a message to #ops, never to #general.", []string{onlyID, `chirp/post_message: /channel is "#ops"`}},
 		{"Posting a message to #ops is forbidden.", []string{"open #ops"}},
 		{"When somebody posts in #ops, update the customer.", nil},
@@ -136,6 +139,8 @@ func TestRulesFromWords(t *testing.T) {
 		{"Update the customer from 9 am to 5 pm on weekdays.", []string{"crm/update_customer: mon, tue, wed, thu, fri from 09:00 to 17:00 UTC only", "open from 9 am to 5 pm"}},
 		{"Update the customer during working hours.", []string{"crm/update_customer: mon, tue, wed, thu, fri from 09:00 to 17:00 UTC only", "open during working hours"}},
 		{"Update the customer from 3 to 5 times.", nil},
+		{"Update the customer, on Mondays between 8:00 and 10:00.", []string{"open between 8:00 and 10:00"}},
+		{"Update the customer, from 8:00 to 10:00, Monday to Friday.", []string{"crm/update_customer: mon, tue, wed, thu, fri from 08:00 to 10:00 UTC only", "open from 8:00 to 10:00"}},
 		{"Create a meeting during working hours.", []string{"open during working hours"}},
 		{"Update the customer, but not during working hours.", []string{"open during working hours"}},
 		// Statements of SQL are left to a person.

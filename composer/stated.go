@@ -31,6 +31,7 @@ type stated struct {
 	span   persona.Span
 	clause *clause
 	days   bool // hours of Monday to Friday
+	vague  bool // hours of other days, which are not read
 	only   bool // it says that nothing else may be
 	ruled  bool // it says what may not be, or in words that may mean that
 }
@@ -51,7 +52,7 @@ var (
 	joint = regexp.MustCompile(`^["'”’` + "`" + `]?\s*(?:,|&|(?:,\s*)?(?:and|or)(?:\s+(?:in|to|on|for))?)\s*(?:the\s+)?["'“‘` + "`" + `]?$`)
 
 	finders = []finder{
-		{kind: channels, item: regexp.MustCompile(`#[A-Za-z][A-Za-z0-9_-]{0,79}`), lead: regexp.MustCompile(`(?:^|[\s("'“‘])$`)},
+		{kind: channels, item: regexp.MustCompile(`#[A-Za-z][A-Za-z0-9_-]{0,79}`), lead: regexp.MustCompile("(?:^|[\\s(\"'“‘`])$")},
 		{kind: recipients, item: regexp.MustCompile(`[A-Za-z0-9][A-Za-z0-9._+-]{0,63}@[A-Za-z0-9][A-Za-z0-9-]*(?:\.[A-Za-z0-9-]+)+`),
 			lead: regexp.MustCompile(`(?i)\bto\s+(?:only\s+)?["'“‘<]?$`)},
 		{kind: recipients, item: regexp.MustCompile(`@[A-Za-z0-9][A-Za-z0-9-]*(?:\.[A-Za-z0-9-]+)+`),
@@ -158,6 +159,7 @@ var (
 	workingHours = regexp.MustCompile(`(?i)\b(?:during|in|within)\s+(?:(?:our|the|normal|usual|regular)\s+)*(?:working|office|business|work)\s+hours\b`)
 	clockTime    = `(\d{1,2})(?:[:.](\d{2}))?(?:\s?(am|pm)\b)?`
 	fromTo       = regexp.MustCompile(`(?i)\b(?:between|from)\s+` + clockTime + `\s*(?:and|to|until|till|-|–)\s*` + clockTime + `(?:\s+(UTC|GMT|[A-Z][A-Za-z]+/[A-Z][A-Za-z_]+)\b)?`)
+	someDay      = regexp.MustCompile(`(?i)\b(?:mon|tues|wednes|thurs|fri|satur|sun)days?\b|\bweekends?\b`)
 	weekdays     = regexp.MustCompile(`(?i)\b(?:on|only)\s+(?:week|working |business )days\b|\bmonday (?:to|through|till|until) friday\b`)
 )
 
@@ -210,7 +212,7 @@ func (r reading) readOnlySQL() []stated {
 var (
 	exclusive = set(`only exclusively solely just`)
 	excluding = set(`not never no nobody nothing nowhere without except excluding exclude besides outside neither nor unless instead beyond apart avoid skip ignore ignoring
-		other anywhere anything dont doesnt cannot cant mustnt shouldnt wont isnt arent`)
+		other anywhere anything but rather refrain stop away dont doesnt cannot cant mustnt shouldnt wont isnt arent`)
 	outlawing = set(`forbidden prohibited banned disallowed`)
 )
 
@@ -237,7 +239,10 @@ func (s *stated) place(r reading) {
 		}
 		before := i < at && c.forbids && !s.clause.starts(scopeBreakers...) // "never, whoever asks, post to #ops"
 		s.ruled = s.ruled || before || slices.ContainsFunc(c.words, func(w word) bool { return outlawing[w.text] })
-		s.days = s.days || s.kind == hours && weekdays.MatchString(r.job[c.span().Start:c.span().End])
+		if text := r.job[c.span().Start:c.span().End]; s.kind == hours {
+			s.days = s.days || weekdays.MatchString(text)
+			s.vague = s.vague || someDay.MatchString(weekdays.ReplaceAllString(text, ""))
+		}
 	}
 	whatever := s.kind == amounts || s.kind == hours || s.kind == statements
 	s.only, s.ruled = s.only || whatever, s.ruled && s.kind != statements

@@ -80,9 +80,8 @@ func (r role) one(all []param) (param, policy.Policy, error) {
 	return mains[0], rest, nil
 }
 
-// rule makes the statements of one kind into rules for a tool. An error says why it makes none.
-func (t *tool) rule(k kind, said []stated) (policy.Policy, error) {
-	all := t.parameters()
+// rule makes the statements of one kind into rules for a tool with these parameters. An error says why it makes none.
+func (t *tool) rule(all []param, k kind, said []stated) (policy.Policy, error) {
 	switch k {
 	case channels:
 		return channelRule(all, said)
@@ -338,6 +337,9 @@ func hoursRule(all []param, said []stated) (policy.Policy, error) {
 	}
 	var out policy.Policy
 	for _, s := range said {
+		if s.vague {
+			return out, fmt.Errorf("on which days is not said plainly")
+		}
 		h := policy.Hours{From: "09:00", To: "17:00", Days: []string{"mon", "tue", "wed", "thu", "fri"}}
 		if from, to, ok := strings.Cut(s.value, "-"); ok {
 			h = policy.Hours{From: from, To: to, Zone: s.unit}
