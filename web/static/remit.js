@@ -126,7 +126,7 @@ function addRule(button) {
   row.setAttribute("aria-label", row.getAttribute("aria-label").replace("1", index + 1));
   for (const el of row.querySelectorAll("*")) {
     for (const { name, value } of [...el.attributes]) {
-      if (name === "name") el.setAttribute(name, value.replace(":0:", ":" + index + ":").replace("TOOL-OF-ROW", form.dataset.tool));
+      if (name === "name") el.setAttribute(name, value.replace(":0:", ":" + index + ":").replace("TOOL-OF-ROW", () => form.dataset.tool));
       else if (name === "id" || name === "for") el.setAttribute(name, value.replace("-0-0-", "-" + form.dataset.number + "-" + index + "-"));
       else if (name === "list") el.setAttribute(name, value.replace("-0", "-" + form.dataset.number));
     }
