@@ -91,6 +91,18 @@ var ruleKinds = []ruleKind{
 		{name: "mode", label: "is", kind: "select", options: options("redact", "hidden", "hash", "hidden, alike where it is alike", "block", "a reason to withhold the answer", "report", "left, and recorded")}}},
 }
 
+// withoutRules is p without what ruleKinds know, and withRule has one of their rules more. A new kind of rule has its place in both.
+func withoutRules(p policy.Policy) policy.Policy {
+	p.Limits, p.Arguments, p.Conditions, p.Hours, p.Mask = nil, nil, nil, nil, nil
+	return p
+}
+
+func withRule(p, rule policy.Policy) policy.Policy {
+	p.Limits, p.Arguments, p.Conditions = append(p.Limits, rule.Limits...), append(p.Arguments, rule.Arguments...), append(p.Conditions, rule.Conditions...)
+	p.Hours, p.Mask = append(p.Hours, rule.Hours...), append(p.Mask, rule.Mask...)
+	return p
+}
+
 // arguments are what a tool declares of its own.
 type arguments struct {
 	names []string

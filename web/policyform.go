@@ -198,8 +198,7 @@ func readPolicyText(g persona.Grant, text string) (policy.Policy, string) {
 
 // readFields reads all rows. Those without anything in them are no rules.
 func (f *policyForm) readFields(form url.Values, g persona.Grant) (policy.Policy, bool) {
-	p, args, ok := g.Policy, argumentsOf(g), true
-	p.Limits, p.Arguments, p.Conditions, p.Hours, p.Mask = nil, nil, nil, nil, nil
+	p, args, ok := withoutRules(g.Policy), argumentsOf(g), true
 	schema, _ := g.InputSchema() // one that cannot be read is found by Served
 	for i, k := range ruleKinds {
 		for index := range maxRows {
@@ -224,8 +223,7 @@ func (f *policyForm) readFields(form url.Values, g persona.Grant) (policy.Policy
 			}
 			f.Sections[i].Rows = append(f.Sections[i].Rows, row)
 			if err == nil && !k.blank(v) {
-				p.Limits, p.Arguments, p.Conditions = append(p.Limits, rule.Limits...), append(p.Arguments, rule.Arguments...), append(p.Conditions, rule.Conditions...)
-				p.Hours, p.Mask = append(p.Hours, rule.Hours...), append(p.Mask, rule.Mask...)
+				p = withRule(p, rule)
 			}
 		}
 	}
