@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 )
 
 const orderSchema = `{"type":"object","properties":{"id":{"type":"integer"},"note":{"type":"string","maxLength":9},"lines":{"type":"array","items":{"$ref":"#/$defs/line"}}},"required":["id"],"additionalProperties":false,"$defs":{"line":{"enum":["tea","milk"]}}}`
@@ -83,28 +82,31 @@ func TestOutputSchemas(t *testing.T) {
 }
 
 // A server chooses both its schema and its results, so that checking one against the other could take for ever: by branches that
-// multiply with the depth, by a long list of allowed values for many items, by many patterns on one long text.
+// multiply with the depth, by a long list of allowed values for many items, by many patterns on one long text or name.
 func TestHostileOutputIsBounded(t *testing.T) {
 	allowed := make([]string, 20_000)
 	for i := range allowed {
 		allowed[i] = fmt.Sprintf(`"%d"`, i)
 	}
 	patterns := strings.Repeat(`{"pattern":"(x+x+)+y"},`, 2_000)
+	var names strings.Builder
+	for i := range 2_000 {
+		fmt.Fprintf(&names, `"(x+x+)+y%d":{},`, i)
+	}
 	for _, tc := range []struct{ name, schema, content string }{
 		{"branches", `{"$ref":"#/$defs/n","$defs":{"n":{"anyOf":[{"properties":{"a":{"$ref":"#/$defs/n"}},"required":["z"]},{"properties":{"a":{"$ref":"#/$defs/n"}},"required":["y"]}]}}}`,
 			strings.Repeat(`{"a":`, 40) + "1" + strings.Repeat("}", 40)},
 		{"allowed values", `{"items":{"enum":[` + strings.Join(allowed, ",") + `]}}`, "[" + strings.Repeat(`"19999",`, 20_000) + `"1"]`},
 		{"patterns", `{"allOf":[` + strings.TrimSuffix(patterns, ",") + `]}`, `"` + strings.Repeat("x", 1<<20) + `y"`},
+		{"patterns of names", `{"patternProperties":{` + strings.TrimSuffix(names.String(), ",") + `}}`, `{"` + strings.Repeat("x", 1<<20) + `y":1}`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s, err := outputOf(t, tc.schema)
 			if err != nil {
 				t.Fatal(err)
 			}
-			start := time.Now()
-			err = s.promised(json.RawMessage(`{"structuredContent":` + tc.content + `}`))
-			if took := time.Since(start); !errors.Is(err, errBudget) || took > 20*time.Second {
-				t.Errorf("got %v after %v, want that it took too long", err, took)
+			if err := s.promised(json.RawMessage(`{"structuredContent":` + tc.content + `}`)); !errors.Is(err, errBudget) {
+				t.Errorf("got %v, want %v", err, errBudget)
 			}
 		})
 	}

@@ -136,9 +136,10 @@ func (s *schema) meter(v reflect.Value, seen map[uintptr]bool) {
 	}
 }
 
-// metered is the format of a subschema, which counts each evaluation by what may have to be looked at.
+// metered is the format of a subschema, which counts each evaluation by what may have to be looked at. A pattern reads a text at
+// about ten characters a step.
 func (s *schema) metered(sub *jsonschema.Schema) *jsonschema.Format {
-	f, cost := sub.Format, 1+len(sub.PatternProperties)
+	f, cost, patterns := sub.Format, 1, len(sub.PatternProperties)
 	if sub.Enum != nil {
 		cost += len(sub.Enum.Values) / 8
 	}
@@ -148,8 +149,16 @@ func (s *schema) metered(sub *jsonschema.Schema) *jsonschema.Format {
 	}
 	out.Validate = func(v any) error {
 		s.budget -= cost
-		if text, ok := v.(string); ok {
-			s.budget -= len(text) / 64
+		switch v := v.(type) {
+		case string:
+			s.budget -= len(v) / 64
+			if sub.Pattern != nil {
+				s.budget -= len(v) / 10
+			}
+		case map[string]any:
+			for name := range v {
+				s.budget -= patterns * (1 + len(name)/10)
+			}
 		}
 		if s.budget < 0 {
 			panic(errBudget)
