@@ -37,6 +37,7 @@ type Options struct {
 	CallTimeout    time.Duration `yaml:"call-timeout" env:"REMIT_CALL_TIMEOUT" default:"2m" placeholder:"TIME" help:"Longest wait for an upstream's answer to one call (default: 2m)."`
 	ReadTimeout    time.Duration `yaml:"read-timeout" env:"REMIT_READ_TIMEOUT" default:"30s" placeholder:"TIME" help:"Longest wait for a client to send a request's headers, and then its body (default: 30s)."`
 	Embeddings     Embeddings    `yaml:"embeddings" embed:"" prefix:"embeddings-"`
+	Audit          `yaml:",inline"`
 }
 
 // Embeddings says where the vectors of the search come from.
@@ -68,6 +69,7 @@ type Upstream struct {
 type File struct {
 	Options   `yaml:",inline"`
 	Upstreams map[string]Upstream `yaml:"upstreams" help:"The MCP servers whose tools personas may be given, by name."`
+	Sinks     map[string]Sink     `yaml:"audit-sinks,omitempty" help:"Where every entry of the record is sent, by name."`
 
 	Path   string         `yaml:"-"` // where it was read; empty when there is none
 	values map[string]any // what the file sets, by flag name
@@ -109,7 +111,7 @@ func (o Options) Validate() error {
 	case o.ReadTimeout < time.Second:
 		return fmt.Errorf("read-timeout is %s: it must be at least 1s", o.ReadTimeout)
 	}
-	return nil
+	return o.Audit.validate()
 }
 
 // Address is the URL at which people and agents reach Remit, without a slash at its end.
