@@ -100,7 +100,7 @@ func (n *Notary) archive(ctx context.Context, cut audit.Cut, signed []Checkpoint
 	if path == "" || cut.Count == 0 {
 		return cut, nil
 	}
-	if err := lines.Encode(map[string]audit.Head{"head": cut.Last}); err != nil {
+	if err := lines.Encode(end{cut.Last}); err != nil {
 		return cut, err
 	}
 	cut.Archive, err = to.keep(path)

@@ -165,13 +165,17 @@ func VerifyLines(r io.Reader, public []string, against []Checkpoint) (Verified, 
 	return Verified{}, errors.Join(errors.New("it has no end: it was cut"), lines.Err())
 }
 
-// headOf reads the last line.
+// end is the last line of a file.
+type end struct {
+	Head audit.Head `json:"head"`
+}
+
+// headOf reads the last line, which has one form only.
 func headOf(text []byte) (audit.Head, bool) {
-	var last struct {
-		Head audit.Head `json:"head"`
-	}
-	if !bytes.HasPrefix(text, []byte(`{"head":`)) || json.Unmarshal(text, &last) != nil {
+	var last end
+	if json.Unmarshal(text, &last) != nil {
 		return audit.Head{}, false
 	}
-	return last.Head, true
+	again, err := json.Marshal(last)
+	return last.Head, err == nil && bytes.Equal(again, text)
 }

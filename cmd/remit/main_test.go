@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -27,6 +28,12 @@ func TestMain(m *testing.M) {
 				_, err = db.Exec(os.Args[2])
 			}
 			if err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+		},
+		"rewrite": func() { // rewrite FILE OLD NEW: the attacker who seals the whole chain anew
+			if err := rewrite(os.Args[1], os.Args[2], os.Args[3]); err != nil {
 				fmt.Fprintln(os.Stderr, err)
 				os.Exit(1)
 			}
@@ -56,6 +63,31 @@ func record(file string, texts []string) error {
 		}
 	}
 	return nil
+}
+
+func rewrite(file, old, new string) error {
+	db, err := sql.Open("sqlite", file)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	rows, err := db.Query("select body from audit order by seq")
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	var texts []string
+	for rows.Next() {
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			return err
+		}
+		texts = append(texts, strings.ReplaceAll(text, old, new))
+	}
+	if _, err := db.Exec("delete from audit; update audit_head set seq = 0, hash = ''"); err != nil {
+		return err
+	}
+	return record(file, texts)
 }
 
 // TestScripts reads as a manual: one file a story, with who acts in its header.
