@@ -125,8 +125,7 @@ func TestForgedRemovals(t *testing.T) {
 func TestInterruptedRemoval(t *testing.T) {
 	o := newOffice(t)
 	archive, before := filepath.Join(o.dir, "old.jsonl"), now.Add(-48*time.Hour)
-	stopped := *o.Notary
-	stopped.Chain = stoppedChain{o.Chain}
+	stopped := notary.Notary{Chain: stoppedChain{o.Chain}, Key: o.Key, File: o.File, Now: o.Now}
 	if _, err := stopped.Prune(t.Context(), ann, before, archive); !errors.Is(err, errStopped) {
 		t.Fatal(err)
 	}
