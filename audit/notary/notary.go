@@ -116,19 +116,19 @@ const atMost = 5 * time.Second
 func (n *Notary) Run(ctx context.Context) error {
 	tick := time.NewTicker(min(n.Interval, atMost))
 	defer tick.Stop()
-	var failing string
+	tell := map[string]string{} // what was told last, by what fails
+	try := func(what string, err error) {
+		if err != nil && ctx.Err() == nil && err.Error() != tell[what] {
+			n.Log.Error(what, "err", err)
+		}
+		tell[what] = fmt.Sprint(err)
+	}
 	var looked time.Time // when what is too old was last removed
 	for {
-		err := n.due(ctx)
+		try("the record is not signed", n.due(ctx))
 		if n.Retention > 0 && n.now().Sub(looked) >= time.Hour {
 			looked = n.now()
-			err = errors.Join(err, n.retire(ctx))
-		}
-		if err != nil && ctx.Err() == nil && err.Error() != failing {
-			failing = err.Error()
-			n.Log.Error("the record is not signed", "err", err)
-		} else if err == nil {
-			failing = ""
+			try("old entries are not removed from the record", n.retire(ctx))
 		}
 		select {
 		case <-tick.C:

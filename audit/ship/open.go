@@ -50,7 +50,7 @@ func (c Config) Validate() error {
 }
 
 // ports are those that a URL without one means.
-var ports = map[string]string{"tcp": "601", "tls": "6514", "udp": "514", "http": "4318", "https": "4318"}
+var ports = map[string]string{"tcp": "601", "tls": "6514", "udp": "514", "http": "80", "https": "443"}
 
 // Open prepares a sink. Nothing is sent or dialled yet.
 func Open(c Config) (Sink, error) {

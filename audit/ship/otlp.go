@@ -33,9 +33,6 @@ const maxAnswer = 64 << 10 // bytes
 
 func newOTLP(u *url.URL, headers map[string]string, secure *tls.Config) *otlp {
 	to := *u
-	if to.Port() == "" {
-		to.Host = to.Host + ":" + ports[to.Scheme]
-	}
 	if to.Path == "" || to.Path == "/" {
 		to.Path = "/v1/logs"
 	}

@@ -23,22 +23,36 @@ func (c auditVerifyCmd) Run(a *app) error {
 	if c.File != "" {
 		return c.verifyFile(a)
 	}
-	return a.withNotary(func(n *notary.Notary, s *store.Store) error {
-		var v notary.Verified
-		k, err := c.checks(n.Public())
+	return a.withStore(func(s *store.Store) error {
+		verify, err := c.verification(a, s)
 		if err != nil {
 			return err
 		}
-		if len(c.PublicKey) == 0 && c.Checkpoint == "" {
-			v, err = n.Verify(a.ctx)
-		} else {
-			v, err = notary.Verify(a.ctx, s, k.keys, k.against, func(audit.Entry) error { return nil })
-		}
+		v, err := verify()
 		if err != nil {
 			return fmt.Errorf("the record is not what was written: %w; compare it with a backup", err)
 		}
 		return a.showVerified(v, c.Checkpoint != "")
 	})
+}
+
+// verification uses this installation's key and last checkpoint unless others are given.
+func (c auditVerifyCmd) verification(a *app, s *store.Store) (func() (notary.Verified, error), error) {
+	var ours []string
+	if len(c.PublicKey) == 0 {
+		n, err := a.notary(s)
+		if err != nil {
+			return nil, err
+		}
+		if c.Checkpoint == "" {
+			return func() (notary.Verified, error) { return n.Verify(a.ctx) }, nil
+		}
+		ours = n.Public()
+	}
+	k, err := c.checks(ours)
+	return func() (notary.Verified, error) {
+		return notary.Verify(a.ctx, s, k.keys, k.against, func(audit.Entry) error { return nil })
+	}, err
 }
 
 // checks is what signatures are checked with, and what the chain is held against.
