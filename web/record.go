@@ -147,6 +147,10 @@ func row(e audit.Entry) entryRow {
 		r.Who = agent
 	}
 	for _, key := range slices.Sorted(maps.Keys(e.Detail)) {
+		if key == "note" { // a signature is for programs to check
+			parts = append(parts, "signed")
+			continue
+		}
 		parts = append(parts, key+"="+e.Detail[key])
 	}
 	if e.Client != "" {
