@@ -13,10 +13,10 @@ import (
 	"strconv"
 	"time"
 
-	collector "go.opentelemetry.io/proto/slim/otlp/collector/logs/v1"
-	common "go.opentelemetry.io/proto/slim/otlp/common/v1"
-	logs "go.opentelemetry.io/proto/slim/otlp/logs/v1"
-	resource "go.opentelemetry.io/proto/slim/otlp/resource/v1"
+	collector "go.opentelemetry.io/proto/otlp/collector/logs/v1"
+	common "go.opentelemetry.io/proto/otlp/common/v1"
+	logs "go.opentelemetry.io/proto/otlp/logs/v1"
+	resource "go.opentelemetry.io/proto/otlp/resource/v1"
 	"google.golang.org/protobuf/proto"
 
 	"remit/audit"

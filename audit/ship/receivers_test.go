@@ -23,7 +23,7 @@ import (
 	syslogformat "github.com/leodido/go-syslog/v4"
 	"github.com/leodido/go-syslog/v4/octetcounting"
 	"github.com/leodido/go-syslog/v4/rfc5424"
-	collector "go.opentelemetry.io/proto/slim/otlp/collector/logs/v1"
+	collector "go.opentelemetry.io/proto/otlp/collector/logs/v1"
 	"google.golang.org/protobuf/proto"
 
 	"remit/audit"
