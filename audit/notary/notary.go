@@ -112,7 +112,7 @@ func (n *Notary) since(ctx context.Context, last Checkpoint) (audit.Head, error)
 // atMost is the longest pause between two looks at what is to be done.
 const atMost = 5 * time.Second
 
-// Run makes checkpoints, and removes what is too old, until ctx ends; then it makes a last one.
+// Run makes checkpoints, and removes what is too old, until ctx ends.
 func (n *Notary) Run(ctx context.Context) error {
 	tick := time.NewTicker(min(n.Interval, atMost))
 	defer tick.Stop()
@@ -133,13 +133,17 @@ func (n *Notary) Run(ctx context.Context) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), atMost)
-			defer cancel()
-			if _, err := n.Checkpoint(bound, audit.Actor{}); err != nil && !errors.Is(err, ErrNothingNew) {
-				n.Log.Error("the record was not signed at the end", "err", err)
-			}
 			return nil
 		}
+	}
+}
+
+// Close makes the last checkpoint, when nothing writes to the record any more.
+func (n *Notary) Close() {
+	ctx, cancel := context.WithTimeout(context.Background(), atMost)
+	defer cancel()
+	if _, err := n.Checkpoint(ctx, audit.Actor{}); err != nil && !errors.Is(err, ErrNothingNew) {
+		n.Log.Error("the record was not signed at the end", "err", err)
 	}
 }
 

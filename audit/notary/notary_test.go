@@ -212,12 +212,13 @@ func TestRun(t *testing.T) {
 			t.Fatal("nothing was signed at the start")
 		}
 	}
-	o.append(t, now)
 	stop()
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-	if c := signed(); c[len(c)-1].Head.Seq < 6 {
+	o.append(t, now)
+	o.Close()
+	if c := signed(); c[len(c)-1].Head.Seq != 7 {
 		t.Errorf("the end was not signed: %+v", c)
 	}
 	if v, err := o.Verify(t.Context()); err != nil || v.Compared != 1 {

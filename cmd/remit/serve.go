@@ -79,6 +79,7 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 	if err != nil {
 		return err
 	}
+	defer n.Close()
 	followers, err := a.followers(s.store, log)
 	if err != nil {
 		return err
