@@ -42,8 +42,10 @@ func (n *Notary) Prune(ctx context.Context, by audit.Actor, before time.Time, ar
 		return cut, err
 	}
 	if cut.Count == 0 {
-		_, err := n.Chain.Remove(ctx) // what one that was interrupted left
-		return cut, errors.Join(ErrNothingOld, err)
+		if _, err := n.Chain.Remove(ctx); err != nil { // what one that was interrupted left
+			return cut, err
+		}
+		return cut, ErrNothingOld
 	}
 	statement, err := n.Key.sign(Checkpoint{Head: cut.Last, Time: cut.Time, Cut: &Removed{Count: cut.Count, By: by.Person}})
 	if err != nil {
@@ -56,7 +58,9 @@ func (n *Notary) Prune(ctx context.Context, by audit.Actor, before time.Time, ar
 	if _, err := n.Chain.Remove(ctx); err != nil {
 		return cut, fmt.Errorf("it is stated what is removed, but not all of it is yet; the next removal goes on: %w", err)
 	}
-	_, err = n.Checkpoint(ctx, by)
+	if _, err = n.Checkpoint(ctx, by); errors.Is(err, ErrNothingNew) { // another process was faster
+		err = nil
+	}
 	return cut, err
 }
 
