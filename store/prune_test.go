@@ -118,7 +118,7 @@ func flippedBits(t *testing.T, e engine) {
 			continue
 		}
 		var old []byte
-		if err := db.QueryRow("select cast("+column+" as blob) from audit where seq = 2").Scan(&old); err != nil {
+		if err := db.QueryRow("select cast(" + column + " as blob) from audit where seq = 2").Scan(&old); err != nil {
 			t.Fatal(err)
 		}
 		if len(old) == 0 {
