@@ -52,6 +52,7 @@ type Persona struct {
 	Title     string
 	Created   time.Time
 	Revisions []Revision
+	Term      Term // of whichever revision is live
 }
 
 // Revision is one numbered answer to "which tools does this job need". From the moment it is submitted its content

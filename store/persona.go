@@ -56,7 +56,7 @@ func (s *Store) Personas(ctx context.Context) ([]persona.Persona, error) {
 		return nil, err
 	}
 	defer tx.Rollback()
-	all, err := collect(ctx, tx, scanPersona, "select id, title, created from persona order by id")
+	all, err := collect(ctx, tx, scanPersona, selectPersona+" order by p.id")
 	for i := range all {
 		if err == nil {
 			all[i].Revisions, err = readRevisions(ctx, tx, all[i].ID)
@@ -65,16 +65,18 @@ func (s *Store) Personas(ctx context.Context) ([]persona.Persona, error) {
 	return all, err
 }
 
+const selectPersona = "select p.id, p.title, p.created" + termColumns + " from persona p left join term t on t.persona = p.id"
+
 func scanPersona(r *sql.Rows) (p persona.Persona, err error) {
 	var created int64
-	err = r.Scan(&p.ID, &p.Title, &created)
+	p.Term, err = scanTerm(r, &p.ID, &p.Title, &created)
 	p.Created = fromMicros(created)
 	return p, err
 }
 
 // readPersona returns a persona without revisions when there is none.
 func readPersona(ctx context.Context, q querier, id persona.ID) (persona.Persona, error) {
-	found, err := collect(ctx, q, scanPersona, "select id, title, created from persona where id = $1", string(id))
+	found, err := collect(ctx, q, scanPersona, selectPersona+" where p.id = $1", string(id))
 	if err != nil || len(found) == 0 {
 		return persona.Persona{}, err
 	}
@@ -154,6 +156,9 @@ func (s *Store) Update(ctx context.Context, id persona.ID, change func(persona.P
 			}
 		}
 		if err := keepFrozen(tx, id, old, next); err != nil {
+			return err
+		}
+		if err := writeTerm(tx, id, old.Term, next.Term); err != nil {
 			return err
 		}
 		return appendEntry(tx, entry)
