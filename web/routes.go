@@ -54,6 +54,11 @@ var routes = []route{
 	{"POST", "/personas/:id/rollback", signedIn, (*site).postRollback},
 	{"POST", "/personas/:id/narrow", signedIn, (*site).postNarrow},
 	{"POST", "/personas/:id/retire", signedIn, (*site).postRetire},
+	{"GET", "/personas/:id/unused", member, (*site).unused},
+	{"POST", "/personas/:id/unused", member, (*site).postUnused},
+	{"POST", "/personas/:id/recertify", signedIn, (*site).postRecertify},
+	{"POST", "/personas/:id/term", signedIn, (*site).postTerm},
+	{"POST", "/thaw", signedIn, (*site).postThaw},
 	{"POST", "/suspend", signedIn, (*site).postSuspend},
 	{"POST", "/resume", signedIn, (*site).postResume},
 
