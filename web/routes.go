@@ -73,6 +73,7 @@ var routes = []route{
 	{"GET", "/evals/:id", member, (*site).evalRun},
 	{"GET", "/evals/:id/report", member, (*site).evalReport},
 	{"GET", "/audit", member, (*site).audit},
+	{"GET", "/api/audit", member, (*site).apiAudit},
 	{"POST", "/audit/verify", member, (*site).postVerify},
 	{"GET", "/people", signedIn, (*site).people},
 	{"POST", "/people", signedIn, (*site).postPerson},

@@ -133,7 +133,7 @@ func TestUnusedTooNew(t *testing.T) {
 	rob := w.approvedAgo(t, 2*time.Hour)
 	w.called(t, "crm/get_customer", audit.Allowed, "")
 	rob.get("/personas/p/unused")
-	rob.wants(200, `data-testid="too-new"`, "granted for 2 hours", "not granted long enough to say", `data-testid="short"`)
+	rob.wants(200, `data-testid="too-new"`, "granted for 2 hours", "long enough to say that it is unused", `data-testid="short"`)
 	rob.lacks(`data-testid="drop"`)
 	rob.post("/personas/p/unused", url.Values{"revision": {"1"}, "remove": {"billing/list_invoices"}})
 	rob.wants(409, "is not among the unused tools now")

@@ -82,7 +82,7 @@ func (a *app) showUnused(u usage.Unused, days int) error {
 	fmt.Fprintf(a.out, "%s, revision %d, live since %s\n", u.Persona, u.Revision, moment(u.LiveSince))
 	fmt.Fprintf(a.out, "window: %s to %s", moment(u.From), moment(u.Until))
 	if u.Short {
-		fmt.Fprintf(a.out, ", which is shorter than the %d days asked for: none of its tools was granted before", days)
+		fmt.Fprintf(a.out, ", which is shorter than the %d days asked for: none of its tools was granted before, or the record was removed", days)
 	}
 	fmt.Fprintf(a.out, "\n%d calls were forwarded\n\n", u.Calls)
 	idle := []string{"TOOL", "EFFECT", "GRANTED SINCE", "WORDS OF THE JOB"}
@@ -90,7 +90,7 @@ func (a *app) showUnused(u usage.Unused, days int) error {
 		return err
 	}
 	if len(u.TooNew) > 0 {
-		if err := section(a, "granted too short to say", idle, idleRows(u.TooNew)); err != nil {
+		if err := section(a, "granted, or recorded, too short to say", idle, idleRows(u.TooNew)); err != nil {
 			return err
 		}
 	}

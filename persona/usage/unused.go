@@ -17,13 +17,13 @@ type Unused struct {
 	Persona   persona.ID `json:"persona"`
 	Revision  int        `json:"revision"`
 	LiveSince time.Time  `json:"live_since"`
-	From      time.Time  `json:"from"` // of the window: as asked, but not before the first of these tools was granted
+	From      time.Time  `json:"from"` // of the window: as asked, but not before the first of these tools was granted, nor before what is left of the record
 	Until     time.Time  `json:"until"`
 	Short     bool       `json:"short,omitempty"` // the window is shorter than asked
 	Calls     int        `json:"calls"`           // that reached a server, or may have
 	Called    []Called   `json:"called"`          // granted tools, the most used first
 	Never     []Idle     `json:"never"`           // granted long enough, and nobody tried them; the most harmful first
-	TooNew    []Idle     `json:"too_new"`         // nobody tried them either, but they are granted too short to say so
+	TooNew    []Idle     `json:"too_new"`         // nobody tried them either, but they are granted, or recorded, too short to say so
 	Refused   []Refused  `json:"refused"`         // what was tried and refused, the most frequent first
 	Proposal  string     `json:"proposal"`        // in words
 	// Drop is the tools that the proposal takes away.
@@ -100,6 +100,13 @@ func FindUnused(ctx context.Context, from Source, id persona.ID, span time.Durat
 	if first.After(u.From) {
 		u.From, u.Short = first, true
 	}
+	oldest, err := from.Oldest(ctx)
+	if err != nil {
+		return Unused{}, err
+	}
+	if oldest.Seq > 1 && oldest.Time.After(u.From) { // what was before was removed
+		u.From, u.Short = oldest.Time, true
+	}
 	tallies, err := from.Tallies(ctx, audit.Query{Persona: string(id), Since: u.From, Until: u.Until})
 	if err != nil {
 		return Unused{}, err
@@ -109,7 +116,8 @@ func FindUnused(ctx context.Context, from Source, id persona.ID, span time.Durat
 	return u, nil
 }
 
-// sort puts each granted tool where it belongs, and what was refused beside it. Tools granted after old are too new to judge.
+// sort puts each granted tool where it belongs, and what was refused beside it. Tools that are granted, or recorded,
+// only after old are too new to judge.
 func (u *Unused) sort(live persona.Revision, tallies []audit.Tally, since map[catalog.ID]time.Time, old time.Time) {
 	names := map[string]catalog.ID{} // a call that is refused early has the name that the agent calls
 	for _, g := range live.Grants {
@@ -143,7 +151,7 @@ func (u *Unused) sort(live persona.Revision, tallies []audit.Tally, since map[ca
 			u.Called, u.Calls = append(u.Called, c), u.Calls+c.Count
 		} else if !tried[g.Tool] {
 			idle := Idle{toolOf(live.Job, g), since[g.Tool]}
-			if idle.Since.After(old) {
+			if idle.Since.After(old) || u.From.After(old) {
 				u.TooNew = append(u.TooNew, idle)
 			} else {
 				u.Never = append(u.Never, idle)
@@ -166,7 +174,7 @@ func (u *Unused) propose(granted int) {
 		u.Proposal = "Nothing: no call of this persona was forwarded in the window, which says that the agent did not work, and not which tools it needs."
 		return
 	case len(u.Never) == 0 && len(u.TooNew) > 0:
-		u.Proposal = "Nothing yet: what nobody called is not granted long enough to say that it is unused."
+		u.Proposal = "Nothing yet: what nobody called is not granted, or not recorded, long enough to say that it is unused."
 		return
 	case len(u.Never) == 0:
 		u.Proposal = "Nothing: every granted tool was called or tried in the window."

@@ -31,6 +31,7 @@ type Grants interface {
 type Record interface {
 	Tallies(ctx context.Context, q audit.Query) ([]audit.Tally, error)
 	Entries(ctx context.Context, q audit.Query) ([]audit.Entry, error)
+	Oldest(ctx context.Context) (audit.Entry, error) // of the record, the zero Entry when it is empty
 }
 
 // Tool is a granted tool.
