@@ -32,10 +32,12 @@ func cache(t *testing.T, e engine) {
 			return k, entry("key.change"), nil
 		})
 	}
+	now := time.Now()
 	suspension := persona.Suspension{Target: persona.Target{Kind: persona.OnePersona, Name: "support"}, Person: "ravi", Reason: "r", At: time.Now()}
 	type state struct {
 		key                                 string
 		live, suspended, isFrozen, shadowed bool
+		term                                string // that refuses
 	}
 	read := func() (got state) {
 		t.Helper()
@@ -51,6 +53,8 @@ func cache(t *testing.T, e engine) {
 				t.Fatal(err)
 			}
 			got = state{suspended: len(stopped) > 0, isFrozen: frozen, shadowed: p.Shadow.Revision != 0}
+			over, _ := p.Term.Over(now)
+			got.term = over.Rule
 			if _, got.live = p.Live(); k.ID != "" {
 				got.key = map[bool]string{true: "live", false: "revoked"}[k.Live(time.Now())]
 			}
@@ -65,6 +69,10 @@ func cache(t *testing.T, e engine) {
 	stepped := p
 	stepped.Revisions = slices.Clone(p.Revisions)
 	stepped.Revisions[0].State = persona.Approved
+	dated := p
+	dated.Term.Expires = now.Add(time.Hour)
+	expired := p
+	expired.Term.Expires = now
 	for _, step := range []struct {
 		name   string
 		change func() error
@@ -78,6 +86,9 @@ func cache(t *testing.T, e engine) {
 		{"thawed", func() error { return theirs.Thaw(t.Context(), reviewer, approved.ID, approved.Digest, time.Now()) }, state{key: "live", live: true}},
 		{"shadowed", func() error { return shadow(1) }, state{key: "live", live: true, shadowed: true}},
 		{"shadow ended", func() error { return shadow(0) }, state{key: "live", live: true}},
+		{"dated", func() error { return theirs.Update(t.Context(), p.ID, save(dated)) }, state{key: "live", live: true}},
+		{"seen later", func() error { return theirs.TermsSeen(t.Context(), now.Add(time.Minute*30)) }, state{key: "live", live: true, term: "term/clock"}},
+		{"expired", func() error { return theirs.Update(t.Context(), p.ID, save(expired)) }, state{key: "live", live: true, term: "term/expired"}},
 		{"stepped down", func() error { return theirs.Update(t.Context(), p.ID, save(stepped)) }, state{key: "live"}},
 		{"revoked", func() error { return key(func(k *identity.Key) { k.Revoked = time.Now().Add(-time.Second) }) }, state{key: "revoked"}},
 	} {

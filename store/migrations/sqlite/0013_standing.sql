@@ -68,8 +68,20 @@ create trigger access_key_update after update of hash, agent, usr, persona, expi
 -- +goose StatementBegin
 create trigger access_key_delete after delete on access_key begin update standing set version = version + 1; end;
 -- +goose StatementEnd
+-- +goose StatementBegin
+create trigger term_insert after insert on term begin update standing set version = version + 1; end;
+-- +goose StatementEnd
+-- +goose StatementBegin
+create trigger term_update after update on term begin update standing set version = version + 1; end;
+-- +goose StatementEnd
+-- +goose StatementBegin
+create trigger term_delete after delete on term begin update standing set version = version + 1; end;
+-- +goose StatementEnd
 
 -- +goose Down
+drop trigger term_delete;
+drop trigger term_update;
+drop trigger term_insert;
 drop trigger access_key_delete;
 drop trigger access_key_update;
 drop trigger access_key_insert;
