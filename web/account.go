@@ -11,8 +11,15 @@ import (
 
 type accountPage struct {
 	frame
-	HasPassword bool // the present one is asked for
+	HasPassword bool   // the present one is asked for
+	Provider    string // where the person signs in instead of by password; empty for an account of Remit's own
+	Sessions    []sessionRow
 	Error       string
+}
+
+type sessionRow struct {
+	identity.Session
+	Here bool // the one that asks
 }
 
 func (s *site) account(c echo.Context, by identity.Principal) error {
@@ -24,7 +31,36 @@ func (s *site) renderAccount(c echo.Context, by identity.Principal, status int, 
 	if err != nil {
 		return err
 	}
-	return s.render(c, status, "account", accountPage{frame: s.frame(c, by, "My account", "account"), HasPassword: me.Password != "", Error: problem})
+	page := accountPage{frame: s.frame(c, by, "My account", "account"), HasPassword: me.Password != "", Error: problem}
+	if me.Provided() {
+		page.Provider = me.Issuer
+	}
+	open, err := s.Directory.Sessions(c.Request().Context(), by)
+	if err != nil {
+		return err
+	}
+	for _, each := range open {
+		page.Sessions = append(page.Sessions, sessionRow{each, each.Is(s.token(c))})
+	}
+	return s.render(c, status, "account", page)
+}
+
+// Others says whether there is a session beside the one that asks.
+func (p accountPage) Others() bool { return len(p.Sessions) > 1 }
+
+// postEndSession ends one of one's own sessions, or all but this one.
+func (s *site) postEndSession(c echo.Context, by identity.Principal) error {
+	ctx, form := c.Request().Context(), c.Request().PostForm
+	var err error
+	if form.Has("others") {
+		err = s.Directory.EndOtherSessions(ctx, by, s.token(c))
+	} else {
+		err = s.Directory.EndSession(ctx, by, form.Get("session"))
+	}
+	if err != nil {
+		return err
+	}
+	return redirect(c, "/account", "ended")
 }
 
 // postPassword asks for the present password, so that a browser left open does not give the account away.
@@ -52,11 +88,7 @@ func (s *site) postPassword(c echo.Context, by identity.Principal) error {
 			return err
 		}
 	}
-	here, err := c.Cookie(s.cookieName(c.Request()))
-	if err != nil {
-		return err
-	}
-	err = s.Directory.SetPassword(ctx, by, by.Person, form.Get("password"), here.Value)
+	err = s.Directory.SetPassword(ctx, by, by.Person, form.Get("password"), s.token(c))
 	if err != nil && expected(err) {
 		status, _, text := explain(err)
 		return s.renderAccount(c, by, status, text)

@@ -52,6 +52,7 @@ var notices = map[string]string{
 	"changed":   "Changed.",
 	"password":  "Your password is changed.",
 	"out":       "You are signed out.",
+	"ended":     "Ended: whoever has that session must sign in again.",
 }
 
 func (s *site) frame(c echo.Context, by identity.Principal, title, active string) frame {

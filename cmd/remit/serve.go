@@ -116,11 +116,15 @@ func (a *app) front(s *system, log *slog.Logger) (http.Handler, *gateway.Gateway
 		Audit: s.store, Limiter: policy.NewLimiter(s.store), MaskKey: maskKey, Listed: s.crawler.Listed, AllowedHosts: hosts, AllowedOrigins: a.opts.AllowedOrigins, CallTimeout: a.opts.CallTimeout,
 		Version: version(), Log: log})
 	s.people.Revoked = func(of string) { gate.Notify(persona.ID(of)) }
+	provider, err := a.provider()
+	if err != nil {
+		return nil, nil, err
+	}
 	registry := &persona.Registry{Store: s.store, Current: s.catalog.Tool, MaxTools: a.opts.MaxTools,
 		SingleOperator: a.opts.SingleOperator, Changed: gate.Notify}
 	site, err := web.New(web.Config{Registry: registry, Personas: s.store, Directory: s.people, Catalog: s.catalog,
 		Composer: composer.New(composer.Config{Finder: s.catalog, MaxTools: a.opts.MaxTools}), Audit: s.store, Evals: s.store, Usage: s.store,
-		Servers: s.crawler.Status, PublicURL: a.opts.PublicURL, Hosts: hosts, TrustedProxies: a.opts.TrustedProxy, SingleOperator: a.opts.SingleOperator, Log: log})
+		Servers: s.crawler.Status, PublicURL: a.opts.PublicURL, Hosts: hosts, TrustedProxies: a.opts.TrustedProxy, SingleOperator: a.opts.SingleOperator, Provider: provider, NoPasswords: !a.opts.OIDC.Passwords, Log: log})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -46,7 +46,7 @@ func (a *app) withStore(do func(*store.Store) error) (err error) {
 
 // directory is withStore for commands about people and keys.
 func (a *app) directory(do func(*identity.Directory) error) error {
-	return a.withStore(func(s *store.Store) error { return do(&identity.Directory{Store: s}) })
+	return a.withStore(func(s *store.Store) error { return do(&identity.Directory{Store: s, Rules: a.rules()}) })
 }
 
 // embedder returns what the options choose: the model inside the binary, an endpoint, or nil for words only.
@@ -122,7 +122,7 @@ func (a *app) assemble(configs []upstream.Config, log *slog.Logger) (_ *system, 
 	if s.store, err = a.openStore(); err != nil {
 		return nil, err
 	}
-	s.people = &identity.Directory{Store: s.store}
+	s.people = &identity.Directory{Store: s.store, Rules: a.rules()}
 	s.crawler, err = crawl.New(a.ctx, crawl.Config{Servers: s.pool.Servers(), Store: s.store, Catalog: s.catalog, Embedder: e,
 		Tokens: tokens.Count, Interval: a.opts.CrawlInterval, Grace: a.opts.ListGrace, Log: log,
 		Changed: func(server string, c crawl.Changes) {

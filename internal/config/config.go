@@ -36,7 +36,9 @@ type Options struct {
 	ListGrace      time.Duration `yaml:"list-grace" env:"REMIT_LIST_GRACE" default:"1h" placeholder:"TIME" help:"How long the tools of an upstream may be called while it cannot be listed and has announced no change (default: 1h)."`
 	CallTimeout    time.Duration `yaml:"call-timeout" env:"REMIT_CALL_TIMEOUT" default:"2m" placeholder:"TIME" help:"Longest wait for an upstream's answer to one call (default: 2m)."`
 	ReadTimeout    time.Duration `yaml:"read-timeout" env:"REMIT_READ_TIMEOUT" default:"30s" placeholder:"TIME" help:"Longest wait for a client to send a request's headers, and then its body (default: 30s)."`
+	TwoReviewers   bool          `yaml:"two-reviewers" env:"REMIT_TWO_REVIEWERS" default:"false" negatable:"" help:"Let a persona whose tools do more than read go live only after two reviewers approved it (default: false)."`
 	Embeddings     Embeddings    `yaml:"embeddings" embed:"" prefix:"embeddings-"`
+	OIDC           OIDC          `yaml:"oidc" embed:"" prefix:"oidc-" group:"Sign-in at an OpenID Connect provider (docs/identity.md):"`
 }
 
 // Embeddings says where the vectors of the search come from.
@@ -98,6 +100,8 @@ func (o Options) Validate() error {
 	switch {
 	case o.Embeddings.URL != "" && !o.Embeddings.Off() && o.Embeddings.Model == "":
 		return errors.New("embeddings.url needs embeddings.model: name the model at that endpoint")
+	case o.TwoReviewers && o.SingleOperator:
+		return errors.New("two-reviewers and single-operator contradict each other: choose one")
 	case o.MaxTools < 1:
 		return fmt.Errorf("max-tools is %d: it must be at least 1", o.MaxTools)
 	case o.CrawlInterval < time.Second:
@@ -109,7 +113,7 @@ func (o Options) Validate() error {
 	case o.ReadTimeout < time.Second:
 		return fmt.Errorf("read-timeout is %s: it must be at least 1s", o.ReadTimeout)
 	}
-	return nil
+	return o.OIDC.validate()
 }
 
 // Address is the URL at which people and agents reach Remit, without a slash at its end.

@@ -20,6 +20,7 @@ import (
 var allowed = map[string][]string{
 	"audit":                   {}, // whatever decides or changes can write to the record
 	"identity":                {"audit"},
+	"identity/oidc":           {"identity", "internal/strictjson"},
 	"internal/strictjson":     {},
 	"catalog":                 {"internal/strictjson"},
 	"catalog/vector":          {"catalog"},
@@ -45,6 +46,7 @@ var allowed = map[string][]string{
 	"internal/config":         {"upstream"},
 	"internal/demo":           {},
 	"internal/fakemcp":        {},
+	"internal/fakeoidc":       {},
 	"internal/visible":        {},
 	"internal/slowbody":       {},
 	"internal/fakeopenai":     {},
@@ -71,12 +73,15 @@ var owners = map[string][]string{
 	"github.com/goccy/go-yaml":                 {"internal/config", "evals"},                                                        // strict YAML that keeps comments and places
 	"github.com/agnivade/levenshtein":          {"internal/config"},                                                                 // nearest valid key
 	"github.com/schollz/progressbar/v3":        {"cmd/remit"},                                                                       // progress of a crawl
+	"github.com/coreos/go-oidc/v3":             {"identity/oidc"},                                                                   // discovery, key sets, signatures of ID and logout tokens
+	"golang.org/x/oauth2":                      {"identity/oidc"},                                                                   // authorization code with PKCE
+	"code.dny.dev/ssrf":                        {"identity/oidc"},                                                                   // refuses private addresses when dialling
 	"golang.org/x/crypto":                      {"identity"},                                                                        // argon2id
 	"golang.org/x/sync":                        {"catalog/crawl", "cmd/remit", "evals"},                                             // errgroup
 	"golang.org/x/sys":                         {"catalog/embed", "catalog/vector"},                                                 // processor features
 	"golang.org/x/term":                        {"cmd/remit"},                                                                       // is it a terminal?
 	"golang.org/x/text":                        {"catalog/embed", "gateway", "policy"},                                              // NFKC, also before masking; the validator's messages
-	"golang.org/x/time":                        {"web"},                                                                             // rate limits
+	"golang.org/x/time":                        {"identity/oidc", "web"},                                                            // rate limits
 }
 
 // modelFree must not reach a model, an embedding or a prompt: the gateway runs without them.
