@@ -184,12 +184,20 @@ func (p *Provider) LogoutToken(changes Claims) string {
 
 // Sign returns a token with the claims, as Alg, KeyID and Key say.
 func (p *Provider) Sign(claims Claims) string {
-	header, _ := json.Marshal(Claims{"alg": p.Alg, "kid": p.KeyID, "typ": "JWT"})
 	body, err := json.Marshal(claims)
 	if err != nil {
 		panic(err)
 	}
-	signed := encode(header) + "." + encode(body)
+	return p.SignText(string(body))
+}
+
+// SignText signs any payload.
+func (p *Provider) SignText(payload string) string {
+	header, err := json.Marshal(Claims{"alg": p.Alg, "kid": p.KeyID, "typ": "JWT"})
+	if err != nil {
+		panic(err)
+	}
+	signed := encode(header) + "." + encode([]byte(payload))
 	sum := sha256.Sum256([]byte(signed))
 	switch p.Alg {
 	case "none":
