@@ -41,6 +41,7 @@ var notices = map[string]string{
 	"composed":  "The draft was composed anew.",
 	"submitted": "Submitted. A reviewer sees it now.",
 	"approved":  "Approved. The gateway serves this revision from the next request on.",
+	"first":     "Your approval is noted. A second reviewer must approve it before anything is served.",
 	"again":     "Live again. The gateway serves this revision from the next request on.",
 	"narrowed":  "Removed. The gateway refuses what was removed from the next request on.",
 	"returned":  "Sent back to its author.",

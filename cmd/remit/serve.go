@@ -121,7 +121,7 @@ func (a *app) front(s *system, log *slog.Logger) (http.Handler, *gateway.Gateway
 		return nil, nil, err
 	}
 	registry := &persona.Registry{Store: s.store, Current: s.catalog.Tool, MaxTools: a.opts.MaxTools,
-		SingleOperator: a.opts.SingleOperator, Changed: gate.Notify}
+		SingleOperator: a.opts.SingleOperator, TwoReviewers: a.opts.TwoReviewers, Changed: gate.Notify}
 	site, err := web.New(web.Config{Registry: registry, Personas: s.store, Directory: s.people, Catalog: s.catalog,
 		Composer: composer.New(composer.Config{Finder: s.catalog, MaxTools: a.opts.MaxTools}), Audit: s.store, Evals: s.store, Usage: s.store,
 		Servers: s.crawler.Status, PublicURL: a.opts.PublicURL, Hosts: hosts, TrustedProxies: a.opts.TrustedProxy, SingleOperator: a.opts.SingleOperator, Provider: provider, NoPasswords: !a.opts.OIDC.Passwords, Log: log})
