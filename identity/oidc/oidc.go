@@ -227,7 +227,7 @@ func (c *Client) Finish(ctx context.Context, answer url.Values, state, browser s
 	return c.identify(ctx, p, token, derive(state, browser, "nonce"))
 }
 
-// identify checks the ID token, and asks for the groups where they are not in it.
+// identify checks the ID token, and asks for groups and names where they are not in it.
 func (c *Client) identify(ctx context.Context, p *provider, token *oauth2.Token, nonce string) (identity.Provided, error) {
 	raw, _ := token.Extra("id_token").(string)
 	id, claims, err := c.idToken(ctx, p, raw, nonce)
@@ -240,16 +240,23 @@ func (c *Client) identify(ctx context.Context, p *provider, token *oauth2.Token,
 		}
 	}
 	who := c.provided(claims)
-	if _, in := claims.find(c.GroupsClaim); !in && who.Mapped && p.UserInfoEndpoint() != "" {
+	_, grouped := claims.find(c.GroupsClaim)
+	if p.UserInfoEndpoint() != "" && (!grouped && who.Mapped || len(who.Names) == 0) {
 		info, err := p.UserInfo(ctx, oauth2.StaticTokenSource(token))
 		if err != nil {
-			return identity.Provided{}, fmt.Errorf("%w: the groups cannot be asked for: %w", identity.ErrProvider, shortened(err))
+			return identity.Provided{}, fmt.Errorf("%w: the user information cannot be had: %w", identity.ErrProvider, shortened(err))
 		}
 		more := claimSet{}
 		if err := info.Claims(&more); err != nil || info.Subject != who.Subject || more.text("sub") != who.Subject {
 			return identity.Provided{}, fmt.Errorf("%w: the user information is about somebody else", identity.ErrAnswer)
 		}
-		who.Roles = c.rolesOf(more)
+		told := c.provided(more)
+		if len(who.Names) == 0 {
+			who.Names = told.Names
+		}
+		if !grouped {
+			who.Roles = told.Roles
+		}
 	}
 	return who, nil
 }
