@@ -3,6 +3,7 @@ package web
 import (
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -43,6 +44,27 @@ func (s *site) renderAccount(c echo.Context, by identity.Principal, status int, 
 		page.Sessions = append(page.Sessions, sessionRow{each, each.Is(s.token(c))})
 	}
 	return s.render(c, status, "account", page)
+}
+
+// Name is what signed in, as its owner would: Firefox on Linux. What it is not made for stays as it came.
+func (r sessionRow) Name() string {
+	first := func(pairs ...string) string {
+		for i := 0; i < len(pairs); i += 2 {
+			if strings.Contains(r.Browser, pairs[i]) {
+				return pairs[i+1]
+			}
+		}
+		return ""
+	}
+	what := first("Edg/", "Edge", "Firefox/", "Firefox", "Chrome/", "Chrome", "Safari/", "Safari")
+	where := first("Android", "Android", "iPhone", "iPhone", "iPad", "iPad", "Windows", "Windows", "Macintosh", "macOS", "Linux", "Linux")
+	switch {
+	case r.Browser == "":
+		return "unknown"
+	case what == "" || where == "":
+		return r.Browser
+	}
+	return what + " on " + where
 }
 
 // Others says whether there is a session beside the one that asks.

@@ -31,6 +31,7 @@ type frame struct {
 	Admin  bool
 	Author bool
 	Member bool
+	Record bool // may be read
 }
 
 const frameKey = "by"
@@ -58,7 +59,7 @@ var notices = map[string]string{
 
 func (s *site) frame(c echo.Context, by identity.Principal, title, active string) frame {
 	return frame{Title: title, By: by, Active: active, Notice: notices[c.QueryParam("did")],
-		Admin: by.Has(identity.Admin), Author: by.Has(identity.Author), Member: len(by.Roles) > 0}
+		Admin: by.Has(identity.Admin), Author: by.Has(identity.Author), Member: len(by.Roles) > 0, Record: readsRecord(by)}
 }
 
 // pages are the parsed templates by name, each with the layout and the parts that pages share.
