@@ -240,7 +240,7 @@ func frozenByUpgrade(t *testing.T, e engine) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	downTo(t, e, 2)
+	downgrade(t, e, 2)
 	s = e.open(t)
 	defer s.Close()
 	if offer(t, s, approved, harmless); !isFrozen(t, s, approved) || isFrozen(t, s, harmless) {

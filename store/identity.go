@@ -166,7 +166,7 @@ func (s *Store) OpenSession(ctx context.Context, n identity.Session, checked ide
 			n.Hash, n.Person, micros(n.Created), micros(n.Seen), n.Provider); err != nil {
 			return err
 		}
-		if _, err := tx.Exec("update person set vouched = $1 where name = $2", micros(checked.Vouched), n.Person); err != nil {
+		if _, err := tx.Exec("update person set vouched = $1 where name = $2 and issuer <> ''", micros(checked.Vouched), n.Person); err != nil {
 			return err
 		}
 		return appendEntry(tx, e)

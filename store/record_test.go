@@ -3,12 +3,9 @@ package store_test
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"testing"
 	"time"
-
-	"github.com/pressly/goose/v3"
 
 	"remit/audit"
 	"remit/store"
@@ -67,24 +64,12 @@ func numbers(entries []audit.Entry) (out []int64) {
 	return out
 }
 
-// downTo makes the tables what they were after the migration.
-func downTo(t *testing.T, e engine, version int64) {
-	t.Helper()
-	p, err := goose.NewProvider(goose.DialectSQLite3, e.raw(t), os.DirFS("migrations/sqlite"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := p.DownTo(t.Context(), version); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // filtersByUpgrade: entries that are older than the columns are found by them, and the chain verifies.
 func filtersByUpgrade(t *testing.T, e engine) {
 	s := e.open(t)
 	record(t, s)
 	s.Close()
-	downTo(t, e, 6)
+	downgrade(t, e, 6)
 	if _, err := e.raw(t).Exec("delete from audit where seq > 0; update audit_head set seq = 0, hash = ''"); err != nil {
 		t.Fatal(err)
 	}

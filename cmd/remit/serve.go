@@ -112,7 +112,7 @@ func (a *app) front(s *system, log *slog.Logger) (http.Handler, *gateway.Gateway
 	if err != nil {
 		return nil, nil, err
 	}
-	gate := gateway.New(gateway.Config{Personas: s.store, Keys: s.people, Current: s.catalog.Tool, Upstreams: gateway.Pool(s.pool),
+	gate := gateway.New(gateway.Config{Personas: s.cache, Keys: s.people, Current: s.catalog.Tool, Upstreams: gateway.Pool(s.pool),
 		Audit: s.store, Limiter: policy.NewLimiter(s.store), MaskKey: maskKey, Listed: s.crawler.Listed, AllowedHosts: hosts, AllowedOrigins: a.opts.AllowedOrigins, CallTimeout: a.opts.CallTimeout,
 		Version: version(), Log: log})
 	s.people.Revoked = func(of string) { gate.Notify(persona.ID(of)) }
