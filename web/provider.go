@@ -111,7 +111,7 @@ func (s *site) notIn(c echo.Context, status int, problem string) error {
 func (s *site) refusedAnswer(c echo.Context, err error) error {
 	switch {
 	case errors.Is(err, identity.ErrFlow):
-		return s.notIn(c, http.StatusBadRequest, "This sign-in was not started in this browser, took longer than 10 minutes, or was finished before. Start again here.")
+		return s.notIn(c, http.StatusBadRequest, "This sign-in was not started in this browser and under this address, took longer than 10 minutes, or was finished before. Start again here.")
 	case errors.Is(err, identity.ErrDeclined):
 		return s.notIn(c, http.StatusForbidden, s.Provider.Label()+" did not sign you in. Start again here; if it says no again, ask whoever runs it.")
 	case errors.Is(err, identity.ErrAnswer):
