@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -12,8 +13,9 @@ import (
 
 type accountPage struct {
 	frame
-	HasPassword bool   // the present one is asked for
-	Provider    string // where the person signs in instead of by password; empty for an account of Remit's own
+	HasPassword bool      // the present one is asked for
+	Provider    string    // where the person signs in instead of by password; empty for an account of Remit's own
+	Vouched     time.Time // until when the provider vouches for the person
 	Sessions    []sessionRow
 	Error       string
 }
@@ -34,7 +36,7 @@ func (s *site) renderAccount(c echo.Context, by identity.Principal, status int, 
 	}
 	page := accountPage{frame: s.frame(c, by, "My account", "account"), HasPassword: me.Password != "", Error: problem}
 	if me.Provided() {
-		page.Provider = me.Issuer
+		page.Provider, page.Vouched = me.Issuer, me.Vouched
 	}
 	open, err := s.Directory.Sessions(c.Request().Context(), by)
 	if err != nil {

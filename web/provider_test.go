@@ -93,7 +93,7 @@ func TestSignInAtProvider(t *testing.T) {
 	zoe.get("/sign-in/provider?next=%2Fcatalog%3Fq%3Dmail")
 	zoe.wants(200, "zo-q", "Catalog")
 	zoe.get("/account")
-	zoe.wants(200, "with the role author", "You sign in at", e.provider.URL, "this one", "Go-http-client")
+	zoe.wants(200, "with the role author", "You sign in at", e.provider.URL, "this one", "Go-http-client", "Access keys that work for you go on until")
 	zoe.lacks(`name="password"`)
 
 	// Who they are is the subject: with another name and other groups it is the same person.

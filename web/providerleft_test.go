@@ -39,6 +39,8 @@ func TestBackChannelLogout(t *testing.T) {
 	ended := func(b *browser) bool { b.get("/account"); return strings.Contains(b.body, "sign-in-provider") }
 	works := func() bool { _, err := e.directory.Authenticate(t.Context(), secret); return err == nil }
 
+	told := 0
+	e.directory.Revoked = func(string) { told++ }
 	honest := fakeoidc.Claims{"sub": "s1", "sid": "one"}
 	for name, lie := range map[string]fakeoidc.Claims{
 		"a nonce": {"nonce": "n"}, "no event": {"events": fakeoidc.Claims{}}, "no name": {"jti": nil}, "another audience": {"aud": "other"},
@@ -68,9 +70,12 @@ func TestBackChannelLogout(t *testing.T) {
 	if status := e.logout(t, e.provider.LogoutToken(honest)); status != 200 || !ended(one) || ended(two) || !works() {
 		t.Errorf("one session: got %d", status)
 	}
+	if told != 0 {
+		t.Error("streams were ended without need")
+	}
 	whole := e.provider.LogoutToken(fakeoidc.Claims{"sub": "s1"})
-	if status := e.logout(t, whole); status != 200 || !ended(two) || works() {
-		t.Errorf("the subject: got %d", status)
+	if status := e.logout(t, whole); status != 200 || !ended(two) || works() || told != 1 {
+		t.Errorf("the subject: got %d; streams of %d personas were told", status, told)
 	}
 	two.get("/sign-in/provider")
 	two.wants(200, "zoe")

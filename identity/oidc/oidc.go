@@ -124,8 +124,7 @@ func (c *Client) Label() string { return c.Name }
 func (c *Client) discover(ctx context.Context) (*provider, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now := c.Now()
-	switch age := now.Sub(c.tried); {
+	switch age := c.Now().Sub(c.tried); {
 	case c.found != nil && age < freshness:
 		return c.found, nil
 	case c.failure != nil && age < patience:
@@ -133,7 +132,7 @@ func (c *Client) discover(ctx context.Context) (*provider, error) {
 	}
 	// Detached: a browser that goes away must not make the provider look down to others. The client has its own limit.
 	p, err := c.read(context.WithoutCancel(ctx))
-	c.found, c.failure, c.tried = p, err, now
+	c.found, c.failure, c.tried = p, err, c.Now() // after it: those who waited are not to wait once more
 	return p, err
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,6 +36,7 @@ func TestHostileMetadata(t *testing.T) {
 	released := make(chan struct{})
 	defer close(released)
 	well := "/.well-known/openid-configuration"
+	var clock atomic.Int64 // seconds
 	for name, tc := range map[string]struct {
 		lie  func(*fakeoidc.Provider)
 		want string
@@ -62,12 +64,13 @@ func TestHostileMetadata(t *testing.T) {
 		}, "too large"},
 		"without an answer": {func(p *fakeoidc.Provider) {
 			p.Instead[well] = func(_ http.ResponseWriter, r *http.Request) {
+				clock.Add(int64(maxWait.Seconds()))
 				select {
 				case <-released:
 				case <-r.Context().Done():
 				}
 			}
-		}, "Timeout"},
+		}, "deadline exceeded"},
 		"an error page": {func(p *fakeoidc.Provider) {
 			p.Instead[well] = func(w http.ResponseWriter, _ *http.Request) {
 				http.Error(w, strings.Repeat("x", 1000), http.StatusInternalServerError)
@@ -78,8 +81,10 @@ func TestHostileMetadata(t *testing.T) {
 			p := fakeoidc.Start()
 			defer p.Close()
 			tc.lie(p)
-			c := client(t, p, nil)
-			c.http.Timeout = 300 * time.Millisecond
+			c := client(t, p, func(c *Config) { c.Now = func() time.Time { return time.Unix(clock.Load(), 0) } })
+			if name == "without an answer" {
+				c.http.Timeout = 300 * time.Millisecond
+			}
 			_, err := c.Start(t.Context(), "state", "browser")
 			if !errors.Is(err, identity.ErrProvider) || !strings.Contains(err.Error(), tc.want) || len(err.Error()) > 500 {
 				t.Errorf("got %v, want ErrProvider with %q", err, tc.want)
