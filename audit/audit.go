@@ -50,7 +50,7 @@ type Call struct {
 	Protocol       string `json:"protocol,omitempty"` // version of MCP
 	Client         string `json:"client,omitempty"`   // as it names itself, which nobody checks
 	ClientVersion  string `json:"client_version,omitempty"`
-	Trace          string `json:"trace,omitempty"` // id in W3C Trace Context, as the client sent it
+	Trace          string `json:"trace,omitempty"` // id in W3C Trace Context: of our span, or as the client sent it
 }
 
 // Digest is "sha256:" and the hex SHA-256 of the parts together.

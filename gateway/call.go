@@ -70,7 +70,7 @@ func (g *Gateway) call(x *exchange) {
 	}()
 	var f *fault
 	for _, s := range steps {
-		if f = s.run(g, ctx, c); f != nil {
+		if f = g.step(ctx, c, s); f != nil {
 			c.entry.Policy, c.entry.Reason = cmp.Or(f.policy, s.name), f.why()
 			break
 		}
@@ -283,6 +283,7 @@ func (g *Gateway) finish(c *call, f *fault) {
 			f.message += " It may have taken effect: check before you repeat it."
 		}
 	}
+	c.observed(f, err != nil)
 	c.answer(f)
 }
 

@@ -45,6 +45,7 @@ var allowed = map[string][]string{
 	"web":                     {"audit", "catalog", "catalog/crawl", "composer", "evals", "evals/page", "identity", "internal/visible", "persona", "persona/usage", "policy", "upstream"},
 	"internal/config":         {"upstream"},
 	"internal/demo":           {},
+	"internal/telemetry":      {"audit", "catalog/crawl", "gateway", "persona", "upstream"},
 	"internal/fakemcp":        {},
 	"internal/fakeoidc":       {},
 	"internal/visible":        {},
@@ -74,6 +75,8 @@ var owners = map[string][]string{
 	"github.com/goccy/go-yaml":                 {"internal/config", "evals"},                                                                    // strict YAML that keeps comments and places
 	"github.com/agnivade/levenshtein":          {"internal/config"},                                                                             // nearest valid key
 	"github.com/schollz/progressbar/v3":        {"cmd/remit"},                                                                                   // progress of a crawl
+	"go.opentelemetry.io/otel":                 {"internal/telemetry"},                                                                          // traces: the SDK and its OTLP exporter
+	"github.com/prometheus/client_golang":      {"internal/telemetry"},                                                                          // metrics: reads state when it is scraped, and lints names, which OpenTelemetry's exporter does not
 	"github.com/coreos/go-oidc/v3":             {"identity/oidc"},                                                                               // discovery, key sets, signatures of ID and logout tokens
 	"golang.org/x/oauth2":                      {"identity/oidc"},                                                                               // authorization code with PKCE
 	"code.dny.dev/ssrf":                        {"identity/oidc"},                                                                               // refuses private addresses when dialling
