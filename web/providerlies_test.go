@@ -57,7 +57,9 @@ func TestProviderThatLies(t *testing.T) {
 			_, _ = io.WriteString(w, `{"access_token":"a","token_type":"Bearer","id_token":"{\"payload\":\"\",\"signatures\":[]}"}`)
 		}), 403, "compact form"},
 		{"the token endpoint fails", instead("/token", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(502) }), 503, ""},
-		{"the token endpoint redirects", instead("/token", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", 307) }), 503, ""},
+		{"the token endpoint redirects", instead("/token", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
+		}), 503, ""},
 		{"mix-up: the answer names another issuer", answer(func(v url.Values) { v.Set("iss", "https://evil.example") }), 403, "another issuer"},
 		{"mix-up: the answer names none", answer(func(v url.Values) { v.Del("iss") }), 403, "another issuer"},
 		{"mix-up: the answer names two", answer(func(v url.Values) { v.Add("iss", "https://evil.example") }), 403, "comes twice"},
