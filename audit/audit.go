@@ -28,6 +28,8 @@ const (
 	ToolCall       = "tool.call"
 	SignIn         = "person.sign-in" // also one that was refused
 	RequestRefused = "request.refuse" // before a tool was named: bad credential, origin, body
+	Checkpointed   = "audit.checkpoint"
+	Pruned         = "audit.prune" // says what is removed from the front of the record, see Cut
 )
 
 // Actor says who: a signed-in person, or an agent's key bound to a user and a persona. Fields that do not apply are
@@ -129,31 +131,6 @@ func (e Entry) encode() []byte {
 type Head struct {
 	Seq  int64  `json:"seq"`
 	Hash string `json:"hash"`
-}
-
-// Verifier walks a chain from its first entry.
-type Verifier struct{ at Head }
-
-// Add takes the next entry and says what is wrong with it, if anything.
-func (v *Verifier) Add(e Entry) error {
-	switch {
-	case e.Seq != v.at.Seq+1:
-		return fmt.Errorf("audit: entry %d is missing: the next one found is %d", v.at.Seq+1, e.Seq)
-	case e.Prev != v.at.Hash:
-		return fmt.Errorf("audit: entry %d does not follow entry %d: one of them was replaced", e.Seq, v.at.Seq)
-	case e.Hash != e.sum():
-		return fmt.Errorf("audit: entry %d was edited: its content does not give its hash", e.Seq)
-	}
-	v.at = Head{Seq: e.Seq, Hash: e.Hash}
-	return nil
-}
-
-// End compares where the walk ended with the stored head.
-func (v *Verifier) End(head Head) error {
-	if v.at != head {
-		return fmt.Errorf("audit: the chain ends at entry %d, but %d entries were written: the end is missing or was replaced", v.at.Seq, head.Seq)
-	}
-	return nil
 }
 
 // Log is the append-only record. Every method that returns nil has made its entry durable.

@@ -208,8 +208,8 @@ func (g *Gateway) headers(_ context.Context, c *call) *fault {
 func (g *Gateway) validate(_ context.Context, c *call) *fault {
 	s, err := c.grant.arguments()
 	if err != nil {
-		return toolFault("Refused: the input schema of this tool cannot be used to check arguments. Its persona needs a revision without the tool, or its server a schema that works.",
-			"the input schema cannot be used: "+err.Error())
+		return toolFault("Refused: a schema of this tool cannot be used to check its calls. Its persona needs a revision without the tool, or its server a schema that works.",
+			err.Error())
 	}
 	if err := s.check(c.arguments); err != nil {
 		f := rpcFault(codeInvalidParams, "Invalid arguments for %s: %s", c.name, clean(err.Error(), 1000))

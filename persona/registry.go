@@ -139,7 +139,7 @@ func (r *Registry) pin(p Proposal) ([]Grant, error) {
 	}
 	NameGrants(grants)
 	for _, g := range grants {
-		if _, err := g.Served(); errors.Is(err, policy.ErrInvalid) {
+		if _, _, err := g.Served(); errors.Is(err, policy.ErrInvalid) {
 			return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 		}
 	}

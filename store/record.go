@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"fmt"
 	"reflect"
 	"strings"
@@ -94,29 +93,39 @@ func (s *Store) walk(ctx context.Context, query string, args []any, each func(*s
 // Verify walks the whole chain. It also compares the columns that queries filter on with the sealed entry, so that an entry
 // cannot be hidden by editing them.
 func (s *Store) Verify(ctx context.Context) (audit.Head, error) {
-	var v audit.Verifier
-	head, err := s.walk(ctx, "select body, seq, time, "+filterColumns+" from audit order by seq", nil, func(rows *sql.Rows) error {
+	p, err := s.VerifyEach(ctx, audit.Head{}, func(audit.Entry) error { return nil })
+	return p.Head, err
+}
+
+// VerifyEach verifies the entries that follow one that is known, or all, and hands over each that is sound.
+func (s *Store) VerifyEach(ctx context.Context, after audit.Head, each func(audit.Entry) error) (audit.Proof, error) {
+	v := &audit.Verifier{}
+	if after.Seq > 0 {
+		v = audit.After(after)
+	}
+	head, err := s.walk(ctx, "select body, seq, time, "+filterColumns+" from audit where seq > $1 order by seq", []any{after.Seq}, func(rows *sql.Rows) error {
 		var body []byte
-		var c, e audit.Entry
+		var c audit.Entry
 		var at int64
 		if err := rows.Scan(append([]any{&body, &c.Seq, &at}, filterFields(&c)...)...); err != nil {
-			return err
+			return fmt.Errorf("audit: the columns of an entry were edited: %w", err)
 		}
-		if err := json.Unmarshal(body, &e); err != nil {
-			return fmt.Errorf("audit: entry %d was edited: %w", c.Seq, err)
-		}
-		if err := v.Add(e); err != nil {
+		e, err := v.AddText(body)
+		if err != nil {
 			return err
 		}
 		if c.Seq != e.Seq || at != micros(e.Time) || !reflect.DeepEqual(filterFields(&c), filterFields(&e)) {
 			return fmt.Errorf("audit: entry %d was edited: its columns differ from its content", e.Seq)
 		}
-		return nil
+		return each(e)
 	})
 	if err != nil {
-		return head, err
+		return audit.Proof{Head: head}, err
 	}
-	return head, v.End(head)
+	if after.Seq > 0 {
+		return audit.Proof{Start: after, Head: head}, v.Tail(head)
+	}
+	return v.End(head)
 }
 
 // Tallies counts the calls that q selects, without a limit; the most frequent come first.

@@ -114,15 +114,20 @@ func (s *site) renderAudit(c echo.Context, page auditPage) error {
 		page.Entries = append(page.Entries, row(e))
 	}
 	if len(entries) == entriesPerPage {
-		q := url.Values{"before": {strconv.FormatInt(entries[len(entries)-1].Seq, 10)}}
-		for _, name := range slices.Concat(auditFields, auditMore) {
-			if value := strings.TrimSpace(c.QueryParam(name)); value != "" {
-				q.Set(name, value)
-			}
-		}
-		page.Older = "/audit?" + q.Encode()
+		page.Older = "/audit?" + older(c, entries).Encode()
 	}
 	return s.render(c, http.StatusOK, "audit", page)
+}
+
+// older is the query of the page that follows a full one.
+func older(c echo.Context, entries []audit.Entry) url.Values {
+	q := url.Values{"before": {strconv.FormatInt(entries[len(entries)-1].Seq, 10)}}
+	for _, name := range slices.Concat(auditFields, auditMore, []string{"limit"}) {
+		if value := strings.TrimSpace(c.QueryParam(name)); value != "" {
+			q.Set(name, value)
+		}
+	}
+	return q
 }
 
 func row(e audit.Entry) entryRow {
@@ -142,6 +147,10 @@ func row(e audit.Entry) entryRow {
 		r.Who = agent
 	}
 	for _, key := range slices.Sorted(maps.Keys(e.Detail)) {
+		if key == "note" { // a signature is for programs to check
+			parts = append(parts, "signed")
+			continue
+		}
 		parts = append(parts, key+"="+e.Detail[key])
 	}
 	if e.Client != "" {

@@ -73,6 +73,7 @@ var routes = []route{
 	{"GET", "/evals/:id", member, (*site).evalRun},
 	{"GET", "/evals/:id/report", member, (*site).evalReport},
 	{"GET", "/audit", recorded, (*site).audit},
+	{"GET", "/api/audit", recorded, (*site).apiAudit},
 	{"POST", "/audit/verify", recorded, (*site).postVerify},
 	{"GET", "/people", signedIn, (*site).people},
 	{"POST", "/people", signedIn, (*site).postPerson},

@@ -12,7 +12,12 @@ import (
 type auditCmd struct {
 	List   auditListCmd   `cmd:"" default:"withargs" help:"Print the newest entries (also without the word list)."`
 	Export auditExportCmd `cmd:"" help:"Write all entries that fit, oldest first, as JSON lines or CSV."`
-	Verify auditVerifyCmd `cmd:"" help:"Check the whole chain of entries for deletions, edits and reordering."`
+	Verify auditVerifyCmd `cmd:"" help:"Check the whole chain of entries for deletions, edits and reordering, and against signed checkpoints."`
+
+	Checkpoint auditCheckpointCmd `cmd:"" help:"Sign the end of the chain now, and print the signed note."`
+	Key        auditKeyCmd        `cmd:"" help:"Print the public key that the checkpoints are checked with."`
+	Prune      auditPruneCmd      `cmd:"" help:"Remove old entries, with a signed statement of what was removed."`
+	Sinks      auditSinksCmd      `cmd:"" help:"Show how far the record was sent to each place outside."`
 }
 
 type auditListCmd struct {
@@ -106,18 +111,4 @@ func took(e audit.Entry) string {
 		return ""
 	}
 	return (time.Duration(e.Micros) * time.Microsecond).String()
-}
-
-type auditVerifyCmd struct{}
-
-// Run verifies the chain.
-func (auditVerifyCmd) Run(a *app) error {
-	return a.withStore(func(s *store.Store) error {
-		head, err := s.Verify(a.ctx)
-		if err != nil {
-			return fmt.Errorf("the record is not what was written: %w; compare it with a backup", err)
-		}
-		_, err = fmt.Fprintf(a.out, "%d entries verified; the last has the hash %s\n", head.Seq, head.Hash)
-		return err
-	})
 }

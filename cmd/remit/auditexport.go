@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"remit/audit"
 	"remit/store"
@@ -94,7 +95,7 @@ func number[T int | int64](n T) string {
 
 // cell keeps a spreadsheet from taking text, which agents and servers can choose, for a formula.
 func cell(text string) string {
-	if text != "" && strings.ContainsRune("=+-@\t\r", rune(text[0])) {
+	if first, _ := utf8.DecodeRuneInString(text); text != "" && strings.ContainsRune("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20", first) {
 		return "'" + text
 	}
 	return text

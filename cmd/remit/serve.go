@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"remit/audit/notary"
 	"remit/composer"
 	"remit/gateway"
 	"remit/internal/slowbody"
@@ -74,7 +75,16 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 	} else if n > 0 {
 		log.Warn("calls were in flight when Remit last stopped; the record says so", "calls", n)
 	}
-	front, gate, err := a.front(s, log)
+	n, err := a.notary(s.store)
+	if err != nil {
+		return err
+	}
+	defer n.Close()
+	followers, err := a.followers(s.store, log)
+	if err != nil {
+		return err
+	}
+	front, gate, err := a.front(s, n, log)
 	if err != nil {
 		return err
 	}
@@ -90,6 +100,10 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 		return nil
 	})
 	g.Go(func() error { return s.crawler.Run(ctx) })
+	g.Go(func() error { return n.Run(ctx) })
+	for _, f := range followers {
+		g.Go(func() error { return f.Run(ctx) })
+	}
 	g.Go(func() error {
 		<-ctx.Done()
 		log.Info("stopping: calls in flight may finish within 10 s")
@@ -110,7 +124,7 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 }
 
 // front joins the pages and the gateway.
-func (a *app) front(s *system, log *slog.Logger) (http.Handler, *gateway.Gateway, error) {
+func (a *app) front(s *system, n *notary.Notary, log *slog.Logger) (http.Handler, *gateway.Gateway, error) {
 	hosts := append([]string{"localhost", "127.0.0.1", "::1"}, a.opts.AllowedHosts...)
 	if host, _, err := net.SplitHostPort(a.opts.Listen); err == nil && host != "" && !net.ParseIP(host).IsUnspecified() {
 		hosts = append(hosts, host)
@@ -136,7 +150,7 @@ func (a *app) front(s *system, log *slog.Logger) (http.Handler, *gateway.Gateway
 	registry := &persona.Registry{Store: s.store, Current: s.catalog.Tool, MaxTools: a.opts.MaxTools,
 		SingleOperator: a.opts.SingleOperator, TwoReviewers: a.opts.TwoReviewers, Changed: gate.Notify}
 	site, err := web.New(web.Config{Registry: registry, Personas: s.store, Directory: s.people, Catalog: s.catalog,
-		Composer: composer.New(composer.Config{Finder: s.catalog, MaxTools: a.opts.MaxTools}), Audit: s.store, Evals: s.store, Usage: s.store,
+		Composer: composer.New(composer.Config{Finder: s.catalog, MaxTools: a.opts.MaxTools}), Audit: signedRecord{s.store, n}, Evals: s.store, Usage: s.store,
 		Servers: s.crawler.Status, PublicURL: a.opts.PublicURL, Hosts: hosts, TrustedProxies: a.opts.TrustedProxy, SingleOperator: a.opts.SingleOperator, Provider: provider, NoPasswords: !a.opts.OIDC.Passwords, Log: log})
 	if err != nil {
 		return nil, nil, err

@@ -70,7 +70,7 @@ func TestHostileMetadata(t *testing.T) {
 				case <-r.Context().Done():
 				}
 			}
-		}, "deadline exceeded"},
+		}, "exceeded"},
 		"an error page": {func(p *fakeoidc.Provider) {
 			p.Instead[well] = func(w http.ResponseWriter, _ *http.Request) {
 				http.Error(w, strings.Repeat("x", 1000), http.StatusInternalServerError)

@@ -42,6 +42,7 @@ type Options struct {
 	ForwardBaggage bool          `yaml:"forward-baggage" env:"REMIT_FORWARD_BAGGAGE" default:"false" negatable:"" help:"Pass the W3C baggage of agents on to upstreams; it is text that no schema or policy checks (default: false)."`
 	Embeddings     Embeddings    `yaml:"embeddings" embed:"" prefix:"embeddings-"`
 	OIDC           OIDC          `yaml:"oidc" embed:"" prefix:"oidc-" group:"Sign-in at an OpenID Connect provider (docs/identity.md):"`
+	Audit          `yaml:",inline"`
 }
 
 // Embeddings says where the vectors of the search come from.
@@ -73,6 +74,7 @@ type Upstream struct {
 type File struct {
 	Options   `yaml:",inline"`
 	Upstreams map[string]Upstream `yaml:"upstreams" help:"The MCP servers whose tools personas may be given, by name."`
+	Sinks     map[string]Sink     `yaml:"audit-sinks,omitempty" help:"Where every entry of the record is sent, by name."`
 
 	Path   string         `yaml:"-"` // where it was read; empty when there is none
 	values map[string]any // what the file sets, by flag name
@@ -121,7 +123,7 @@ func (o Options) Validate() error {
 	case o.ReadTimeout < time.Second:
 		return fmt.Errorf("read-timeout is %s: it must be at least 1s", o.ReadTimeout)
 	}
-	return o.OIDC.validate()
+	return errors.Join(o.OIDC.validate(), o.Audit.validate())
 }
 
 // Address is the URL at which people and agents reach Remit, without a slash at its end.

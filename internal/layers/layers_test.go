@@ -19,6 +19,8 @@ import (
 // allowed lists, for each package, which of ours it may import. Command packages may import all.
 var allowed = map[string][]string{
 	"audit":                   {}, // whatever decides or changes can write to the record
+	"audit/notary":            {"audit"},
+	"audit/ship":              {"audit"},
 	"identity":                {"audit"},
 	"identity/oidc":           {"identity", "internal/strictjson"},
 	"internal/strictjson":     {},
@@ -70,7 +72,7 @@ var owners = map[string][]string{
 	"github.com/pressly/goose/v3":              {"store"},                                                                                       // migrations
 	"github.com/oklog/ulid/v2":                 {"store"},                                                                                       // sortable unique ids
 	"github.com/tiktoken-go/tokenizer":         {"catalog/tokens"},                                                                              // o200k tokens
-	"github.com/cenkalti/backoff/v5":           {"upstream", "internal/llm"},                                                                    // retry delays
+	"github.com/cenkalti/backoff/v5":           {"upstream", "internal/llm", "audit/ship"},                                                      // retry delays
 	"github.com/alecthomas/kong":               {"cmd/remit", "internal/config"},                                                                // flags, environment, help
 	"github.com/goccy/go-yaml":                 {"internal/config", "evals"},                                                                    // strict YAML that keeps comments and places
 	"github.com/agnivade/levenshtein":          {"internal/config"},                                                                             // nearest valid key
@@ -80,6 +82,10 @@ var owners = map[string][]string{
 	"github.com/coreos/go-oidc/v3":             {"identity/oidc"},                                                                               // discovery, key sets, signatures of ID and logout tokens
 	"golang.org/x/oauth2":                      {"identity/oidc"},                                                                               // authorization code with PKCE
 	"code.dny.dev/ssrf":                        {"identity/oidc"},                                                                               // refuses private addresses when dialling
+	"go.opentelemetry.io/proto/otlp":           {"audit/ship"},                                                                                  // OTLP logs
+	"google.golang.org/protobuf":               {"audit/ship"},                                                                                  // their encoding
+	"github.com/leodido/go-syslog/v4":          {"audit/ship"},                                                                                  // messages of RFC 5424
+	"golang.org/x/mod":                         {"audit/notary"},                                                                                // signed notes, the form of transparency logs' checkpoints
 	"golang.org/x/crypto":                      {"identity"},                                                                                    // argon2id
 	"golang.org/x/sync":                        {"catalog/crawl", "cmd/remit", "evals"},                                                         // errgroup
 	"golang.org/x/sys":                         {"catalog/embed", "catalog/vector"},                                                             // processor features
