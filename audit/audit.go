@@ -41,11 +41,12 @@ type Actor struct {
 	Key    string `json:"key,omitempty"` // public id of the access key, never the secret
 }
 
-// Call says what a tool.call carried, never its content. What is empty is left out of the entry's JSON: entries that were
+// Call says what a tool.call carried. What is empty is left out of the entry's JSON: entries that were
 // sealed before a field was known keep their hash.
 type Call struct {
 	ArgumentBytes  int64  `json:"argument_bytes,omitempty"`  // as sent
 	ArgumentDigest string `json:"argument_digest,omitempty"` // of their canonical form
+	Arguments      string `json:"arguments,omitempty"`       // their canonical form after masks; none where that is too long
 	ResultBytes    int64  `json:"result_bytes,omitempty"`    // as the agent got it; none where Remit answered itself
 	ResultDigest   string `json:"result_digest,omitempty"`
 	UpstreamMicros int64  `json:"upstream_micros,omitempty"`
@@ -79,6 +80,7 @@ type Entry struct {
 	Policy   string   `json:"policy,omitempty"` // which rule decided
 	Micros   int64    `json:"micros,omitempty"` // duration in microseconds, the upstream's included
 	Call
+	Shadow Shadow            `json:"shadow,omitzero"`
 	Detail map[string]string `json:"detail,omitempty"`
 	Prev   string            `json:"prev"` // hash of the entry before, empty for the first
 	Hash   string            `json:"hash"`

@@ -16,6 +16,9 @@ type Query struct {
 	Client, Trace                           string
 	Revision                                int // of whichever persona
 	Decision                                Decision
+	Shadow                                  int      // of entries with what this revision would have decided beside the live one
+	ShadowDecision                          Decision // of the shadow, and its rule
+	ShadowPolicy                            string
 	Since, Until                            time.Time // from Since on and before Until; zero is open
 	Before                                  int64     // sequence number; 0 means from the newest
 	Limit                                   int       // default 100, at most 1,000; an export has none
@@ -52,9 +55,7 @@ type Tally struct {
 }
 
 // Forwarded says that the calls reached a server, or may have.
-func (t Tally) Forwarded() bool {
-	return t.Decision == Allowed || t.Decision == Failed || t.Decision == Unknown
-}
+func (t Tally) Forwarded() bool { return t.Decision.Forwarded() }
 
 // Shipped says how far the record was sent to a sink, a place outside that gets every entry.
 type Shipped struct {

@@ -71,6 +71,10 @@ func (g *Gateway) view(x *exchange) (*view, *fault) {
 	if f := g.going(x); f != nil {
 		return nil, f
 	}
+	x.mark = p.Shadow
+	if r, ok := p.Beside(); ok {
+		x.beside = &r
+	}
 	g.mu.Lock()
 	v := g.views[x.persona]
 	g.mu.Unlock()

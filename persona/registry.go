@@ -162,6 +162,7 @@ func (r *Registry) change(ctx context.Context, by identity.Principal, role ident
 		if err != nil {
 			return p, audit.Entry{}, err
 		}
+		p.endShadow(d)
 		e := audit.Entry{Time: r.now(), Kind: kind, Actor: by.Actor(), Persona: string(id), Revision: number, Decision: audit.Changed}
 		if rev, ok := p.Revision(number); ok {
 			d["state"], d["tools"] = string(rev.State), fmt.Sprint(len(rev.Grants))

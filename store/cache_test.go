@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -33,8 +34,8 @@ func cache(t *testing.T, e engine) {
 	}
 	suspension := persona.Suspension{Target: persona.Target{Kind: persona.OnePersona, Name: "support"}, Person: "ravi", Reason: "r", At: time.Now()}
 	type state struct {
-		key                       string
-		live, suspended, isFrozen bool
+		key                                 string
+		live, suspended, isFrozen, shadowed bool
 	}
 	read := func() (got state) {
 		t.Helper()
@@ -49,14 +50,21 @@ func cache(t *testing.T, e engine) {
 			if err := errors.Join(keyErr, personaErr, stoppedErr, frozenErr); err != nil {
 				t.Fatal(err)
 			}
-			got = state{suspended: len(stopped) > 0, isFrozen: frozen}
+			got = state{suspended: len(stopped) > 0, isFrozen: frozen, shadowed: p.Shadow.Revision != 0}
 			if _, got.live = p.Live(); k.ID != "" {
 				got.key = map[bool]string{true: "live", false: "revoked"}[k.Live(time.Now())]
 			}
 		}
 		return got
 	}
-	p.Revisions[0].State = persona.Approved
+	shadow := func(revision int) error {
+		p := p
+		p.Shadow = persona.Shadow{Revision: revision}
+		return theirs.Update(t.Context(), p.ID, save(p))
+	}
+	stepped := p
+	stepped.Revisions = slices.Clone(p.Revisions)
+	stepped.Revisions[0].State = persona.Approved
 	for _, step := range []struct {
 		name   string
 		change func() error
@@ -68,7 +76,9 @@ func cache(t *testing.T, e engine) {
 		{"resumed", func() error { return theirs.Resume(t.Context(), suspension, entry("persona.resume")) }, state{key: "live", live: true}},
 		{"drifted", func() error { offer(t, theirs, other); offer(t, theirs, approved); return nil }, state{key: "live", live: true, isFrozen: true}},
 		{"thawed", func() error { return theirs.Thaw(t.Context(), reviewer, approved.ID, approved.Digest, time.Now()) }, state{key: "live", live: true}},
-		{"stepped down", func() error { return theirs.Update(t.Context(), p.ID, save(p)) }, state{key: "live"}},
+		{"shadowed", func() error { return shadow(1) }, state{key: "live", live: true, shadowed: true}},
+		{"shadow ended", func() error { return shadow(0) }, state{key: "live", live: true}},
+		{"stepped down", func() error { return theirs.Update(t.Context(), p.ID, save(stepped)) }, state{key: "live"}},
 		{"revoked", func() error { return key(func(k *identity.Key) { k.Revoked = time.Now().Add(-time.Second) }) }, state{key: "revoked"}},
 	} {
 		if err := step.change(); err != nil {

@@ -23,7 +23,7 @@ var update = flag.Bool("update", false, "write testdata/roles.txt anew, to be re
 
 const matrixHead = `# Every route of the site against every role, as the running server answers. A role comes alone, to a person who has no other.
 # "-" is a request without a session: sign-in is the way to the sign-in page, 401 its form that comes too late. 403 refuses.
-# 2xx and 303 are done. 404 is somebody admitted who asks for an evaluation that there is not.
+# 2xx and 303 are done. 404 and 409 are somebody admitted who asks for what there is not: an evaluation, a shadow.
 # go test ./web -run TestRoles -update writes this file anew.
 `
 

@@ -40,6 +40,7 @@ var allowed = map[string][]string{
 	"prompts":                 {},
 	"internal/llm":            {"prompts"},
 	"gateway":                 {"audit", "catalog", "identity", "internal/strictjson", "persona", "policy", "upstream"},
+	"gateway/replay":          {"audit", "gateway", "persona", "policy"},
 	"store":                   {"audit", "catalog", "catalog/crawl", "evals", "identity", "persona", "policy"},
 	"evals":                   {"catalog", "composer", "persona", "policy"},
 	"evals/world":             {"audit", "catalog", "evals", "gateway", "identity", "internal/fakemcp", "persona", "policy", "store", "upstream"},

@@ -51,6 +51,15 @@ create trigger frozen_update after update on frozen begin update standing set ve
 create trigger frozen_delete after delete on frozen begin update standing set version = version + 1; end;
 -- +goose StatementEnd
 -- +goose StatementBegin
+create trigger shadow_insert after insert on shadow begin update standing set version = version + 1; end;
+-- +goose StatementEnd
+-- +goose StatementBegin
+create trigger shadow_update after update on shadow begin update standing set version = version + 1; end;
+-- +goose StatementEnd
+-- +goose StatementBegin
+create trigger shadow_delete after delete on shadow begin update standing set version = version + 1; end;
+-- +goose StatementEnd
+-- +goose StatementBegin
 create trigger access_key_insert after insert on access_key begin update standing set version = version + 1; end;
 -- +goose StatementEnd
 -- +goose StatementBegin
@@ -79,4 +88,7 @@ drop trigger revision_insert;
 drop trigger persona_delete;
 drop trigger persona_update;
 drop trigger persona_insert;
+drop trigger shadow_insert;
+drop trigger shadow_update;
+drop trigger shadow_delete;
 drop table standing;
