@@ -41,6 +41,8 @@ type Registry struct {
 	MaxTools int
 	// SingleOperator lets authors approve their own work. The record says so each time.
 	SingleOperator bool
+	// TwoReviewers lets a revision whose tools do more than read go live only when two reviewers approved it.
+	TwoReviewers bool
 	// Changed, if set, is called after every committed change.
 	Changed func(ID)
 	Now     func() time.Time // nil means time.Now
@@ -166,6 +168,9 @@ func (r *Registry) change(ctx context.Context, by identity.Principal, role ident
 			d["state"], d["tools"] = string(rev.State), fmt.Sprint(len(rev.Grants))
 			if rev.SoloReview {
 				d["single_operator"] = "true"
+			}
+			if rev.FirstReview != "" {
+				d["first_review"] = rev.FirstReview
 			}
 			e.Detail = d
 		}

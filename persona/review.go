@@ -32,7 +32,8 @@ func (r *Registry) Submit(ctx context.Context, by identity.Principal, id ID, rev
 
 // Approve makes a submitted revision live. ErrOwnWork if by is one of its authors, ErrDrifted if a tool is no longer what
 // was reviewed (the digests that the reviewer saw are an argument, so a definition that moved meanwhile is refused). Until
-// when the persona may be used stays as it is.
+// when the persona may be used stays as it is. With TwoReviewers the first approval of what does more than read is only noted,
+// and ErrSecond refuses the same reviewer again.
 func (r *Registry) Approve(ctx context.Context, by identity.Principal, id ID, rev int, seen Digests) error {
 	return r.approve(ctx, by, id, rev, seen, nil)
 }
@@ -66,6 +67,15 @@ func (r *Registry) approve(ctx context.Context, by identity.Principal, id ID, re
 			}
 			if err := unconcealed(g); err != nil { // it may have been submitted before there was this rule
 				return err
+			}
+		}
+		if r.TwoReviewers && at.NeedsTwo() {
+			switch at.FirstReview {
+			case "":
+				at.FirstReview = by.Person
+				return nil
+			case by.Person:
+				return ErrSecond
 			}
 		}
 		p.stepDown()

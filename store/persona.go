@@ -33,6 +33,7 @@ type review struct {
 	Comment     string
 	SoloReview  bool
 	Narrowed    string `json:",omitempty"`
+	FirstReview string `json:",omitempty"`
 }
 
 // Persona returns the persona with the definitions of all its pins.
@@ -120,7 +121,7 @@ func readRevisions(ctx context.Context, q querier, id persona.ID) ([]persona.Rev
 			return r, fmt.Errorf("persona %s revision %d cannot be read: %w", id, r.Number, err)
 		}
 		r.Job, r.Grants, r.Notes, r.Author, r.Authors, r.Created = c.Job, c.Grants, c.Notes, c.Author, c.Authors, c.Created
-		r.SubmittedAt, r.ReviewedBy, r.ReviewedAt, r.Comment, r.SoloReview, r.Narrowed = v.SubmittedAt, v.ReviewedBy, v.ReviewedAt, v.Comment, v.SoloReview, v.Narrowed
+		r.SubmittedAt, r.ReviewedBy, r.ReviewedAt, r.Comment, r.SoloReview, r.Narrowed, r.FirstReview = v.SubmittedAt, v.ReviewedBy, v.ReviewedAt, v.Comment, v.SoloReview, v.Narrowed, v.FirstReview
 		return r, nil
 	}, "select number, state, content, review from revision where persona = $1 order by number", string(id))
 }
@@ -195,7 +196,7 @@ func writeRevision(tx *sql.Tx, id persona.ID, before *persona.Revision, r person
 			return errors.Join(errImmutable, err)
 		}
 	}
-	reviewed, err := json.Marshal(review{r.SubmittedAt, r.ReviewedBy, r.ReviewedAt, r.Comment, r.SoloReview, r.Narrowed})
+	reviewed, err := json.Marshal(review{r.SubmittedAt, r.ReviewedBy, r.ReviewedAt, r.Comment, r.SoloReview, r.Narrowed, r.FirstReview})
 	if err != nil {
 		return err
 	}

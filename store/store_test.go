@@ -73,6 +73,7 @@ func TestConformance(t *testing.T) {
 		"filters": filters, "filters by upgrade": filtersByUpgrade, "export": export, "removal": removal, "shipping": shipping, "flipped bits": flippedBits, "evaluations": evaluations, "history": history,
 		"frozen pins": frozenPins, "approval thaws": approvalThaws, "rollback does not thaw": rollbackKeepsFrozen, "narrowing does not thaw": narrowingKeepsFrozen, "forgotten server": forgottenServer,
 		"terms": terms, "suspensions": suspensions, "shadows": shadows, "shadow decisions": shadowDecisions, "suspended while gone": suspendedWhileGone,
+		"provided people": provided, "sign-in flows": flows, "too many flows": tooManyFlows, "own sessions": ownSessions,
 		"swept definitions": sweptDefinitions, "frozen by upgrade": frozenByUpgrade,
 	} {
 		for _, e := range engines(t) {

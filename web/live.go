@@ -42,6 +42,7 @@ func (livePage) ExpiryChoices() []string { return []string{"7", "30", "90", "365
 type keyRow struct {
 	identity.Key
 	Usable bool
+	Idle   bool // it would be usable if its user might do anything
 }
 
 // revisionRow is a revision and, for a reviewer, whether it can be made live again.
@@ -130,7 +131,7 @@ func (s *site) renderLive(c echo.Context, status int, page livePage) error {
 		return err
 	}
 	for _, k := range keys {
-		page.Keys = append(page.Keys, keyRow{k, k.Live(s.Now())})
+		page.Keys = append(page.Keys, keyRow{k, k.Live(s.Now()), k.Stopped(s.Now()) && (k.Expires.IsZero() || s.Now().Before(k.Expires))})
 	}
 	page.Snippets = snippets(string(page.ID), page.Endpoint, page.Secret)
 	return s.render(c, status, "live", page)

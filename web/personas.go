@@ -75,7 +75,8 @@ func onwards(p persona.Persona) string {
 
 // mayApprove mirrors what the registry will decide.
 func (s *site) mayApprove(by identity.Principal, r persona.Revision) bool {
-	return r.State == persona.Submitted && by.Has(identity.Reviewer) && (!r.WrittenBy(by.Person) || s.SingleOperator)
+	again := s.Registry.TwoReviewers && r.NeedsTwo() && r.FirstReview == by.Person
+	return r.State == persona.Submitted && by.Has(identity.Reviewer) && (!r.WrittenBy(by.Person) || s.SingleOperator) && !again
 }
 
 // persona reads the one that the path names.

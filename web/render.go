@@ -31,6 +31,7 @@ type frame struct {
 	Admin  bool
 	Author bool
 	Member bool
+	Record bool // may be read
 }
 
 const frameKey = "by"
@@ -41,6 +42,7 @@ var notices = map[string]string{
 	"composed":    "The draft was composed anew.",
 	"submitted":   "Submitted. A reviewer sees it now.",
 	"approved":    "Approved. The gateway serves this revision from the next request on.",
+	"first":       "Your approval is noted. A second reviewer must approve it before anything is served.",
 	"again":       "Live again. The gateway serves this revision from the next request on.",
 	"narrowed":    "Removed. The gateway refuses what was removed from the next request on.",
 	"proposed":    "A draft without the unused tools was started. Edit and submit it; the live revision goes on until it is approved.",
@@ -57,12 +59,13 @@ var notices = map[string]string{
 	"revised":     "A new draft was started.",
 	"changed":     "Changed.",
 	"password":    "Your password is changed.",
+	"ended":       "Ended: whoever has that session must sign in again.",
 	"out":         "You are signed out.",
 }
 
 func (s *site) frame(c echo.Context, by identity.Principal, title, active string) frame {
 	return frame{Title: title, By: by, Active: active, Notice: notices[c.QueryParam("did")],
-		Admin: by.Has(identity.Admin), Author: by.Has(identity.Author), Member: len(by.Roles) > 0}
+		Admin: by.Has(identity.Admin), Author: by.Has(identity.Author), Member: len(by.Roles) > 0, Record: readsRecord(by)}
 }
 
 // pages are the parsed templates by name, each with the layout and the parts that pages share.

@@ -42,6 +42,16 @@ type Evals interface {
 	Run(ctx context.Context, id string) (evals.Run, error)      // evals.ErrNoRun
 }
 
+// Provider is an identity provider. An oidc.Client is one.
+type Provider interface {
+	Label() string // what people call it
+	// Start returns the address to send a browser to. ErrProvider.
+	Start(ctx context.Context, state, browser string) (string, error)
+	// Finish turns the provider's answer into whom it vouches for. ErrProvider, ErrDeclined, ErrAnswer.
+	Finish(ctx context.Context, answer url.Values, state, browser string) (identity.Provided, error)
+	Logout(ctx context.Context, token string) (identity.Logout, error) // ErrProvider, ErrAnswer
+}
+
 // Config of the site. Registry, Personas, Directory, Catalog, Composer, Audit and Evals are needed.
 type Config struct {
 	Registry  *persona.Registry
@@ -71,6 +81,10 @@ type Config struct {
 	TrustedProxies []string
 	// SingleOperator is the Registry's; it changes only what pages say.
 	SingleOperator bool
+	// Provider signs people in; nil means that they have accounts here only.
+	Provider Provider
+	// NoPasswords leaves sign-in by password out, where there is a Provider. One-time links stay.
+	NoPasswords bool
 	// ComposeTimeout bounds one draft; 0 means 2 minutes.
 	ComposeTimeout time.Duration
 	Log            *slog.Logger     // nil means slog's default

@@ -144,11 +144,15 @@ func (a *app) front(s *system, n *notary.Notary, log *slog.Logger) (http.Handler
 		History: s.store, KeepArguments: a.opts.KeepArguments, Version: version(), Log: log})
 	a.telemetry.Watch(s.state(gate, limiter))
 	s.people.Revoked = func(of string) { gate.Notify(persona.ID(of)) }
+	provider, err := a.provider()
+	if err != nil {
+		return nil, nil, err
+	}
 	registry := &persona.Registry{Store: s.store, Current: s.catalog.Tool, MaxTools: a.opts.MaxTools,
-		SingleOperator: a.opts.SingleOperator, Changed: gate.Notify}
+		SingleOperator: a.opts.SingleOperator, TwoReviewers: a.opts.TwoReviewers, Changed: gate.Notify}
 	site, err := web.New(web.Config{Registry: registry, Personas: s.store, Directory: s.people, Catalog: s.catalog,
 		Composer: composer.New(composer.Config{Finder: s.catalog, MaxTools: a.opts.MaxTools}), Audit: signedRecord{s.store, n}, Evals: s.store, Usage: s.store, Shadows: s.store, Frozen: s.store, RemindBefore: a.opts.RemindBefore,
-		Servers: s.crawler.Status, PublicURL: a.opts.PublicURL, Hosts: hosts, TrustedProxies: a.opts.TrustedProxy, SingleOperator: a.opts.SingleOperator, Log: log})
+		Servers: s.crawler.Status, PublicURL: a.opts.PublicURL, Hosts: hosts, TrustedProxies: a.opts.TrustedProxy, SingleOperator: a.opts.SingleOperator, Provider: provider, NoPasswords: !a.opts.OIDC.Passwords, Log: log})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -264,6 +264,23 @@ func TestExpiryUnderARunningServer(t *testing.T) {
 	}
 }
 
+// stream opens a stream of notifications with a key.
+func (s *served) stream(t *testing.T, key string) *http.Response {
+	t.Helper()
+	const body = `{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`
+	req := must(http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/k/support/mcp", strings.NewReader(body)))
+	for name, value := range map[string]string{"Content-Type": "application/json", "Authorization": "Bearer " + key,
+		"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "subscriptions/listen"} {
+		req.Header.Set(name, value)
+	}
+	stream := must(http.DefaultClient.Do(req))
+	t.Cleanup(func() { stream.Body.Close() })
+	if first := bufio.NewScanner(stream.Body); !first.Scan() || stream.StatusCode != http.StatusOK {
+		t.Fatalf("got %d, want an open stream", stream.StatusCode)
+	}
+	return stream
+}
+
 // A reviewer revokes a key on the pages: the agent's open stream ends at once, not only when the key is next checked.
 func TestRevokedKeysStreamEnds(t *testing.T) {
 	s := startServe(t)
@@ -287,17 +304,7 @@ func TestRevokedKeysStreamEnds(t *testing.T) {
 	}
 	post(strings.TrimSpace(said[at:]))
 
-	const body = `{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`
-	req := must(http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/k/support/mcp", strings.NewReader(body)))
-	for name, value := range map[string]string{"Content-Type": "application/json", "Authorization": "Bearer " + key,
-		"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "subscriptions/listen"} {
-		req.Header.Set(name, value)
-	}
-	stream := must(http.DefaultClient.Do(req))
-	defer stream.Body.Close()
-	if first := bufio.NewScanner(stream.Body); !first.Scan() || stream.StatusCode != http.StatusOK {
-		t.Fatalf("got %d, want an open stream", stream.StatusCode)
-	}
+	stream := s.stream(t, key)
 	began := time.Now()
 	post("/personas/support/keys/" + strings.Split(key, "_")[1] + "/revoke")
 	if _, err := io.ReadAll(stream.Body); err != nil {

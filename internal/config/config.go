@@ -38,10 +38,12 @@ type Options struct {
 	RemindBefore   time.Duration `yaml:"remind-before" env:"REMIT_REMIND_BEFORE" default:"336h" placeholder:"TIME" help:"How long before a persona expires, or has to be looked at again, people are reminded (default: 336h, 14 days)."`
 	CallTimeout    time.Duration `yaml:"call-timeout" env:"REMIT_CALL_TIMEOUT" default:"2m" placeholder:"TIME" help:"Longest wait for an upstream's answer to one call (default: 2m)."`
 	ReadTimeout    time.Duration `yaml:"read-timeout" env:"REMIT_READ_TIMEOUT" default:"30s" placeholder:"TIME" help:"Longest wait for a client to send a request's headers, and then its body (default: 30s)."`
+	TwoReviewers   bool          `yaml:"two-reviewers" env:"REMIT_TWO_REVIEWERS" default:"false" negatable:"" help:"Let a persona whose tools do more than read go live only after two reviewers approved it (default: false)."`
 	MetricsAddress string        `yaml:"metrics-address" env:"REMIT_METRICS_ADDRESS" default:"" placeholder:"HOST:PORT" help:"Address of /metrics for Prometheus, such as 127.0.0.1:9464, never that of the pages; without a host it is 127.0.0.1 (default: none)."`
 	TracesEndpoint string        `yaml:"traces-endpoint" env:"REMIT_TRACES_ENDPOINT" default:"" placeholder:"URL" help:"Collector that takes OpenTelemetry traces over HTTP, such as http://127.0.0.1:4318 (default: that of OTEL_EXPORTER_OTLP_ENDPOINT; without it nothing is traced)."`
 	ForwardBaggage bool          `yaml:"forward-baggage" env:"REMIT_FORWARD_BAGGAGE" default:"false" negatable:"" help:"Pass the W3C baggage of agents on to upstreams; it is text that no schema or policy checks (default: false)."`
 	Embeddings     Embeddings    `yaml:"embeddings" embed:"" prefix:"embeddings-"`
+	OIDC           OIDC          `yaml:"oidc" embed:"" prefix:"oidc-" group:"Sign-in at an OpenID Connect provider (docs/identity.md):"`
 	Audit          `yaml:",inline"`
 }
 
@@ -110,6 +112,8 @@ func (o Options) Validate() error {
 	switch {
 	case o.Embeddings.URL != "" && !o.Embeddings.Off() && o.Embeddings.Model == "":
 		return errors.New("embeddings.url needs embeddings.model: name the model at that endpoint")
+	case o.TwoReviewers && o.SingleOperator:
+		return errors.New("two-reviewers and single-operator contradict each other: choose one")
 	case o.MaxTools < 1:
 		return fmt.Errorf("max-tools is %d: it must be at least 1", o.MaxTools)
 	case o.CrawlInterval < time.Second:
@@ -123,7 +127,7 @@ func (o Options) Validate() error {
 	case o.ReadTimeout < time.Second:
 		return fmt.Errorf("read-timeout is %s: it must be at least 1s", o.ReadTimeout)
 	}
-	return o.Audit.validate()
+	return errors.Join(o.OIDC.validate(), o.Audit.validate())
 }
 
 // Address is the URL at which people and agents reach Remit, without a slash at its end.

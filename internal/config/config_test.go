@@ -62,7 +62,9 @@ func TestEmptyFilesAreFine(t *testing.T) {
 
 // TestPrecedence pins flag > environment > file > default.
 func TestPrecedence(t *testing.T) {
-	path := write(t, "remit.yaml", "listen: file:1\nmax-tools: 7\ncrawl-interval: 1h\nsingle-operator: true\nallowed-hosts: [a, b]\naudit-retention: 400d\naudit-sinks: {siem: {url: udp://h}}\nembeddings: {url: http://file, model: m}\n")
+	path := write(t, "remit.yaml", "listen: file:1\nmax-tools: 7\ncrawl-interval: 1h\nsingle-operator: true\nallowed-hosts: [a, b]\naudit-retention: 400d\naudit-sinks: {siem: {url: udp://h}}\nembeddings: {url: http://file, model: m}\n"+
+		"oidc: {issuer: https://file, client-id: remit, roles: [\"cn=a,dc=b=author\"]}\n")
+	t.Setenv("REMIT_OIDC_ROLES", "cn=a,dc=b=author;ops=admin")
 	t.Setenv("REMIT_LISTEN", "env:1")
 	t.Setenv("REMIT_MAX_TOOLS", "8")
 	t.Setenv("REMIT_EMBEDDINGS_MODEL", "env-model")
@@ -80,10 +82,15 @@ func TestPrecedence(t *testing.T) {
 	}
 	want := Options{Base: Base{Data: defaultData(), Listen: "env:1", LogLevel: "info", LogFormat: "text"}, MaxTools: 9,
 		AllowedHosts: []string{"a", "b"}, KeepArguments: true, CrawlInterval: time.Hour, ListGrace: time.Hour, RemindBefore: 336 * time.Hour, CallTimeout: 2 * time.Minute, ReadTimeout: 30 * time.Second,
+		OIDC: OIDC{Issuer: "https://file", ClientID: "remit", Scopes: []string{"profile", "email"}, GroupsClaim: "groups", Unknown: "refuse", VouchFor: 720 * time.Hour, Passwords: true,
+			Roles: []string{"cn=a,dc=b=author", "ops=admin"}},
 		Embeddings: Embeddings{URL: "http://file", Model: "env-model"}, Audit: Audit{CheckpointInterval: time.Hour, CheckpointEntries: 10000, AuditRetention: 400}}
 	got := cli.Options
 	if len(got.AllowedOrigins) == 0 {
 		got.AllowedOrigins = nil
+	}
+	if len(got.OIDC.Networks) == 0 {
+		got.OIDC.Networks = nil
 	}
 	if len(got.TrustedProxy) == 0 {
 		got.TrustedProxy = nil
@@ -165,12 +172,19 @@ func TestOptionsValidate(t *testing.T) {
 		change func(*Options)
 		want   string
 	}{
-		"good":             {func(o *Options) {}, ""},
-		"off":              {func(o *Options) { o.Embeddings.URL = "off" }, ""},
-		"no port":          {func(o *Options) { o.Listen = "localhost" }, `listen is "localhost"`},
-		"public url":       {func(o *Options) { o.PublicURL = "remit.example" }, "public-url is not"},
-		"public path":      {func(o *Options) { o.PublicURL = "https://h.example/remit" }, "public-url has a path"},
-		"user in the url":  {func(o *Options) { o.Embeddings.URL = "http://u:hunter2@h" }, "embeddings.url is not"},
+		"good":            {func(o *Options) {}, ""},
+		"off":             {func(o *Options) { o.Embeddings.URL = "off" }, ""},
+		"no port":         {func(o *Options) { o.Listen = "localhost" }, `listen is "localhost"`},
+		"public url":      {func(o *Options) { o.PublicURL = "remit.example" }, "public-url is not"},
+		"public path":     {func(o *Options) { o.PublicURL = "https://h.example/remit" }, "public-url has a path"},
+		"user in the url": {func(o *Options) { o.Embeddings.URL = "http://u:hunter2@h" }, "embeddings.url is not"},
+		"two reviewers":   {func(o *Options) { o.TwoReviewers, o.SingleOperator = true, true }, "contradict"},
+		"no issuer":       {func(o *Options) { o.OIDC.ClientID = "remit" }, "no issuer"},
+		"no client":       {func(o *Options) { o.OIDC.Issuer = "https://p" }, "oidc.client-id"},
+		"no vouching":     {func(o *Options) { o.OIDC.Issuer, o.OIDC.ClientID = "https://p", "remit" }, "vouch-for"},
+		"a network": {func(o *Options) {
+			o.OIDC = OIDC{Issuer: "https://p", ClientID: "r", VouchFor: time.Hour, Networks: []string{"10.0.0.1"}}
+		}, "oidc.networks"},
 		"no model":         {func(o *Options) { o.Embeddings.URL = "http://h" }, "embeddings.model"},
 		"no tools":         {func(o *Options) { o.MaxTools = 0 }, "max-tools is 0"},
 		"negative crawl":   {func(o *Options) { o.CrawlInterval = -1 }, "crawl-interval"},

@@ -63,8 +63,12 @@ func annotate(s *jsonschema.Schema, t reflect.Type) {
 			}
 		}
 		if text := f.Tag.Get("default"); text != "" && !strings.Contains(text, "${") {
-			property.Default = text
-			if property.Type != "string" {
+			switch property.Type {
+			case "string":
+				property.Default = text
+			case "array":
+				property.Default = strings.Split(text, ",")
+			default:
 				property.Default = json.RawMessage(text)
 			}
 		}

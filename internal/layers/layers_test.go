@@ -22,6 +22,7 @@ var allowed = map[string][]string{
 	"audit/notary":            {"audit"},
 	"audit/ship":              {"audit"},
 	"identity":                {"audit"},
+	"identity/oidc":           {"identity", "internal/strictjson"},
 	"internal/strictjson":     {},
 	"catalog":                 {"internal/strictjson"},
 	"catalog/vector":          {"catalog"},
@@ -49,6 +50,7 @@ var allowed = map[string][]string{
 	"internal/demo":           {},
 	"internal/telemetry":      {"audit", "catalog/crawl", "gateway", "persona", "upstream"},
 	"internal/fakemcp":        {},
+	"internal/fakeoidc":       {},
 	"internal/visible":        {},
 	"internal/slowbody":       {},
 	"internal/fakeopenai":     {},
@@ -78,6 +80,9 @@ var owners = map[string][]string{
 	"github.com/schollz/progressbar/v3":        {"cmd/remit"},                                                                                   // progress of a crawl
 	"go.opentelemetry.io/otel":                 {"internal/telemetry"},                                                                          // traces: the SDK and its OTLP exporter
 	"github.com/prometheus/client_golang":      {"internal/telemetry"},                                                                          // metrics: reads state when it is scraped, and lints names, which OpenTelemetry's exporter does not
+	"github.com/coreos/go-oidc/v3":             {"identity/oidc"},                                                                               // discovery, key sets, signatures of ID and logout tokens
+	"golang.org/x/oauth2":                      {"identity/oidc"},                                                                               // authorization code with PKCE
+	"code.dny.dev/ssrf":                        {"identity/oidc"},                                                                               // refuses private addresses when dialling
 	"go.opentelemetry.io/proto/otlp":           {"audit/ship"},                                                                                  // OTLP logs
 	"google.golang.org/protobuf":               {"audit/ship"},                                                                                  // their encoding
 	"github.com/leodido/go-syslog/v4":          {"audit/ship"},                                                                                  // messages of RFC 5424
@@ -87,7 +92,7 @@ var owners = map[string][]string{
 	"golang.org/x/sys":                         {"catalog/embed", "catalog/vector"},                                                             // processor features
 	"golang.org/x/term":                        {"cmd/remit"},                                                                                   // is it a terminal?
 	"golang.org/x/text":                        {"catalog/embed", "gateway", "policy"},                                                          // NFKC, also before masking; the validator's messages
-	"golang.org/x/time":                        {"web"},                                                                                         // rate limits
+	"golang.org/x/time":                        {"identity/oidc", "web"},                                                                        // rate limits
 }
 
 // modelFree must not reach a model, an embedding or a prompt: the gateway runs without them.
