@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"remit/approval"
 	"remit/audit"
 	"remit/persona"
 	"remit/policy"
@@ -20,6 +21,11 @@ type call struct {
 	began     time.Time
 	name      string          // as the agent calls the tool
 	arguments json.RawMessage // an object, as sent
+	canonical json.RawMessage // the same in the form that the record has a digest of
+	asks      bool            // a person has to approve the call
+	approved  approval.Request
+	held      bool // the call has waited for a person, or shall not
+	waited    time.Duration
 	revision  *view
 	grant     *grant
 	server    Caller
@@ -46,6 +52,7 @@ var steps = []step{
 	{"headers", (*Gateway).headers},
 	{"arguments", (*Gateway).validate},
 	{"policy", (*Gateway).decide},
+	{"approve", (*Gateway).approve},
 	{"limit", (*Gateway).limit},
 	{"record", (*Gateway).begin},
 	{"forward", (*Gateway).forward},
@@ -69,9 +76,11 @@ func (g *Gateway) call(x *exchange) {
 		}
 	}()
 	var f *fault
-	for _, s := range steps {
-		if f = s.run(g, ctx, c); f != nil {
-			c.entry.Policy, c.entry.Reason = cmp.Or(f.policy, s.name), f.why()
+	for i := 0; i < len(steps); i++ {
+		if f = steps[i].run(g, ctx, c); f == anew {
+			f, i = nil, 0 // but for what the request itself says
+		} else if f != nil {
+			c.entry.Policy, c.entry.Reason = cmp.Or(f.policy, steps[i].name), f.why()
 			break
 		}
 	}
@@ -222,7 +231,7 @@ func (g *Gateway) validate(_ context.Context, c *call) *fault {
 // decide asks the grant's policy. The refusal is a tool's result, so that the model reads what would be allowed.
 func (g *Gateway) decide(_ context.Context, c *call) *fault {
 	d := c.grant.rules.Decide(policy.Call{Agent: c.who.Agent, User: c.who.User, Persona: c.who.Persona, Arguments: c.arguments, Now: g.c.Now()})
-	if d.Allowed {
+	if c.asks = d.Approval; d.Allowed {
 		return nil
 	}
 	f := toolFault("Refused by the policy of this persona: "+clean(d.Reason, 500)+".", clean(d.Reason, maxReason))
@@ -245,12 +254,23 @@ func (g *Gateway) limit(ctx context.Context, c *call) *fault {
 	return f
 }
 
-// begin records the intent, so that nothing is forwarded without a record.
+// begin records the intent, so that nothing is forwarded without a record; with it the approval is used up. What is forwarded
+// then are the arguments as the person saw them, which read the same as those that were sent.
 func (g *Gateway) begin(ctx context.Context, c *call) *fault {
 	e := c.entry
 	e.Time, e.Decision = c.began, audit.Unknown
 	var err error
-	if c.ticket, err = g.c.Audit.Begin(ctx, e); err != nil {
+	if c.asks {
+		c.ticket, c.arguments, err = g.c.Approvals.Use(ctx, c.approved.ID, c.binding(), e)
+	} else {
+		c.ticket, err = g.c.Audit.Begin(ctx, e)
+	}
+	if errors.Is(err, approval.ErrOver) {
+		f := toolFault("Refused: another call used the approval first, or its time is over. Call again to ask for another one.", "the approval was not there to be used")
+		f.policy = "approve/used"
+		return f
+	}
+	if err != nil {
 		g.complain("a call could not be recorded and was not forwarded", err)
 		return rpcFault(codeInternal, "The call could not be recorded, so it was not made; try again later.")
 	}

@@ -16,12 +16,13 @@ type Role string
 
 const (
 	Author   Role = "author"   // describes jobs, edits and submits drafts
-	Reviewer Role = "reviewer" // approves, sends back and retires personas that others wrote
-	Admin    Role = "admin"    // people, keys, upstreams
+	Reviewer Role = "reviewer" // approves, sends back and retires personas that others wrote; approves calls, too
+	Approver Role = "approver" // approves single calls of agents that work for others
+	Admin    Role = "admin"    // people, keys, upstreams; approves calls, too
 )
 
 // Roles lists every role.
-var Roles = []Role{Author, Reviewer, Admin}
+var Roles = []Role{Author, Reviewer, Approver, Admin}
 
 // Principal is who is asking: a signed-in person, or an agent for a user as a persona. The zero value may do nothing.
 type Principal struct {

@@ -42,15 +42,21 @@ func appendEntry(tx *sql.Tx, e audit.Entry) error {
 }
 
 // Begin records the intent of a call.
-func (s *Store) Begin(ctx context.Context, e audit.Entry) (audit.Ticket, error) {
+func (s *Store) Begin(ctx context.Context, e audit.Entry) (t audit.Ticket, err error) {
 	body, err := json.Marshal(e)
 	if err != nil {
 		return 0, err
 	}
-	var ticket int64
-	err = s.write(ctx, func(tx *sql.Tx) error {
-		return tx.QueryRow("insert into audit_intent (owner, body) values ($1, $2) returning ticket", s.owner, string(body)).Scan(&ticket)
+	err = s.write(ctx, func(tx *sql.Tx) (err error) {
+		t, err = s.writeIntent(tx, body)
+		return err
 	})
+	return t, err
+}
+
+func (s *Store) writeIntent(tx *sql.Tx, body []byte) (audit.Ticket, error) {
+	var ticket int64
+	err := tx.QueryRow("insert into audit_intent (owner, body) values ($1, $2) returning ticket", s.owner, string(body)).Scan(&ticket)
 	return audit.Ticket(ticket), err
 }
 

@@ -49,6 +49,7 @@ type cli struct {
 	Suspend   suspendCmd   `cmd:"" help:"Stop a persona, a server or a tool everywhere, at once."`
 	Resume    resumeCmd    `cmd:"" help:"Let a persona, a server or a tool go on that is suspended."`
 	Suspended suspendedCmd `cmd:"" help:"List what is suspended, since when, by whom and why."`
+	Approval  approvalCmd  `cmd:"" help:"Decide on single calls of agents that wait for a person."`
 	Audit     auditCmd     `cmd:"" help:"Read, export and verify the record."`
 	Reach     reachCmd     `cmd:"" help:"Who can call a tool, and what breaks without it."`
 	Eval      evalCmd      `cmd:"" help:"Measure search, drafts and the gateway against suites."`

@@ -35,7 +35,7 @@ func (a *app) link(d *identity.Directory, name string) error {
 
 type personAddCmd struct {
 	Name  string   `arg:"" help:"Name to sign in with."`
-	Roles []string `required:"" placeholder:"ROLE" help:"Any of author, reviewer, admin."`
+	Roles []string `required:"" placeholder:"ROLE" help:"Any of author, reviewer, approver, admin."`
 }
 
 func (c personAddCmd) Run(a *app) error {
@@ -57,7 +57,7 @@ func (c personLinkCmd) Run(a *app) error {
 
 type personRolesCmd struct {
 	Name  string   `arg:"" help:"Whose roles."`
-	Roles []string `arg:"" help:"All roles from now on: author, reviewer, admin."`
+	Roles []string `arg:"" help:"All roles from now on: author, reviewer, approver, admin."`
 }
 
 func (c personRolesCmd) Run(a *app) error {

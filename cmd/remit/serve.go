@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"remit/approval"
 	"remit/composer"
 	"remit/gateway"
 	"remit/internal/slowbody"
@@ -68,7 +69,11 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 	} else if n > 0 {
 		log.Warn("calls were in flight when Remit last stopped; the record says so", "calls", n)
 	}
-	front, gate, err := a.front(s, log)
+	desk, hook, err := a.desk(s, log)
+	if err != nil {
+		return err
+	}
+	front, gate, err := a.front(s, desk, log)
 	if err != nil {
 		return err
 	}
@@ -84,6 +89,10 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 		return nil
 	})
 	g.Go(func() error { return s.crawler.Run(ctx) })
+	g.Go(func() error { return desk.Run(ctx) })
+	if hook != nil {
+		g.Go(func() error { return hook.Run(ctx) })
+	}
 	g.Go(func() error {
 		<-ctx.Done()
 		log.Info("stopping: calls in flight may finish within 10 s")
@@ -100,7 +109,7 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 }
 
 // front joins the pages and the gateway.
-func (a *app) front(s *system, log *slog.Logger) (http.Handler, *gateway.Gateway, error) {
+func (a *app) front(s *system, desk *approval.Desk, log *slog.Logger) (http.Handler, *gateway.Gateway, error) {
 	hosts := append([]string{"localhost", "127.0.0.1", "::1"}, a.opts.AllowedHosts...)
 	if host, _, err := net.SplitHostPort(a.opts.Listen); err == nil && host != "" && !net.ParseIP(host).IsUnspecified() {
 		hosts = append(hosts, host)
@@ -114,11 +123,12 @@ func (a *app) front(s *system, log *slog.Logger) (http.Handler, *gateway.Gateway
 	}
 	gate := gateway.New(gateway.Config{Personas: s.store, Keys: s.people, Current: s.catalog.Tool, Upstreams: gateway.Pool(s.pool),
 		Audit: s.store, Limiter: policy.NewLimiter(s.store), MaskKey: maskKey, Listed: s.crawler.Listed, AllowedHosts: hosts, AllowedOrigins: a.opts.AllowedOrigins, CallTimeout: a.opts.CallTimeout,
+		Approvals: desk, ApprovalWait: a.opts.ApprovalWait,
 		Version: version(), Log: log})
 	s.people.Revoked = func(of string) { gate.Notify(persona.ID(of)) }
 	registry := &persona.Registry{Store: s.store, Current: s.catalog.Tool, MaxTools: a.opts.MaxTools,
 		SingleOperator: a.opts.SingleOperator, Changed: gate.Notify}
-	site, err := web.New(web.Config{Registry: registry, Personas: s.store, Directory: s.people, Catalog: s.catalog,
+	site, err := web.New(web.Config{Registry: registry, Approvals: desk, Personas: s.store, Directory: s.people, Catalog: s.catalog,
 		Composer: composer.New(composer.Config{Finder: s.catalog, MaxTools: a.opts.MaxTools}), Audit: s.store, Evals: s.store, Usage: s.store,
 		Servers: s.crawler.Status, PublicURL: a.opts.PublicURL, Hosts: hosts, TrustedProxies: a.opts.TrustedProxy, SingleOperator: a.opts.SingleOperator, Log: log})
 	if err != nil {

@@ -35,8 +35,16 @@ type Options struct {
 	CrawlInterval  time.Duration `yaml:"crawl-interval" env:"REMIT_CRAWL_INTERVAL" default:"15m" placeholder:"TIME" help:"How often every upstream is listed again (default: 15m)."`
 	ListGrace      time.Duration `yaml:"list-grace" env:"REMIT_LIST_GRACE" default:"1h" placeholder:"TIME" help:"How long the tools of an upstream may be called while it cannot be listed and has announced no change (default: 1h)."`
 	CallTimeout    time.Duration `yaml:"call-timeout" env:"REMIT_CALL_TIMEOUT" default:"2m" placeholder:"TIME" help:"Longest wait for an upstream's answer to one call (default: 2m)."`
+	ApprovalWait   time.Duration `yaml:"approval-wait" env:"REMIT_APPROVAL_WAIT" default:"45s" placeholder:"TIME" help:"How long a call that a person has to approve is held before the agent is told to repeat it; at most half of call-timeout (default: 45s)."`
 	ReadTimeout    time.Duration `yaml:"read-timeout" env:"REMIT_READ_TIMEOUT" default:"30s" placeholder:"TIME" help:"Longest wait for a client to send a request's headers, and then its body (default: 30s)."`
 	Embeddings     Embeddings    `yaml:"embeddings" embed:"" prefix:"embeddings-"`
+	Webhook        Webhook       `yaml:"approval-webhook" embed:"" prefix:"approval-webhook-"`
+}
+
+// Webhook says who is told that a call waits for a person.
+type Webhook struct {
+	URL    string `yaml:"url" env:"REMIT_APPROVAL_WEBHOOK_URL" default:"" placeholder:"URL" help:"Where a signed message goes when a call waits for a person's approval (default: empty, nowhere)."`
+	Secret string `yaml:"secret" env:"REMIT_APPROVAL_WEBHOOK_SECRET" default:"" placeholder:"REFERENCE" help:"Secret of its signature, as $${NAME} or $${file:/path}: whsec_ and base64, or a text of at least 24 bytes (default: none; needed with a URL)."`
 }
 
 // Embeddings says where the vectors of the search come from.
@@ -78,7 +86,7 @@ func (o Options) Validate() error {
 	if _, _, err := net.SplitHostPort(o.Listen); err != nil {
 		return fmt.Errorf("listen is %q: write a host and a port, such as 127.0.0.1:8321", o.Listen)
 	}
-	for name, text := range map[string]string{"public-url": o.PublicURL, "embeddings.url": o.Embeddings.URL} {
+	for name, text := range map[string]string{"public-url": o.PublicURL, "embeddings.url": o.Embeddings.URL, "approval-webhook.url": o.Webhook.URL} {
 		if text == "" || name == "embeddings.url" && o.Embeddings.Off() {
 			continue
 		}
@@ -98,6 +106,10 @@ func (o Options) Validate() error {
 	switch {
 	case o.Embeddings.URL != "" && !o.Embeddings.Off() && o.Embeddings.Model == "":
 		return errors.New("embeddings.url needs embeddings.model: name the model at that endpoint")
+	case o.Webhook.URL != "" && o.Webhook.Secret == "":
+		return errors.New("approval-webhook.url needs approval-webhook.secret: a reference such as ${NAME} to what the receiver checks messages with")
+	case o.ApprovalWait < 0:
+		return fmt.Errorf("approval-wait is %s: it must be at least 0s, which does not hold calls at all", o.ApprovalWait)
 	case o.MaxTools < 1:
 		return fmt.Errorf("max-tools is %d: it must be at least 1", o.MaxTools)
 	case o.CrawlInterval < time.Second:

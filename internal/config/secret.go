@@ -141,6 +141,9 @@ func (f *File) Warnings() []string {
 	if k := f.Embeddings.Key; k != "" && !reference.MatchString(k) {
 		warn("embeddings.key")
 	}
+	if k := f.Webhook.Secret; k != "" && !reference.MatchString(k) {
+		warn("approval-webhook.secret")
+	}
 	for _, name := range f.Servers() {
 		u := f.Upstreams[name]
 		for _, variable := range slices.Sorted(maps.Keys(u.Env)) {

@@ -17,6 +17,9 @@ func Show(o Options, f *File) (string, error) {
 	if k := o.Embeddings.Key; k != "" && !reference.MatchString(k) {
 		shown.Embeddings.Key = hidden
 	}
+	if k := o.Webhook.Secret; k != "" && !reference.MatchString(k) {
+		shown.Webhook.Secret = hidden
+	}
 	for name, u := range f.Upstreams {
 		shown.Upstreams[name] = masked(u)
 	}

@@ -1,0 +1,213 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"remit/approval"
+)
+
+// anew is no refusal: a person decided while the call was held, so all steps decide again on how things are now.
+var anew = &fault{}
+
+func (c *call) binding() approval.Binding {
+	return approval.Binding{Key: c.who.Key, Agent: c.who.Agent, User: c.who.User, Persona: c.who.Persona, Revision: c.revision.revision,
+		Tool: string(c.grant.Tool), Digest: string(c.grant.Digest), Arguments: c.entry.ArgumentDigest}
+}
+
+// approve lets a call whose policy asks for a person's approval pass when there is one for it, and else asks for one. It comes
+// after everything that would refuse the call anyway, and before the limits, which count calls that are made.
+func (g *Gateway) approve(ctx context.Context, c *call) *fault {
+	state, returned := c.params["requestState"]
+	if returned = returned && c.modern; !c.asks && !returned {
+		return nil
+	}
+	if g.c.Approvals == nil {
+		return refusedBy("off", "Refused: a person has to approve this call, and this Remit has nobody to ask. Tell its operator.", "")
+	}
+	r, asked, f := g.request(ctx, c, state, returned)
+	if f != nil || !c.asks {
+		return f
+	}
+	c.entry.Approval = r.ID
+	if state := g.c.Approvals.State(r); asked && c.opensPages() && state != "" {
+		return g.inputRequired(r, state)
+	}
+	if r.State == approval.Pending && !c.held {
+		c.held = true
+		if r, f = g.hold(ctx, c, r); f != nil {
+			return f
+		}
+		if r.State == approval.Approved {
+			return g.stillTheirs(ctx, c)
+		}
+	}
+	if c.waited > 0 {
+		c.entry.Detail["held"] = c.waited.Round(time.Millisecond).String()
+	}
+	switch {
+	case r.State == approval.Approved:
+		c.approved = r
+		return nil
+	case r.State == approval.Pending && r.Open(g.c.Now()):
+		return refusedBy("pending", g.pending(r), "it waits for a person's approval")
+	case r.State == approval.Denied:
+		text := "Denied: " + clean(r.Person, 64) + " decided that this call is not to be made"
+		if r.Reason != "" {
+			text += ": " + clean(r.Reason, approval.MaxReason)
+		}
+		return refusedBy("denied", text+". The same call is refused until "+clock(r.Expires)+"; do not repeat it.", r.Person+" denied it: "+r.Reason)
+	case r.State == approval.Used:
+		return refusedBy("used", "Refused: another call with the same arguments used the approval. Call again to ask for another one.", "another call used the approval")
+	}
+	return refusedBy("expired", "Refused: nobody decided on this call in time. Call again to ask once more.", "nobody decided in time")
+}
+
+func refusedBy(rule, message, reason string) *fault {
+	f := toolFault(message, reason)
+	f.policy = "approve/" + rule
+	return f
+}
+
+func clock(t time.Time) string { return t.UTC().Format("15:04:05 UTC") }
+
+// request returns what is stored for the call, and asks a person where nothing is. A call that brings a request state needs the
+// request that the state was made for.
+func (g *Gateway) request(ctx context.Context, c *call, state jsontext.Value, returned bool) (r approval.Request, asked bool, f *fault) {
+	var err error
+	if !returned {
+		r, asked, err = g.c.Approvals.Ask(ctx, c.binding(), c.canonical, c.minutes())
+		switch {
+		case errors.Is(err, approval.ErrTooMany):
+			return r, false, refusedBy("too many", fmt.Sprintf("Refused: %d calls of this key, or %d of this persona, wait for a person already. Wait until they are decided.",
+				approval.MaxPerKey, approval.MaxPerPersona), err.Error())
+		case errors.Is(err, approval.ErrInvalid):
+			return r, false, refusedBy("arguments", "Refused: "+err.Error()+". Send less at once.", err.Error())
+		}
+	} else {
+		wrong := rpcFault(codeInvalidParams, "The requestState is not one of this call: it was changed, or belongs to another call, key or revision, or was used. Call again without it.")
+		wrong.policy, wrong.reason = "approve/state", "the requestState does not belong to this call"
+		text, _ := c.params.text("requestState")
+		id, bad := g.c.Approvals.Check(text, c.binding())
+		if bad != nil || state.Kind() != '"' {
+			return r, false, wrong
+		}
+		r, err = g.c.Approvals.Store.Approval(ctx, id)
+		if errors.Is(err, approval.ErrNotFound) || err == nil && (r.Binding != c.binding() || r.State == approval.Used) {
+			return r, false, wrong
+		}
+		c.held = c.held || c.declined()
+	}
+	if err != nil {
+		g.complain("whether a person approved a call could not be read or asked", err)
+		return r, false, rpcFault(codeInternal, "Whether a person approved this call cannot be read now, so it is not made; try again later.")
+	}
+	return r, asked, nil
+}
+
+func (c *call) minutes() int { return c.grant.rules.Approval.Minutes }
+
+// opensPages says that the client can show its user an address (2026-07-28, elicitation, URL mode).
+func (c *call) opensPages() bool {
+	capabilities, _ := c.meta.object(metaCapabilities)
+	elicitation, _ := capabilities.object("elicitation")
+	_, ok := elicitation.object("url")
+	return c.modern && ok
+}
+
+// declined says that the client's user does not want to wait. A person at Remit decides all the same.
+func (c *call) declined() bool {
+	responses, _ := c.params.object("inputResponses")
+	answer, _ := responses.object("approval")
+	action, _ := answer.text("action")
+	return action == "decline" || action == "cancel"
+}
+
+// inputRequired tells the client's user where the call is decided, once; the client repeats the call with the state.
+func (g *Gateway) inputRequired(r approval.Request, state string) *fault {
+	message := "A person has to approve this call of " + r.Tool + " before it is made. The page shows it to people who may approve; whom the agent works for may not. Continue to wait for the decision."
+	f := refusedBy("pending", "", "it waits for a person's approval")
+	f.result = []byte(`{"resultType":"input_required","inputRequests":{"approval":{"method":"elicitation/create","params":{"mode":"url","message":` +
+		quote(message) + `,"url":` + quote(g.c.Approvals.Page(r.ID)) + `}}},"requestState":` + quote(state) + `}`)
+	return f
+}
+
+// pending says in words what a client without anything of its own for this, or a job without a person, does next.
+func (g *Gateway) pending(r approval.Request) string {
+	text := fmt.Sprintf("Not made yet: a person has to approve this call and has not decided (approval %s, until %s). They decide at %s. Repeat the call with exactly the same arguments",
+		r.ID, clock(r.Expires), g.c.Approvals.Page(r.ID))
+	if g.c.ApprovalWait > 0 {
+		text += fmt.Sprintf("; it is held for up to %s", g.c.ApprovalWait)
+	}
+	return text + " and goes through once it is approved. Other arguments are another request."
+}
+
+// hold keeps the call until a person has decided, the wait or the call ends, or the key is no longer valid.
+func (g *Gateway) hold(ctx context.Context, c *call, r approval.Request) (approval.Request, *fault) {
+	if g.c.ApprovalWait <= 0 {
+		return r, nil
+	}
+	release, ok := g.c.Approvals.Hold(c.who.Key)
+	if !ok {
+		return r, nil // it is told to come back at once
+	}
+	defer release()
+	began := g.c.Now()
+	wait, end := context.WithTimeout(ctx, g.c.ApprovalWait)
+	defer end()
+	defer context.AfterFunc(c.r.Context(), end)() // nobody would hear what comes of the call, in either era
+	go func() {
+		select {
+		case <-g.closing: // do not keep a shutdown waiting
+			end()
+		case <-wait.Done():
+		}
+	}()
+	for beat := 1; ; beat++ {
+		if token := c.streams(); token != nil {
+			params := fmt.Sprintf(`{"progress":0.%06d,"message":%s}`, beat, quote("Waits for a person to approve it, at "+g.c.Approvals.Page(r.ID)))
+			c.progress.message(progressEvent([]byte(params), token, func(text string) string { return text }))
+		}
+		turn, next := context.WithTimeout(wait, g.c.Recheck)
+		now, err := g.c.Approvals.Wait(turn, r.ID)
+		next()
+		switch {
+		case err != nil:
+			g.complain("a call that waits for a person could not look whether it is approved", err)
+			return r, rpcFault(codeInternal, "Whether a person approved this call cannot be read now, so it is not made; try again later.")
+		case ctx.Err() != nil || c.r.Context().Err() != nil:
+			return now, abandoned(ctx)
+		case now.State != approval.Pending || wait.Err() != nil || !now.Open(g.c.Now()):
+			c.waited = g.c.Now().Sub(began)
+			return now, nil
+		case !g.stillValid(ctx, c.exchange):
+			return now, refusedBy("key", "Refused: the access key stopped being valid while the call waited.", "")
+		}
+	}
+}
+
+// abandoned is the end of a call whose client, session or gateway ended while it was held.
+func abandoned(ctx context.Context) *fault {
+	cause := context.Cause(ctx)
+	if errors.Is(cause, errEnded) || errors.Is(cause, errClosing) {
+		return toolFault("Cancelled: "+cause.Error()+" while the call waited for a person. It was not made.", cause.Error())
+	}
+	reason := "the client closed the connection"
+	if errors.Is(cause, errCancelled) {
+		reason = cause.Error()
+	}
+	return &fault{silent: true, reason: reason + " while the call waited for a person"}
+}
+
+// stillTheirs starts the call over after the wait: the key may have been revoked meanwhile, and what else changed the steps find.
+func (g *Gateway) stillTheirs(ctx context.Context, c *call) *fault {
+	if !g.stillValid(ctx, c.exchange) {
+		return refusedBy("key", "Refused: the access key stopped being valid while the call waited.", "")
+	}
+	c.began = g.c.Now()
+	return anew
+}
