@@ -56,11 +56,12 @@ func (g *Gateway) approve(ctx context.Context, c *call) *fault {
 	case r.State == approval.Pending && r.Open(g.c.Now()):
 		return refusedBy("pending", g.pending(r), "it waits for a person's approval")
 	case r.State == approval.Denied:
-		text := "Denied: " + clean(r.Person, 64) + " decided that this call is not to be made"
+		why := ""
 		if r.Reason != "" {
-			text += ": " + clean(r.Reason, approval.MaxReason)
+			why = ": " + clean(r.Reason, approval.MaxReason)
 		}
-		return refusedBy("denied", text+". The same call is refused until "+clock(r.Expires)+"; do not repeat it.", r.Person+" denied it: "+r.Reason)
+		return refusedBy("denied", "Denied: "+r.Person+" decided that this call is not to be made"+why+". The same call is refused until "+clock(r.Expires)+"; do not repeat it.",
+			r.Person+" denied it"+why)
 	case r.State == approval.Used:
 		return refusedBy("used", "Refused: another call with the same arguments used the approval. Call again to ask for another one.", "another call used the approval")
 	}
@@ -138,12 +139,12 @@ func (g *Gateway) inputRequired(r approval.Request, state string) *fault {
 
 // pending says in words what a client without anything of its own for this, or a job without a person, does next.
 func (g *Gateway) pending(r approval.Request) string {
-	text := fmt.Sprintf("Not made yet: a person has to approve this call and has not decided (approval %s, until %s). They decide at %s. Repeat the call with exactly the same arguments",
+	text := fmt.Sprintf("Not made yet: a person has to approve this call and has not decided (approval %s, until %s). They decide at %s. Repeat the call with exactly the same arguments: it goes through once it is approved",
 		r.ID, clock(r.Expires), g.c.Approvals.Page(r.ID))
 	if g.c.ApprovalWait > 0 {
-		text += fmt.Sprintf("; it is held for up to %s", g.c.ApprovalWait)
+		text += fmt.Sprintf(", and is held for up to %s until then", g.c.ApprovalWait)
 	}
-	return text + " and goes through once it is approved. Other arguments are another request."
+	return text + ". Other arguments are another request."
 }
 
 // hold keeps the call until a person has decided, the wait or the call ends, or the key is no longer valid.

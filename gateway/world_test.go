@@ -8,11 +8,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
+	"remit/approval"
 	"remit/audit"
 	"remit/catalog"
 	"remit/catalog/crawl"
@@ -39,6 +41,8 @@ type world struct {
 	server  *httptest.Server
 	crawler *crawl.Crawler
 	catalog *catalog.Catalog
+	desk    *approval.Desk
+	ahead   atomic.Int64      // by how much the clock of the gateway is, in nanoseconds
 	keys    map[string]string // secrets, by persona
 	ids     map[string]string // public ids of the keys, by persona
 }
@@ -101,6 +105,9 @@ func grant(ids ...catalog.ID) (out []persona.Grant) {
 var (
 	ann = identity.Principal{Person: "ann", Roles: []identity.Role{identity.Author}}
 	bob = identity.Principal{Person: "bob", Roles: []identity.Role{identity.Reviewer, identity.Admin}}
+	dan = identity.Principal{Person: "dan", Roles: []identity.Role{identity.Approver}}
+	// carol is whom every key's agent works for.
+	carol = identity.Principal{Person: "carol", Roles: []identity.Role{identity.Approver, identity.Reviewer, identity.Admin}}
 )
 
 // newWorld builds it. change may adapt the gateway's configuration.
@@ -138,6 +145,9 @@ func newWorld(t testing.TB, change func(*gateway.Config)) *world {
 	w.follow()
 	c := gateway.Config{Personas: db, Audit: db, Current: w.current, Listed: w.crawler.Listed, Upstreams: gateway.Pool(w.pool), Log: quiet,
 		AllowedOrigins: []string{"https://tools.example"}, MaxBody: 1 << 20, Recheck: 20 * time.Millisecond, Version: "1"}
+	now := func() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) }
+	w.desk = &approval.Desk{Store: db, Key: make([]byte, 32), URL: "http://remit.test", Now: now}
+	c.Approvals, c.Now = w.desk, now
 	w.people = &identity.Directory{Store: db}
 	c.Keys = w.people
 	if change != nil {

@@ -79,7 +79,7 @@ func TestPrecedence(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Options{Base: Base{Data: defaultData(), Listen: "env:1", LogLevel: "info", LogFormat: "text"}, MaxTools: 9,
-		AllowedHosts: []string{"a", "b"}, CrawlInterval: time.Hour, ListGrace: time.Hour, CallTimeout: 2 * time.Minute, ReadTimeout: 30 * time.Second,
+		AllowedHosts: []string{"a", "b"}, CrawlInterval: time.Hour, ListGrace: time.Hour, CallTimeout: 2 * time.Minute, ApprovalWait: 45 * time.Second, ReadTimeout: 30 * time.Second,
 		Embeddings: Embeddings{URL: "http://file", Model: "env-model"}}
 	got := cli.Options
 	if len(got.AllowedOrigins) == 0 {
