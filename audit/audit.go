@@ -3,6 +3,7 @@
 package audit
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -90,35 +91,44 @@ type Entry struct {
 
 // Seal returns e as the entry that follows the one with sequence number seq and hash prev.
 func (e Entry) Seal(seq int64, prev string) Entry {
-	e.Seq, e.Prev, e.Time = seq+1, prev, e.Time.UTC().Truncate(time.Microsecond)
-	e = e.asRead()
-	e.Hash = e.sum()
+	e, _ = e.SealJSON(seq, prev)
 	return e
 }
 
-// asRead is e as it will be read back: JSON replaces invalid UTF-8, and what is hashed must be what is kept.
-func (e Entry) asRead() Entry {
-	var read Entry // a fresh one: decoding into e would add to its map
-	text, err := json.Marshal(e)
-	if err == nil {
-		err = json.Unmarshal(text, &read)
+// SealJSON is Seal, and returns the sealed entry's JSON too, which is what a store keeps.
+func (e Entry) SealJSON(seq int64, prev string) (Entry, []byte) {
+	e.Seq, e.Prev, e.Time, e.Hash = seq+1, prev, e.Time.UTC().Truncate(time.Microsecond), ""
+	text := e.encode()
+	if bytes.Contains(text, []byte(`\ufffd`)) { // JSON replaces invalid UTF-8, and what is hashed must be what is read back
+		var read Entry // a fresh one: decoding into e would add to its map
+		if err := json.Unmarshal(text, &read); err != nil {
+			panic(fmt.Sprintf("audit: an entry that was encoded did not decode: %v", err))
+		}
+		e, text = read, read.encode()
 	}
-	if err != nil {
-		panic(fmt.Sprintf("audit: an entry of strings and numbers did not encode: %v", err))
-	}
-	return read
+	e.Hash = sum(text)
+	const end = `"}` // the hash is the last member, and empty
+	return e, append(append(text[:len(text)-len(end):len(text)-len(end)], e.Hash...), end...)
 }
 
-// sum is the hex SHA-256 of the entry's JSON with an empty hash. encoding/json is deterministic for this struct: fields
-// in order, map keys sorted.
+// sum is the hex SHA-256 of the entry's JSON with an empty hash.
 func (e Entry) sum() string {
 	e.Hash = ""
+	return sum(e.encode())
+}
+
+func sum(text []byte) string {
+	digest := sha256.Sum256(text)
+	return hex.EncodeToString(digest[:])
+}
+
+// encode is deterministic: encoding/json writes a struct's fields in order and sorts the keys of maps.
+func (e Entry) encode() []byte {
 	text, err := json.Marshal(e)
 	if err != nil {
 		panic(fmt.Sprintf("audit: an entry of strings and numbers did not encode: %v", err))
 	}
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:])
+	return text
 }
 
 // Head names the last entry of a chain. It is stored apart from the entries, so that a cut-off tail is found, and can

@@ -139,7 +139,7 @@ func (s *Store) UseApproval(ctx context.Context, id string, change approval.Chan
 	err = s.write(ctx, func(tx *sql.Tx) error {
 		err := updateApproval(ctx, tx, id, change)
 		if err == nil {
-			t, err = s.writeIntent(tx, body)
+			err = tx.QueryRow(insertIntent, s.owner, string(body)).Scan(&t)
 		}
 		return err
 	})

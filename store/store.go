@@ -29,11 +29,7 @@ type Store struct {
 	stop   chan struct{}
 	done   sync.WaitGroup
 	owner  string // of the intents of this process
-}
-
-type write struct {
-	change func(*sql.Tx) error
-	done   chan error
+	record recorder
 }
 
 // Open opens the file, or creates it for its owner alone, and brings its tables up to date.
@@ -50,6 +46,9 @@ func Open(ctx context.Context, path string) (*Store, error) {
 		return nil, errors.Join(err, s.writer.Close())
 	}
 	if err := s.migrate(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening the database %s: %w", path, err), s.reads.Close(), s.writer.Close())
+	}
+	if err := s.record.prepare(ctx, s.writer); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the database %s: %w", path, err), s.reads.Close(), s.writer.Close())
 	}
 	s.done.Go(s.writeLoop)
@@ -86,77 +85,6 @@ func (s *Store) Close() error {
 	close(s.stop)
 	s.done.Wait()
 	return errors.Join(s.writer.Close(), s.reads.Close())
-}
-
-var errClosed = errors.New("the store is closed")
-
-// write runs change in a transaction, which it may share with other writers' changes; it returns after the commit. When
-// ctx ends after the change was accepted, the outcome is still waited for: an answer is never a guess.
-func (s *Store) write(ctx context.Context, change func(*sql.Tx) error) error {
-	w := write{change: change, done: make(chan error, 1)}
-	select {
-	case s.writes <- w:
-		return <-w.done
-	case <-s.stop:
-		return errClosed
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-const maxBatch = 128
-
-// writeLoop commits what waits together: under load many changes share one flush to the disk.
-func (s *Store) writeLoop() {
-	for {
-		select {
-		case w := <-s.writes:
-			batch := []write{w}
-			for more := true; more && len(batch) < maxBatch; {
-				select {
-				case w := <-s.writes:
-					batch = append(batch, w)
-				default:
-					more = false
-				}
-			}
-			s.commit(batch)
-		case <-s.stop:
-			return
-		}
-	}
-}
-
-// commit runs each change in a savepoint, so that one that fails takes no other with it.
-func (s *Store) commit(batch []write) {
-	results := make([]error, len(batch))
-	tx, err := s.writer.Begin()
-	if err == nil {
-		for i, w := range batch {
-			results[i] = inSavepoint(tx, w.change)
-		}
-		err = tx.Commit()
-	}
-	for i, w := range batch {
-		if results[i] == nil {
-			results[i] = err
-		}
-		w.done <- results[i]
-	}
-}
-
-func inSavepoint(tx *sql.Tx, change func(*sql.Tx) error) error {
-	if _, err := tx.Exec("savepoint change"); err != nil {
-		return err
-	}
-	err := change(tx)
-	if err != nil {
-		if _, undo := tx.Exec("rollback to change"); undo != nil {
-			return errors.Join(err, undo)
-		}
-	}
-	_, release := tx.Exec("release change")
-	return errors.Join(err, release)
 }
 
 func micros(t time.Time) int64 {

@@ -61,11 +61,13 @@ func record(file string, texts []string) error {
 // TestScripts reads as a manual: one file a story, with who acts in its header.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
-		Dir: filepath.Join("testdata", "script"),
+		Dir:  filepath.Join("testdata", "script"),
+		Cmds: stageCommands,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("XDG_CONFIG_HOME", "")
 			env.Setenv("XDG_DATA_HOME", "")
+			newStage(env)
 			return nil
 		},
 	})

@@ -1,0 +1,386 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"remit/internal/fakemcp"
+)
+
+// stage is what the actors of one script act on: a remit serve of the script's own, MCP servers that are not ours, people with
+// browsers, and agents with keys. The scripts say:
+//
+//	upstream NAME FILE             an MCP server as fakemcp.Config in FILE says; $NAME is its URL; again: its tools change
+//	serve                          remit serve --config remit.yaml; $site is where
+//	person NAME ROLES              is added and signs in by link
+//	visit NAME PATH                prints the page
+//	submit NAME PATH ACTION [FIELD=VALUE...]   sends the page's form that has the action, with other values
+//	live ID TOOL[=FILE]...         author drafts exactly these tools, with the policy in FILE, and reviewer approves
+//	agent NAME ID [SECRET]         has a new key of the persona, or the secret
+//	list NAME                      prints the answer to tools/list
+//	call NAME TOOL ARGUMENTS [HEADER:VALUE...]
+//	post NAME FILE [HEADER:VALUE...]           sends the bytes of the file
+//	flood NAME N TOOL ARGUMENTS    N calls at once; prints how many were answered and refused
+//	until PATTERN COMMAND ARG...   runs the command until its output matches, at most two minutes
+//
+// Of list, call, post and submit, what is refused (a status from 400, a JSON-RPC error, a result that is an error) fails: "! call".
+type stage struct {
+	mu     sync.Mutex
+	fakes  map[string]*fakemcp.Server
+	people map[string]*http.Client
+	agents map[string]credential
+}
+
+type credential struct{ secret, persona string }
+
+type stageKey struct{}
+
+func newStage(env *testscript.Env) {
+	env.Values[stageKey{}] = &stage{fakes: map[string]*fakemcp.Server{}, people: map[string]*http.Client{}, agents: map[string]credential{}}
+}
+
+var stageCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
+	"upstream": acts(2, (*stage).upstream),
+	"serve":    acts(0, (*stage).serve),
+	"person":   acts(2, (*stage).person),
+	"visit":    acts(2, (*stage).visit),
+	"submit":   acts(3, (*stage).submit),
+	"live":     acts(2, (*stage).live),
+	"agent":    acts(2, (*stage).agent),
+	"list":     acts(1, (*stage).list),
+	"call":     acts(3, (*stage).call),
+	"post":     acts(2, (*stage).post),
+	"flood":    acts(4, (*stage).flood),
+	"until":    acts(2, (*stage).until),
+}
+
+// acts makes a command of a method: what it returns is whether it was refused.
+func acts(least int, do func(*stage, *testscript.TestScript, []string) (refused bool)) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, neg bool, args []string) {
+		if len(args) < least {
+			ts.Fatalf("got %d arguments, want %d or more", len(args), least)
+		}
+		if refused := do(ts.Value(stageKey{}).(*stage), ts, args); refused != neg {
+			ts.Fatalf("refused: got %v, want %v", refused, neg)
+		}
+	}
+}
+
+func (s *stage) upstream(ts *testscript.TestScript, args []string) bool {
+	var c fakemcp.Config
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[1])), &c))
+	if fake, ok := s.fakes[args[0]]; ok {
+		fake.SetTools(c.Tools)
+		return false
+	}
+	fake, err := fakemcp.New(c)
+	ts.Check(err)
+	server := httptest.NewServer(fake)
+	ts.Defer(func() {
+		server.CloseClientConnections()
+		server.Close()
+	})
+	s.fakes[args[0]] = fake
+	ts.Setenv(args[0], server.URL)
+	return false
+}
+
+// command is a process in the script's world.
+func command(ts *testscript.TestScript, name string, args ...string) *exec.Cmd {
+	for _, dir := range filepath.SplitList(ts.Getenv("PATH")) {
+		if at := filepath.Join(dir, name); executable(at) {
+			cmd := exec.Command(at, args...)
+			cmd.Dir = ts.Getenv("WORK")
+			for _, key := range []string{"PATH", "HOME", "TMPDIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME"} {
+				cmd.Env = append(cmd.Env, key+"="+ts.Getenv(key))
+			}
+			for upstream := range ts.Value(stageKey{}).(*stage).fakes {
+				cmd.Env = append(cmd.Env, upstream+"="+ts.Getenv(upstream))
+			}
+			return cmd
+		}
+	}
+	ts.Fatalf("there is no command %s", name)
+	return nil
+}
+
+func executable(file string) bool {
+	info, err := os.Stat(file)
+	return err == nil && info.Mode()&0o111 != 0
+}
+
+func run(ts *testscript.TestScript, name string, args ...string) string {
+	out, err := command(ts, name, args...).Output()
+	if exit, ok := err.(*exec.ExitError); ok {
+		ts.Fatalf("%s %v: %v\n%s", name, args, err, exit.Stderr)
+	}
+	ts.Check(err)
+	return string(out)
+}
+
+func (s *stage) serve(ts *testscript.TestScript, _ []string) bool {
+	cmd := command(ts, "remit", "serve", "--config", "remit.yaml", "--listen", "127.0.0.1:0", "--log-level", "error")
+	out, err := cmd.StdoutPipe()
+	ts.Check(err)
+	var complaints bytes.Buffer
+	cmd.Stderr = &complaints
+	ts.Check(cmd.Start())
+	ts.Defer(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		if err := cmd.Wait(); err != nil {
+			ts.Logf("remit serve ended with %v", err)
+		}
+		ts.Logf("remit serve said: %s", complaints.String())
+	})
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		if m := servesAt.FindStringSubmatch(lines.Text()); m != nil {
+			ts.Setenv("site", m[1])
+			go io.Copy(io.Discard, out)
+			return false
+		}
+	}
+	return true
+}
+
+func (s *stage) person(ts *testscript.TestScript, args []string) bool {
+	said := run(ts, "remit", "person", "add", args[0], "--roles", args[1], "--config", "remit.yaml")
+	at := strings.Index(said, "/link/")
+	if at < 0 {
+		ts.Fatalf("remit person add printed no link: %s", said)
+	}
+	jar, err := cookiejar.New(nil)
+	ts.Check(err)
+	s.people[args[0]] = &http.Client{Jar: jar}
+	status, page := s.send(ts, args[0], http.MethodPost, strings.Fields(said[at:])[0], url.Values{})
+	if status != http.StatusOK {
+		ts.Fatalf("signing in: got status %d\n%s", status, page)
+	}
+	return false
+}
+
+// send asks the site for a page as a person's browser does.
+func (s *stage) send(ts *testscript.TestScript, name, method, path string, form url.Values) (int, string) {
+	client, ok := s.people[name]
+	if !ok {
+		ts.Fatalf("there is no person %s", name)
+	}
+	req, err := http.NewRequest(method, ts.Getenv("site")+path, strings.NewReader(form.Encode()))
+	ts.Check(err)
+	if method == http.MethodPost {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.Header.Set("Sec-Fetch-Site", "same-origin")
+	}
+	res, err := client.Do(req)
+	ts.Check(err)
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	ts.Check(err)
+	return res.StatusCode, string(body)
+}
+
+func (s *stage) visit(ts *testscript.TestScript, args []string) bool {
+	status, page := s.send(ts, args[0], http.MethodGet, args[1], nil)
+	fmt.Fprintln(ts.Stdout(), words(page))
+	return status >= 400
+}
+
+func (s *stage) submit(ts *testscript.TestScript, args []string) bool {
+	_, page := s.send(ts, args[0], http.MethodGet, args[1], nil)
+	form := inputs(page, args[2])
+	given := map[string]bool{}
+	for _, pair := range args[3:] {
+		field, value, _ := strings.Cut(pair, "=")
+		if !given[field] {
+			form.Del(field)
+		}
+		given[field] = true
+		form.Add(field, value)
+	}
+	status, answer := s.send(ts, args[0], http.MethodPost, args[2], form)
+	fmt.Fprintln(ts.Stdout(), words(answer))
+	return status >= 400
+}
+
+func (s *stage) live(ts *testscript.TestScript, args []string) bool {
+	id, author, reviewer := args[0], "author", "reviewer"
+	for _, role := range []string{author, reviewer} {
+		if s.people[role] == nil {
+			s.person(ts, []string{role, role})
+		}
+	}
+	status, page := s.send(ts, author, http.MethodPost, "/new", url.Values{"id": {id}, "title": {id}, "job": {"Do what the tools of " + id + " do."}})
+	if status >= 400 {
+		ts.Fatalf("describing: got status %d\n%s", status, words(page))
+	}
+	path := "/personas/" + id
+	want := map[string]string{}
+	for _, tool := range args[1:] {
+		tool, policy, given := strings.Cut(tool, "=")
+		if want[tool] = ""; given {
+			want[tool] = ts.ReadFile(policy)
+		}
+		_, page = s.send(ts, author, http.MethodGet, path, nil)
+		form := inputs(page, path)
+		form.Set("add", tool)
+		status, page = s.send(ts, author, http.MethodPost, path, form)
+		if status >= 400 {
+			ts.Fatalf("adding %s: got status %d\n%s", tool, status, words(page))
+		}
+	}
+	form := inputs(page, path)
+	for field := range form {
+		tool, ok := strings.CutPrefix(field, "policy:")
+		policy, granted := want[tool]
+		switch {
+		case ok && granted:
+			form.Set(field, policy)
+		case ok:
+			form.Add("remove", tool)
+		}
+	}
+	for _, move := range []string{"save", "submit"} {
+		if form.Set("move", move); move == "submit" {
+			form = inputs(page, path)
+			form.Set("move", move)
+		}
+		if status, page = s.send(ts, author, http.MethodPost, path, form); status >= 400 {
+			ts.Fatalf("to %s: got status %d\n%s", move, status, words(page))
+		}
+	}
+	return s.submit(ts, []string{reviewer, path + "/review", path + "/approve"})
+}
+
+func (s *stage) agent(ts *testscript.TestScript, args []string) bool {
+	c := credential{persona: args[1]}
+	if len(args) > 2 {
+		c.secret = args[2]
+	} else {
+		c.secret = strings.TrimSpace(run(ts, "remit", "key", "create", "--agent", args[0], "--user", "zoe", "--persona", args[1], "--config", "remit.yaml"))
+	}
+	s.agents[args[0]] = c
+	ts.Setenv(args[0], c.secret)
+	return false
+}
+
+func (s *stage) list(ts *testscript.TestScript, args []string) bool {
+	body := `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{` + meta + `}}`
+	return s.ask(ts, args[0], body, append([]string{"Mcp-Method:tools/list"}, args[1:]...))
+}
+
+const meta = `"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}`
+
+func (s *stage) call(ts *testscript.TestScript, args []string) bool {
+	body, header := callOf(args[1], args[2])
+	return s.ask(ts, args[0], body, append(header, args[3:]...))
+}
+
+func callOf(tool, arguments string) (body string, header []string) {
+	name, _ := json.Marshal(tool) // of a string: no error
+	return fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":%s,"arguments":%s,%s}}`, name, arguments, meta),
+		[]string{"Mcp-Method:tools/call", "Mcp-Name:" + tool}
+}
+
+func (s *stage) post(ts *testscript.TestScript, args []string) bool {
+	return s.ask(ts, args[0], ts.ReadFile(args[1]), args[2:])
+}
+
+func (s *stage) ask(ts *testscript.TestScript, name, body string, header []string) bool {
+	answer, refused, err := s.exchange(ts.Getenv("site"), name, body, header)
+	ts.Check(err)
+	fmt.Fprintln(ts.Stdout(), answer)
+	return refused
+}
+
+// exchange sends a message as an agent does, in the stateless era unless the headers say otherwise.
+func (s *stage) exchange(site, name, body string, header []string) (answer string, refused bool, err error) {
+	s.mu.Lock()
+	c, ok := s.agents[name]
+	s.mu.Unlock()
+	if !ok {
+		return "", false, fmt.Errorf("there is no agent %s", name)
+	}
+	req, err := http.NewRequest(http.MethodPost, site+"/k/"+c.persona+"/mcp", strings.NewReader(body))
+	if err != nil {
+		return "", false, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", "application/json, text/event-stream")
+	req.Header.Set("Authorization", "Bearer "+c.secret)
+	req.Header.Set("MCP-Protocol-Version", "2026-07-28")
+	for _, h := range header {
+		field, value, _ := strings.Cut(h, ":")
+		req.Header.Set(field, value)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", false, err
+	}
+	defer res.Body.Close()
+	raw, err := io.ReadAll(res.Body)
+	var said struct {
+		Error  json.RawMessage
+		Result struct{ IsError bool }
+	}
+	if res.Header.Get("Content-Type") == "application/json" {
+		err = json.Unmarshal(raw, &said)
+	}
+	return fmt.Sprintf("%d %s", res.StatusCode, raw), res.StatusCode >= 400 || said.Error != nil || said.Result.IsError, err
+}
+
+func (s *stage) flood(ts *testscript.TestScript, args []string) bool {
+	var n, refused int
+	if _, err := fmt.Sscan(args[1], &n); err != nil {
+		ts.Fatalf("how many? %v", err)
+	}
+	body, header := callOf(args[2], args[3])
+	site, together, results := ts.Getenv("site"), make(chan struct{}, 64), make(chan error, n)
+	for range n {
+		together <- struct{}{}
+		go func() {
+			_, no, err := s.exchange(site, args[0], body, header)
+			<-together
+			if s.mu.Lock(); no {
+				refused++
+			}
+			s.mu.Unlock()
+			results <- err
+		}()
+	}
+	for range n {
+		ts.Check(<-results)
+	}
+	fmt.Fprintf(ts.Stdout(), "%d answered, %d refused\n", n-refused, refused)
+	return false
+}
+
+func (s *stage) until(ts *testscript.TestScript, args []string) bool {
+	want, err := regexp.Compile(args[0])
+	ts.Check(err)
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); <-tick.C {
+		if want.MatchString(run(ts, args[1], args[2:]...)) {
+			return false
+		}
+	}
+	ts.Fatalf("no output of %v matched %s within two minutes", args[1:], want)
+	return true
+}

@@ -1,0 +1,111 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+)
+
+// write is one of two kinds: a change of anything, or a recording of a call, which is what has to be fast.
+type write struct {
+	change func(*sql.Tx) error
+	record *recording
+	done   chan error
+}
+
+var errClosed = errors.New("the store is closed")
+
+// write runs change in a transaction, which it may share with other writers' changes; it returns after the commit. When
+// ctx ends after the change was accepted, the outcome is still waited for: an answer is never a guess.
+func (s *Store) write(ctx context.Context, change func(*sql.Tx) error) error {
+	return s.queue(ctx, write{change: change, done: make(chan error, 1)})
+}
+
+func (s *Store) queue(ctx context.Context, w write) error {
+	select {
+	case s.writes <- w:
+		return <-w.done
+	case <-s.stop:
+		return errClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+const maxBatch = 128
+
+// writeLoop commits what waits together: under load many changes share one flush to the disk.
+func (s *Store) writeLoop() {
+	for {
+		select {
+		case w := <-s.writes:
+			batch := []write{w}
+			for more := true; more && len(batch) < maxBatch; {
+				select {
+				case w := <-s.writes:
+					batch = append(batch, w)
+				default:
+					more = false
+				}
+			}
+			s.commit(batch)
+		case <-s.stop:
+			return
+		}
+	}
+}
+
+// commit runs a batch. A change that fails takes no other with it; a recording that the database refuses takes all.
+func (s *Store) commit(batch []write) {
+	results := make([]error, len(batch))
+	err := s.inTransaction(func(tx *sql.Tx) error {
+		chain := s.record.in(tx)
+		for i, w := range batch {
+			if w.record != nil {
+				if err := chain.write(w.record); err != nil {
+					return err
+				}
+				continue
+			}
+			if err := chain.flush(); err != nil { // the change may add to the chain, too
+				return err
+			}
+			results[i] = inSavepoint(tx, w.change)
+		}
+		return chain.flush()
+	})
+	for i, w := range batch {
+		if w.record != nil {
+			results[i] = w.record.problem
+		}
+		if results[i] == nil {
+			results[i] = err
+		}
+		w.done <- results[i]
+	}
+}
+
+func (s *Store) inTransaction(do func(*sql.Tx) error) error {
+	tx, err := s.writer.Begin()
+	if err != nil {
+		return err
+	}
+	if err := do(tx); err != nil {
+		return errors.Join(err, tx.Rollback())
+	}
+	return tx.Commit()
+}
+
+func inSavepoint(tx *sql.Tx, change func(*sql.Tx) error) error {
+	if _, err := tx.Exec("savepoint change"); err != nil {
+		return err
+	}
+	err := change(tx)
+	if err != nil {
+		if _, undo := tx.Exec("rollback to change"); undo != nil {
+			return errors.Join(err, undo)
+		}
+	}
+	_, release := tx.Exec("release change")
+	return errors.Join(err, release)
+}
