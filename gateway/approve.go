@@ -195,7 +195,8 @@ func (g *Gateway) hold(ctx context.Context, c *call, r approval.Request) (approv
 func abandoned(ctx context.Context) *fault {
 	cause := context.Cause(ctx)
 	if errors.Is(cause, errEnded) || errors.Is(cause, errClosing) {
-		return toolFault("Cancelled: "+cause.Error()+" while the call waited for a person. It was not made.", cause.Error())
+		reason := cause.Error() + " while the call waited for a person"
+		return toolFault("Cancelled: "+reason+". It was not made.", reason)
 	}
 	reason := "the client closed the connection"
 	if errors.Is(cause, errCancelled) {

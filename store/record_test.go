@@ -73,7 +73,7 @@ func filtersByUpgrade(t *testing.T, e engine) {
 	s := e.open(t)
 	record(t, s)
 	s.Close()
-	if _, err := e.raw(t).Exec(withoutFilters + "delete from audit where seq > 0; update audit_head set seq = 0, hash = ''; delete from goose_db_version where version_id >= 7"); err != nil {
+	if _, err := e.raw(t).Exec(withoutFilters + "drop table approval; delete from audit where seq > 0; update audit_head set seq = 0, hash = ''; delete from goose_db_version where version_id >= 7"); err != nil {
 		t.Fatal(err)
 	}
 	old := audit.Entry{Time: noon, Kind: audit.ToolCall, Actor: audit.Actor{Key: "k2"}, Revision: 2, Decision: audit.Refused, Policy: "policy/hours"}.Seal(0, "")

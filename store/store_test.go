@@ -59,6 +59,7 @@ func TestConformance(t *testing.T) {
 		"filters": filters, "filters by upgrade": filtersByUpgrade, "export": export, "evaluations": evaluations, "history": history,
 		"frozen pins": frozenPins, "approval thaws": approvalThaws, "rollback does not thaw": rollbackKeepsFrozen, "narrowing does not thaw": narrowingKeepsFrozen, "forgotten server": forgottenServer,
 		"suspensions": suspensions, "suspended while gone": suspendedWhileGone,
+		"approvals": approvals, "approvals of one call": parallelUses, "approvals are bounded": approvalBounds,
 		"swept definitions": sweptDefinitions, "frozen by upgrade": frozenByUpgrade,
 	} {
 		for _, e := range engines(t) {

@@ -34,7 +34,7 @@ type frame struct {
 	Member bool
 
 	Decider bool // may decide on calls
-	Waiting int  // how many wait for that
+	Held    int  // how many wait for that
 }
 
 const frameKey = "by"
@@ -68,7 +68,7 @@ func (s *site) frame(c echo.Context, by identity.Principal, title, active string
 		if err != nil {
 			s.Log.Error("how many calls wait for a person could not be read", "err", err) // the page itself is whole
 		}
-		f.Waiting = len(pending)
+		f.Held = len(pending)
 	}
 	return f
 }
