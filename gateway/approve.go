@@ -51,7 +51,7 @@ func (g *Gateway) approve(ctx context.Context, c *call) *fault {
 	}
 	switch {
 	case r.State == approval.Approved:
-		c.approved = r
+		c.approved = r.ID
 		return nil
 	case r.State == approval.Pending && r.Open(g.c.Now()):
 		return refusedBy("pending", g.pending(r), "it waits for a person's approval")

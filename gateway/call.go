@@ -23,8 +23,8 @@ type call struct {
 	arguments json.RawMessage // an object, as sent
 	canonical json.RawMessage // the same in the form that the record has a digest of
 	asks      bool            // a person has to approve the call
-	approved  approval.Request
-	held      bool // the call has waited for a person, or shall not
+	approved  string          // id of the approval
+	held      bool            // the call has waited for a person, or shall not
 	waited    time.Duration
 	revision  *view
 	grant     *grant
@@ -261,7 +261,7 @@ func (g *Gateway) begin(ctx context.Context, c *call) *fault {
 	e.Time, e.Decision = c.began, audit.Unknown
 	var err error
 	if c.asks {
-		c.ticket, c.arguments, err = g.c.Approvals.Use(ctx, c.approved.ID, c.binding(), e)
+		c.ticket, c.arguments, err = g.c.Approvals.Use(ctx, c.approved, c.binding(), e)
 	} else {
 		c.ticket, err = g.c.Audit.Begin(ctx, e)
 	}

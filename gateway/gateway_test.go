@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -217,6 +218,10 @@ func (o *outage) Persona(ctx context.Context, id persona.ID) (persona.Persona, e
 		return persona.Persona{}, errDisk
 	}
 	p, err := o.Personas.Persona(ctx, id)
+	p.Revisions = slices.Clone(p.Revisions)
+	for i := range p.Revisions {
+		p.Revisions[i].Grants = slices.Clone(p.Revisions[i].Grants)
+	}
 	if o.damage.Load() {
 		for _, r := range p.Revisions {
 			r.Grants[0].Definition = bytes.Replace(r.Grants[0].Definition, []byte("Finds"), []byte("Steals"), 1)

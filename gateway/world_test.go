@@ -143,12 +143,14 @@ func newWorld(t testing.TB, change func(*gateway.Config)) *world {
 	must(t, err)
 	w.crawl()
 	w.follow()
-	c := gateway.Config{Personas: db, Audit: db, Current: w.current, Listed: w.crawler.Listed, Upstreams: gateway.Pool(w.pool), Log: quiet,
+	cache, err := store.NewCache(ctx, db)
+	must(t, err)
+	c := gateway.Config{Personas: cache, Audit: db, Current: w.current, Listed: w.crawler.Listed, Upstreams: gateway.Pool(w.pool), Log: quiet,
 		AllowedOrigins: []string{"https://tools.example"}, MaxBody: 1 << 20, Recheck: 20 * time.Millisecond, Version: "1"}
 	now := func() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) }
 	w.desk = &approval.Desk{Store: db, Key: make([]byte, 32), URL: "http://remit.test", Now: now}
 	c.Approvals, c.Now = w.desk, now
-	w.people = &identity.Directory{Store: db}
+	w.people = &identity.Directory{Store: cache}
 	c.Keys = w.people
 	if change != nil {
 		change(&c)

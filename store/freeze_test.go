@@ -240,11 +240,7 @@ func frozenByUpgrade(t *testing.T, e engine) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := e.raw(t).Exec(`drop index revision_definition_digest; drop index tool_digest; drop index audit_tool; drop table secret; drop table suspension; drop table approval; drop table frozen;
-		` + withoutFilters + `
-		delete from goose_db_version where version_id >= 3`); err != nil {
-		t.Fatal(err)
-	}
+	downgrade(t, e, 2)
 	s = e.open(t)
 	defer s.Close()
 	if offer(t, s, approved, harmless); !isFrozen(t, s, approved) || isFrozen(t, s, harmless) {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/pressly/goose/v3"
 
 	"remit/audit"
 	"remit/catalog"
@@ -50,11 +52,23 @@ func engines(t *testing.T) []engine {
 	}}
 }
 
+// downgrade undoes the migrations after a version, as if the file were of an earlier Remit.
+func downgrade(t *testing.T, e engine, version int64) {
+	t.Helper()
+	p, err := goose.NewProvider(goose.DialectSQLite3, e.raw(t), os.DirFS("migrations/sqlite"))
+	if err == nil {
+		_, err = p.DownTo(t.Context(), version)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestConformance is what every engine must pass.
 func TestConformance(t *testing.T) {
 	for name, check := range map[string]func(*testing.T, engine){
 		"persona round trip": personaRoundTrip, "revision without authors": revisionWithoutAuthors, "immutable": submittedIsImmutable, "failed change": failedChangeLeavesAll,
-		"people and keys": peopleAndKeys, "links and sessions": linksAndSessions, "access ends": accessEnds, "listing": listing, "vectors": vectors,
+		"people and keys": peopleAndKeys, "links and sessions": linksAndSessions, "access ends": accessEnds, "listing": listing, "vectors": vectors, "cache": cache,
 		"audit": auditChain, "audit attacks": auditAttacks, "intents": intents, "parallel writers": parallelWriters,
 		"filters": filters, "filters by upgrade": filtersByUpgrade, "export": export, "evaluations": evaluations, "history": history,
 		"frozen pins": frozenPins, "approval thaws": approvalThaws, "rollback does not thaw": rollbackKeepsFrozen, "narrowing does not thaw": narrowingKeepsFrozen, "forgotten server": forgottenServer,

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Call is one call of a tool.
@@ -32,7 +34,7 @@ type Call struct {
 // unwell fails at once. The error is an *RPCError if the server answered one,
 // and else wraps one of this package's errors or ctx's.
 func (s *Server) Call(ctx context.Context, call Call) (json.RawMessage, error) {
-	if call.Arguments != nil && !json.Valid(call.Arguments) {
+	if call.Arguments != nil && !jsontext.Value(call.Arguments).IsValid(lenient) {
 		return nil, faultf(ErrInvalid, "server %s: the arguments of %s are not valid JSON: send an object", s.cfg.Name, clean(call.Tool, 128))
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, s.cfg.CallTimeout, faultf(ErrTimeout,

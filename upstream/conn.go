@@ -1,15 +1,18 @@
 package upstream
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	strict "github.com/go-json-experiment/json"
 	"github.com/mark3labs/mcp-go/client/transport"
 	"github.com/mark3labs/mcp-go/mcp"
 )
@@ -21,9 +24,12 @@ type conn struct {
 	secret *redactor
 	log    *slog.Logger
 
-	wire  transport.Interface
-	reply func(raw []byte) // sends an answer to the server's request; never blocks
-	stop  func(context.Context)
+	wire transport.Interface
+	// direct sends calls of tools over HTTP, past mcp-go, which decodes and
+	// encodes each message on both ways. Nil for stdio.
+	direct func(ctx context.Context, p *pending, method string, params json.RawMessage, header http.Header) (json.RawMessage, error)
+	reply  func(raw []byte) // sends an answer to the server's request; never blocks
+	stop   func(context.Context)
 	// listen keeps the stream open on which an HTTP server of the older era
 	// announces changes. Nil for stdio.
 	listen    func(context.Context) error
@@ -91,7 +97,7 @@ func (c *conn) do(ctx context.Context, r request) (json.RawMessage, error) {
 	id := c.nextID.Add(1)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	p := &pending{id: id, cancel: cancel, progress: r.progress}
+	p := &pending{id: id, cancel: cancel, progress: r.progress, direct: c.direct != nil && r.method == "tools/call"}
 	params, err := c.params(id, r)
 	if err == nil {
 		err = c.register(p)
@@ -102,13 +108,11 @@ func (c *conn) do(ctx context.Context, r request) (json.RawMessage, error) {
 		}
 		return nil, err
 	}
-	response, err := c.wire.SendRequest(context.WithValue(ctx, pendingKey{}, p), transport.JSONRPCRequest{
-		JSONRPC: mcp.JSONRPC_VERSION,
-		ID:      mcp.NewRequestId(id),
-		Method:  r.method,
-		Params:  params,
-		Header:  c.headers(r, params),
-	})
+	send := c.relay
+	if p.direct {
+		send = c.direct
+	}
+	result, err := send(context.WithValue(ctx, pendingKey{}, p), p, r.method, params, c.headers(r, params))
 	if err != nil && ctx.Err() != nil {
 		c.cancelled(ctx, r.method, id) // before unregister: close waits for it
 	}
@@ -118,6 +122,16 @@ func (c *conn) do(ctx context.Context, r request) (json.RawMessage, error) {
 	}
 	if p.failure != nil {
 		return nil, c.rpcError(p.failure)
+	}
+	return result, nil
+}
+
+// relay has mcp-go's transport send a request.
+func (c *conn) relay(ctx context.Context, p *pending, method string, params json.RawMessage, header http.Header) (json.RawMessage, error) {
+	response, err := c.wire.SendRequest(ctx, transport.JSONRPCRequest{
+		JSONRPC: mcp.JSONRPC_VERSION, ID: mcp.NewRequestId(p.id), Method: method, Params: params, Header: header})
+	if err != nil {
+		return nil, err
 	}
 	return response.Result, nil
 }
@@ -252,11 +266,8 @@ func (c *conn) rpcError(raw json.RawMessage) *RPCError {
 }
 
 // params are the request's parameters with the _meta that the era asks for.
+// Raw values go in as they are.
 func (c *conn) params(id int64, r request) (json.RawMessage, error) {
-	params := map[string]any{}
-	for name, value := range r.params {
-		params[name] = value
-	}
 	meta := map[string]any{}
 	for name, value := range r.meta {
 		meta[name] = value
@@ -271,10 +282,18 @@ func (c *conn) params(id int64, r request) (json.RawMessage, error) {
 	} else {
 		delete(meta, "progressToken")
 	}
+	params := r.params
 	if len(meta) > 0 {
+		params = maps.Clone(params)
+		if params == nil {
+			params = map[string]any{}
+		}
 		params["_meta"] = meta
 	}
-	raw, err := json.Marshal(params) // at least {}: many servers drop a message whose params are null
+	if params == nil {
+		return json.RawMessage("{}"), nil // many servers drop a message whose params are null
+	}
+	raw, err := strict.Marshal(params, lenient, strict.Deterministic(true))
 	if err != nil {
 		return nil, faultf(ErrInvalid, "server %s: the parameters of %s are not valid JSON: send an object", c.cfg.Name, r.method)
 	}
@@ -290,7 +309,7 @@ func (c *conn) headers(r request, params json.RawMessage) http.Header {
 	for name, value := range mcp.StandardHeaders(c.protocol(), mcp.MCPMethod(r.method), params) {
 		h.Set(name, value)
 	}
-	if r.schema != nil {
+	if bytes.Contains(r.schema, []byte("x-mcp-header")) {
 		tool := mcp.Tool{RawInputSchema: r.schema}
 		for name, value := range mcp.GenerateParamHeaders(&tool, params) {
 			h.Set(name, value)

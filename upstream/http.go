@@ -3,9 +3,11 @@ package upstream
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"mime"
 	"net"
 	"net/http"
@@ -43,7 +45,7 @@ func dialHTTP(cfg *Config, secret *redactor, log *slog.Logger, onChanged func())
 		return nil, faultf(ErrUnavailable, "server %s: the url is not valid: it must look like https://host/path", cfg.Name)
 	}
 	g.wire, c.wire = wire, wire
-	c.reply, c.listen = g.reply, g.listen
+	c.reply, c.listen, c.direct = g.reply, g.listen, g.direct
 	c.stop = func(context.Context) {
 		_ = wire.Close() // a session that cannot be ended runs out at the server
 		base.CloseIdleConnections()
@@ -115,6 +117,26 @@ func (g *gate) RoundTrip(req *http.Request) (*http.Response, error) {
 		Status: "200 OK", StatusCode: http.StatusOK, Proto: resp.Proto, ProtoMajor: resp.ProtoMajor, ProtoMinor: resp.ProtoMinor,
 		Header: header, Body: io.NopCloser(bytes.NewReader(raw)), ContentLength: int64(len(raw)), Request: req,
 	}, nil
+}
+
+// direct sends one request and returns the result of its answer.
+func (g *gate) direct(ctx context.Context, p *pending, method string, params json.RawMessage, header http.Header) (json.RawMessage, error) {
+	body := make([]byte, 0, len(params)+len(method)+64)
+	body = strconv.AppendInt(append(body, `{"jsonrpc":"2.0","id":`...), p.id, 10)
+	body = append(append(append(body, `,"method":"`...), method...), `","params":`...)
+	body = append(append(body, params...), '}')
+	req, err := g.newRequest(ctx, http.MethodPost, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	maps.Copy(req.Header, header)
+	resp, err := g.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	resp.Body.Close()
+	return p.result, nil
 }
 
 // send does one exchange with the configured headers on it.

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"strconv"
+
+	strict "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // message is one JSON-RPC message from a server, its parts as received.
@@ -24,13 +27,19 @@ type pending struct {
 	// data and lose large numbers.
 	failure  json.RawMessage
 	answered bool
+	// direct: the request is not mcp-go's, which sees nothing of the answer.
+	direct bool
+	result json.RawMessage // of an answer to a direct request, as received
 }
+
+// lenient: what a server's values hold inside is not this package's to refuse.
+var lenient = strict.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 
 // parseMessage reads one message, and reports false if it is not one.
 func parseMessage(raw []byte) (message, bool) {
 	raw = bytes.TrimSpace(raw)
 	var m message
-	if len(raw) == 0 || raw[0] != '{' || json.Unmarshal(raw, &m) != nil {
+	if len(raw) == 0 || raw[0] != '{' || strict.Unmarshal(raw, &m, lenient) != nil {
 		return message{}, false
 	}
 	if string(m.Error) == "null" {
@@ -78,6 +87,11 @@ func (c *conn) answered(m message, only *pending) []byte {
 	}
 	p.answered = true
 	p.failure = m.Error
+	if p.direct {
+		p.result = m.Result
+		c.mu.Unlock()
+		return []byte{}
+	}
 	c.mu.Unlock()
 	var b bytes.Buffer
 	b.Grow(len(m.Result) + 64)

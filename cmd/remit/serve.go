@@ -121,7 +121,7 @@ func (a *app) front(s *system, desk *approval.Desk, log *slog.Logger) (http.Hand
 	if err != nil {
 		return nil, nil, err
 	}
-	gate := gateway.New(gateway.Config{Personas: s.store, Keys: s.people, Current: s.catalog.Tool, Upstreams: gateway.Pool(s.pool),
+	gate := gateway.New(gateway.Config{Personas: s.cache, Keys: s.people, Current: s.catalog.Tool, Upstreams: gateway.Pool(s.pool),
 		Audit: s.store, Limiter: policy.NewLimiter(s.store), MaskKey: maskKey, Listed: s.crawler.Listed, AllowedHosts: hosts, AllowedOrigins: a.opts.AllowedOrigins, CallTimeout: a.opts.CallTimeout,
 		Approvals: desk, ApprovalWait: a.opts.ApprovalWait,
 		Version: version(), Log: log})

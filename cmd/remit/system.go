@@ -103,6 +103,7 @@ func (a *app) upstreams(log *slog.Logger) ([]upstream.Config, error) {
 // system is what serves and crawls: the servers, what is known of them, and the database.
 type system struct {
 	store   *store.Store
+	cache   *store.Cache // of what an agent's request is decided by
 	people  *identity.Directory
 	pool    *upstream.Pool
 	catalog *catalog.Catalog
@@ -122,7 +123,10 @@ func (a *app) assemble(configs []upstream.Config, log *slog.Logger) (_ *system, 
 	if s.store, err = a.openStore(); err != nil {
 		return nil, err
 	}
-	s.people = &identity.Directory{Store: s.store}
+	if s.cache, err = store.NewCache(a.ctx, s.store); err != nil {
+		return nil, errors.Join(err, s.store.Close())
+	}
+	s.people = &identity.Directory{Store: s.cache}
 	s.crawler, err = crawl.New(a.ctx, crawl.Config{Servers: s.pool.Servers(), Store: s.store, Catalog: s.catalog, Embedder: e,
 		Tokens: tokens.Count, Interval: a.opts.CrawlInterval, Grace: a.opts.ListGrace, Log: log,
 		Changed: func(server string, c crawl.Changes) {

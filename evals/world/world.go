@@ -94,9 +94,13 @@ func (w *world) build(ctx context.Context, c evals.EnforceCase) (err error) {
 	if err := w.start(ctx, c.Offers); err != nil {
 		return err
 	}
-	w.people = &identity.Directory{Store: w.store}
+	cache, err := store.NewCache(ctx, w.store)
+	if err != nil {
+		return err
+	}
+	w.people = &identity.Directory{Store: cache}
 	w.desk = &approval.Desk{Store: w.store, URL: "http://localhost"}
-	w.gateway = gateway.New(gateway.Config{Personas: w.store, Keys: w.people, Current: w.catalog.Tool, Upstreams: gateway.Pool(w.pool),
+	w.gateway = gateway.New(gateway.Config{Personas: cache, Keys: w.people, Current: w.catalog.Tool, Upstreams: gateway.Pool(w.pool),
 		Audit: w.store, Limiter: policy.NewLimiter(w.store), Approvals: w.desk, MaxBody: maxBody, CallTimeout: 5 * time.Second, Log: slog.New(slog.DiscardHandler)})
 	w.registry = &persona.Registry{Store: w.store, Current: w.catalog.Tool, Changed: w.gateway.Notify}
 	var all []catalog.ID

@@ -51,34 +51,35 @@ var allowed = map[string][]string{
 	"internal/slowbody":       {},
 	"internal/fakeopenai":     {},
 	"cmd/remit":               nil,
+	"bench/prepare":           nil,
 	"catalog/embed/convert":   nil,
 }
 
 // owners lists which packages may import a third-party module, and why it is there.
 var owners = map[string][]string{
-	"github.com/mark3labs/mcp-go":              {"upstream", "internal/demo"},                                                       // MCP transports; demo servers
-	"github.com/sashabaranov/go-openai":        {"internal/llm"},                                                                    // the only caller of a model
-	"github.com/philippgille/chromem-go":       {"catalog/vector"},                                                                  // keeps the vectors in memory
-	"github.com/labstack/echo/v4":              {"web"},                                                                             // routes of the site
-	"github.com/invopop/jsonschema":            {"internal/config", "evals"},                                                        // JSON Schema of the configuration file and of suites
-	"github.com/go-json-experiment/json":       {"internal/strictjson", "gateway", "persona", "policy", "internal/config", "evals"}, // JSON without ambiguity
-	"github.com/santhosh-tekuri/jsonschema/v6": {"gateway"},                                                                         // arguments against input schemas
-	"cel.dev/cel-go":                           {"policy"},                                                                          // conditions on a call: typed, bounded in cost, without loops or effects
-	"modernc.org/sqlite":                       {"store"},                                                                           // SQLite without cgo
-	"github.com/pressly/goose/v3":              {"store"},                                                                           // migrations
-	"github.com/oklog/ulid/v2":                 {"store"},                                                                           // sortable unique ids
-	"github.com/tiktoken-go/tokenizer":         {"catalog/tokens"},                                                                  // o200k tokens
-	"github.com/cenkalti/backoff/v5":           {"upstream", "internal/llm", "approval/webhook"},                                    // retry delays
-	"github.com/alecthomas/kong":               {"cmd/remit", "internal/config"},                                                    // flags, environment, help
-	"github.com/goccy/go-yaml":                 {"internal/config", "evals"},                                                        // strict YAML that keeps comments and places
-	"github.com/agnivade/levenshtein":          {"internal/config"},                                                                 // nearest valid key
-	"github.com/schollz/progressbar/v3":        {"cmd/remit"},                                                                       // progress of a crawl
-	"golang.org/x/crypto":                      {"identity"},                                                                        // argon2id
-	"golang.org/x/sync":                        {"catalog/crawl", "cmd/remit", "evals"},                                             // errgroup
-	"golang.org/x/sys":                         {"catalog/embed", "catalog/vector"},                                                 // processor features
-	"golang.org/x/term":                        {"cmd/remit"},                                                                       // is it a terminal?
-	"golang.org/x/text":                        {"catalog/embed", "gateway", "policy"},                                              // NFKC, also before masking; the validator's messages
-	"golang.org/x/time":                        {"web"},                                                                             // rate limits
+	"github.com/mark3labs/mcp-go":              {"upstream", "internal/demo"},                                                                   // MCP transports; demo servers
+	"github.com/sashabaranov/go-openai":        {"internal/llm"},                                                                                // the only caller of a model
+	"github.com/philippgille/chromem-go":       {"catalog/vector"},                                                                              // keeps the vectors in memory
+	"github.com/labstack/echo/v4":              {"web"},                                                                                         // routes of the site
+	"github.com/invopop/jsonschema":            {"internal/config", "evals"},                                                                    // JSON Schema of the configuration file and of suites
+	"github.com/go-json-experiment/json":       {"internal/strictjson", "gateway", "upstream", "persona", "policy", "internal/config", "evals"}, // JSON without ambiguity
+	"github.com/santhosh-tekuri/jsonschema/v6": {"gateway"},                                                                                     // arguments against input schemas
+	"cel.dev/cel-go":                           {"policy"},                                                                                      // conditions on a call: typed, bounded in cost, without loops or effects
+	"modernc.org/sqlite":                       {"store"},                                                                                       // SQLite without cgo
+	"github.com/pressly/goose/v3":              {"store"},                                                                                       // migrations
+	"github.com/oklog/ulid/v2":                 {"store"},                                                                                       // sortable unique ids
+	"github.com/tiktoken-go/tokenizer":         {"catalog/tokens"},                                                                              // o200k tokens
+	"github.com/cenkalti/backoff/v5":           {"upstream", "internal/llm", "approval/webhook"},                                                // retry delays
+	"github.com/alecthomas/kong":               {"cmd/remit", "internal/config"},                                                                // flags, environment, help
+	"github.com/goccy/go-yaml":                 {"internal/config", "evals"},                                                                    // strict YAML that keeps comments and places
+	"github.com/agnivade/levenshtein":          {"internal/config"},                                                                             // nearest valid key
+	"github.com/schollz/progressbar/v3":        {"cmd/remit"},                                                                                   // progress of a crawl
+	"golang.org/x/crypto":                      {"identity"},                                                                                    // argon2id
+	"golang.org/x/sync":                        {"catalog/crawl", "cmd/remit", "evals"},                                                         // errgroup
+	"golang.org/x/sys":                         {"catalog/embed", "catalog/vector"},                                                             // processor features
+	"golang.org/x/term":                        {"cmd/remit"},                                                                                   // is it a terminal?
+	"golang.org/x/text":                        {"catalog/embed", "gateway", "policy"},                                                          // NFKC, also before masking; the validator's messages
+	"golang.org/x/time":                        {"web"},                                                                                         // rate limits
 }
 
 // modelFree must not reach a model, an embedding or a prompt: the gateway runs without them.

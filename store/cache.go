@@ -1,0 +1,134 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"remit/identity"
+	"remit/persona"
+)
+
+// Cache is a Store that answers from memory what every request of an agent asks: its key, its persona, what is suspended and what is
+// frozen. Each answer asks the database whether anything of that was written since, by whichever process or hand, so that a
+// change holds from the next request on. What is returned is shared: it must not be changed.
+type Cache struct {
+	*Store
+	version *sql.Stmt
+	now     atomic.Pointer[memory]
+}
+
+// memory is what was read at one version.
+type memory struct {
+	version int64
+
+	mu          sync.Mutex
+	keys        map[string]identity.Key
+	personas    map[persona.ID]persona.Persona
+	frozen      map[pinned]time.Time // zero where it is not
+	suspensions map[struct{}][]persona.Suspension
+}
+
+type pinned struct {
+	persona  persona.ID
+	revision int
+	pin      string
+}
+
+func remember(version int64) *memory {
+	return &memory{version: version, keys: map[string]identity.Key{}, personas: map[persona.ID]persona.Persona{},
+		frozen: map[pinned]time.Time{}, suspensions: map[struct{}][]persona.Suspension{}}
+}
+
+// NewCache returns a cache of the store, which has to be closed by itself.
+func NewCache(ctx context.Context, s *Store) (*Cache, error) {
+	version, err := s.reads.PrepareContext(ctx, "select version from standing where one = 1")
+	if err != nil {
+		return nil, err
+	}
+	c := &Cache{Store: s, version: version}
+	c.now.Store(remember(0))
+	return c, nil
+}
+
+// memory returns what may be answered from now.
+func (c *Cache) memory(ctx context.Context) (*memory, error) {
+	var version int64
+	if err := c.version.QueryRowContext(ctx).Scan(&version); err != nil {
+		return nil, err
+	}
+	m := c.now.Load()
+	if m.version != version {
+		m = remember(version) // two may do so at once: one is forgotten
+		c.now.Store(m)
+	}
+	return m, nil
+}
+
+// recall returns what is remembered under the key, or reads it. The version was read before, so what is kept is that
+// version's or newer, and in the latter case forgotten by the next who asks.
+func recall[K comparable, V any](ctx context.Context, c *Cache, of func(*memory) map[K]V, key K, read func() (V, error)) (V, error) {
+	var none V
+	m, err := c.memory(ctx)
+	if err != nil {
+		return none, err
+	}
+	m.mu.Lock()
+	v, ok := of(m)[key]
+	m.mu.Unlock()
+	if ok {
+		return v, nil
+	}
+	if v, err = read(); err != nil {
+		return none, err
+	}
+	m.mu.Lock()
+	of(m)[key] = v
+	m.mu.Unlock()
+	return v, nil
+}
+
+// Key returns a key by its public id.
+func (c *Cache) Key(ctx context.Context, id string) (identity.Key, error) {
+	return recall(ctx, c, func(m *memory) map[string]identity.Key { return m.keys }, id,
+		func() (identity.Key, error) { return c.Store.Key(ctx, id) })
+}
+
+// TouchKey notes when a key was last used; that is no change that anything is decided by.
+func (c *Cache) TouchKey(ctx context.Context, id string, used time.Time) error {
+	if err := c.Store.TouchKey(ctx, id, used); err != nil {
+		return err
+	}
+	m := c.now.Load()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if k, ok := m.keys[id]; ok {
+		k.LastUse = used
+		m.keys[id] = k
+	}
+	return nil
+}
+
+// Persona returns the persona with the definitions of all its pins.
+func (c *Cache) Persona(ctx context.Context, id persona.ID) (persona.Persona, error) {
+	return recall(ctx, c, func(m *memory) map[persona.ID]persona.Persona { return m.personas }, id,
+		func() (persona.Persona, error) { return c.Store.Persona(ctx, id) })
+}
+
+// Frozen says whether, and since when, a revision's pin is frozen.
+func (c *Cache) Frozen(ctx context.Context, id persona.ID, revision int, pin persona.Pin) (since time.Time, frozen bool, err error) {
+	since, err = recall(ctx, c, func(m *memory) map[pinned]time.Time { return m.frozen }, pinned{id, revision, string(pin.Tool) + " " + string(pin.Digest)},
+		func() (time.Time, error) {
+			since, _, err := c.Store.Frozen(ctx, id, revision, pin)
+			return since, err
+		})
+	return since, !since.IsZero(), err
+}
+
+// Suspensions returns what is suspended now, by kind and name.
+func (c *Cache) Suspensions(ctx context.Context) ([]persona.Suspension, error) {
+	return recall(ctx, c, func(m *memory) map[struct{}][]persona.Suspension { return m.suspensions }, struct{}{},
+		func() ([]persona.Suspension, error) { return c.Store.Suspensions(ctx) })
+}

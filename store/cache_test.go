@@ -1,0 +1,88 @@
+package store_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"remit/audit"
+	"remit/identity"
+	"remit/persona"
+	"remit/store"
+)
+
+// Whatever an agent's request is decided by, a change of it holds on the next read from memory, also when another process made it.
+func cache(t *testing.T, e engine) {
+	mine, theirs := e.open(t), e.open(t)
+	defer mine.Close()
+	defer theirs.Close()
+	c, err := store.NewCache(t.Context(), mine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	approved, other := tool(t, "crm", "find", "approved"), tool(t, "crm", "find", "poisoned")
+	offer(t, theirs, approved)
+	p := golive(t, theirs, persona.Live, approved)
+	pin := persona.Pin{Tool: approved.ID, Digest: approved.Digest}
+	key := func(change func(*identity.Key)) error {
+		return theirs.UpdateKey(t.Context(), "k", func(k identity.Key) (identity.Key, audit.Entry, error) {
+			k.ID, k.Hash, k.Persona, k.Expires = "k", []byte("hash"), "support", time.Now().Add(time.Hour)
+			change(&k)
+			return k, entry("key.change"), nil
+		})
+	}
+	suspension := persona.Suspension{Target: persona.Target{Kind: persona.OnePersona, Name: "support"}, Person: "ravi", Reason: "r", At: time.Now()}
+	type state struct {
+		key                       string
+		live, suspended, isFrozen bool
+	}
+	read := func() (got state) {
+		t.Helper()
+		for range 2 { // the second time from memory
+			k, keyErr := c.Key(t.Context(), "k")
+			p, personaErr := c.Persona(t.Context(), "support")
+			stopped, stoppedErr := c.Suspensions(t.Context())
+			_, frozen, frozenErr := c.Frozen(t.Context(), "support", 1, pin)
+			if errors.Is(keyErr, identity.ErrNotFound) {
+				keyErr = nil
+			}
+			if err := errors.Join(keyErr, personaErr, stoppedErr, frozenErr); err != nil {
+				t.Fatal(err)
+			}
+			got = state{suspended: len(stopped) > 0, isFrozen: frozen}
+			if _, got.live = p.Live(); k.ID != "" {
+				got.key = map[bool]string{true: "live", false: "revoked"}[k.Live(time.Now())]
+			}
+		}
+		return got
+	}
+	p.Revisions[0].State = persona.Approved
+	for _, step := range []struct {
+		name   string
+		change func() error
+		want   state
+	}{
+		{"nothing yet", func() error { return nil }, state{live: true}},
+		{"a key", func() error { return key(func(*identity.Key) {}) }, state{key: "live", live: true}},
+		{"suspended", func() error { return theirs.Suspend(t.Context(), suspension, entry("persona.suspend")) }, state{key: "live", live: true, suspended: true}},
+		{"resumed", func() error { return theirs.Resume(t.Context(), suspension, entry("persona.resume")) }, state{key: "live", live: true}},
+		{"drifted", func() error { offer(t, theirs, other); offer(t, theirs, approved); return nil }, state{key: "live", live: true, isFrozen: true}},
+		{"thawed", func() error { return theirs.Thaw(t.Context(), reviewer, approved.ID, approved.Digest, time.Now()) }, state{key: "live", live: true}},
+		{"stepped down", func() error { return theirs.Update(t.Context(), p.ID, save(p)) }, state{key: "live"}},
+		{"revoked", func() error { return key(func(k *identity.Key) { k.Revoked = time.Now().Add(-time.Second) }) }, state{key: "revoked"}},
+	} {
+		if err := step.change(); err != nil {
+			t.Fatalf("%s: %v", step.name, err)
+		}
+		if got := read(); got != step.want {
+			t.Errorf("%s: got %+v, want %+v", step.name, got, step.want)
+		}
+	}
+	used := time.Now().UTC().Truncate(time.Minute)
+	if err := c.TouchKey(t.Context(), "k", used); err != nil {
+		t.Fatal(err)
+	}
+	if k, err := c.Key(t.Context(), "k"); err != nil || !k.LastUse.Equal(used) {
+		t.Errorf("a use: got %v, %v", k.LastUse, err)
+	}
+}
