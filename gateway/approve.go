@@ -9,10 +9,18 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"remit/approval"
+	"remit/internal/strictjson"
 )
 
 // anew is no refusal: a person decided while the call was held, so all steps decide again on how things are now.
 var anew = &fault{}
+
+// person is how far a call has come that somebody has to approve.
+type person struct {
+	approved string        // id of the approval
+	held     bool          // the call has waited for the decision, or shall not
+	waited   time.Duration // so long
+}
 
 func (c *call) binding() approval.Binding {
 	return approval.Binding{Key: c.who.Key, Agent: c.who.Agent, User: c.who.User, Persona: c.who.Persona, Revision: c.revision.revision,
@@ -23,22 +31,22 @@ func (c *call) binding() approval.Binding {
 // after everything that would refuse the call anyway, and before the limits, which count calls that are made.
 func (g *Gateway) approve(ctx context.Context, c *call) *fault {
 	state, returned := c.params["requestState"]
-	if returned = returned && c.modern; !c.asks && !returned {
+	if returned = returned && c.modern; c.person == nil && !returned {
 		return nil
 	}
 	if g.c.Approvals == nil {
 		return refusedBy("off", "Refused: a person has to approve this call, and this Remit has nobody to ask. Tell its operator.", "")
 	}
 	r, asked, f := g.request(ctx, c, state, returned)
-	if f != nil || !c.asks {
+	if f != nil || c.person == nil {
 		return f
 	}
 	c.entry.Approval = r.ID
 	if state := g.c.Approvals.State(r); asked && c.opensPages() && state != "" {
 		return g.inputRequired(r, state)
 	}
-	if r.State == approval.Pending && !c.held {
-		c.held = true
+	if r.State == approval.Pending && !c.person.held {
+		c.person.held = true
 		if r, f = g.hold(ctx, c, r); f != nil {
 			return f
 		}
@@ -46,12 +54,12 @@ func (g *Gateway) approve(ctx context.Context, c *call) *fault {
 			return g.stillTheirs(ctx, c)
 		}
 	}
-	if c.waited > 0 {
-		c.entry.Detail["held"] = c.waited.Round(time.Millisecond).String()
+	if c.person.waited > 0 {
+		c.entry.Detail["held"] = c.person.waited.Round(time.Millisecond).String()
 	}
 	switch {
 	case r.State == approval.Approved:
-		c.approved = r.ID
+		c.person.approved = r.ID
 		return nil
 	case r.State == approval.Pending && r.Open(g.c.Now()):
 		return refusedBy("pending", g.pending(r), "it waits for a person's approval")
@@ -81,7 +89,10 @@ func clock(t time.Time) string { return t.UTC().Format("15:04:05 UTC") }
 func (g *Gateway) request(ctx context.Context, c *call, state jsontext.Value, returned bool) (r approval.Request, asked bool, f *fault) {
 	var err error
 	if !returned {
-		r, asked, err = g.c.Approvals.Ask(ctx, c.binding(), c.canonical, c.minutes())
+		var text []byte
+		if text, err = strictjson.Canonical(c.arguments, strictjson.Limits{Depth: maxDepth}); err == nil {
+			r, asked, err = g.c.Approvals.Ask(ctx, c.binding(), text, c.grant.rules.Approval.Minutes)
+		}
 		switch {
 		case errors.Is(err, approval.ErrTooMany):
 			return r, false, refusedBy("too many", fmt.Sprintf("Refused: %d calls of this key, or %d of this persona, wait for a person already. Wait until they are decided.",
@@ -101,7 +112,9 @@ func (g *Gateway) request(ctx context.Context, c *call, state jsontext.Value, re
 		if errors.Is(err, approval.ErrNotFound) || err == nil && (r.Binding != c.binding() || r.State == approval.Used) {
 			return r, false, wrong
 		}
-		c.held = c.held || c.declined()
+		if c.person != nil && c.declined() {
+			c.person.held = true
+		}
 	}
 	if err != nil {
 		g.complain("whether a person approved a call could not be read or asked", err)
@@ -109,8 +122,6 @@ func (g *Gateway) request(ctx context.Context, c *call, state jsontext.Value, re
 	}
 	return r, asked, nil
 }
-
-func (c *call) minutes() int { return c.grant.rules.Approval.Minutes }
 
 // opensPages says that the client can show its user an address (2026-07-28, elicitation, URL mode).
 func (c *call) opensPages() bool {
@@ -183,7 +194,7 @@ func (g *Gateway) hold(ctx context.Context, c *call, r approval.Request) (approv
 		case ctx.Err() != nil || c.r.Context().Err() != nil:
 			return now, abandoned(ctx)
 		case now.State != approval.Pending || wait.Err() != nil || !now.Open(g.c.Now()):
-			c.waited = g.c.Now().Sub(began)
+			c.person.waited = g.c.Now().Sub(began)
 			return now, nil
 		case !g.stillValid(ctx, c.exchange):
 			return now, refusedBy("key", "Refused: the access key stopped being valid while the call waited.", "")
@@ -210,6 +221,6 @@ func (g *Gateway) stillTheirs(ctx context.Context, c *call) *fault {
 	if !g.stillValid(ctx, c.exchange) {
 		return refusedBy("key", "Refused: the access key stopped being valid while the call waited.", "")
 	}
-	c.began = g.c.Now()
+	c.began, c.entry.Approval = g.c.Now(), ""
 	return anew
 }

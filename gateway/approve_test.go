@@ -21,7 +21,7 @@ import (
 
 var asksApproval = policy.Policy{Approval: &policy.Approval{Minutes: 15}}
 
-// held waits until so many requests are pending, and returns the oldest.
+// pending waits until so many requests are pending, and returns the oldest.
 func (w *world) pending(n int) approval.Request {
 	w.t.Helper()
 	var found []approval.Request
@@ -111,6 +111,7 @@ func TestHeldCallIsDecidedAnew(t *testing.T) {
 		}, "Not made yet"},
 		"the tool taken away": {func(w *world) { w.revise("clerk", grant("crm/echo")...) }, "Unknown tool"},
 		"retired":             {func(w *world) { must(w.t, w.persona.Retire(context.Background(), bob, "clerk")) }, "no live revision"},
+		"needs nobody now":    {func(w *world) { w.rule(policy.Policy{}) }, "refunded"},
 		"key revoked":         {func(w *world) { w.revoke("clerk") }, "the access key stopped being valid"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -121,8 +122,15 @@ func TestHeldCallIsDecidedAnew(t *testing.T) {
 			r := w.pending(1)
 			tc.change(w)
 			must(t, w.desk.Decide(t.Context(), dan, r.ID, r.Arguments, true, ""))
-			if got := <-answer; !strings.Contains(got, tc.want) || w.calls() != 0 {
+			made := 0
+			if tc.want == "refunded" {
+				made = 1
+			}
+			if got := <-answer; !strings.Contains(got, tc.want) || w.calls() != made {
 				t.Errorf("got %s after %d calls, want %q", got, w.calls(), tc.want)
+			}
+			if e := w.entries()[0]; made == 1 && e.Approval != "" {
+				t.Errorf("got the approval %s in the entry of a call that needed none", e.Approval)
 			}
 		})
 	}

@@ -21,11 +21,7 @@ type call struct {
 	began     time.Time
 	name      string          // as the agent calls the tool
 	arguments json.RawMessage // an object, as sent
-	canonical json.RawMessage // the same in the form that the record has a digest of
-	asks      bool            // a person has to approve the call
-	approved  string          // id of the approval
-	held      bool            // the call has waited for a person, or shall not
-	waited    time.Duration
+	person    *person         // who has to approve the call; nil where nobody has
 	revision  *view
 	grant     *grant
 	server    Caller
@@ -231,7 +227,13 @@ func (g *Gateway) validate(_ context.Context, c *call) *fault {
 // decide asks the grant's policy. The refusal is a tool's result, so that the model reads what would be allowed.
 func (g *Gateway) decide(_ context.Context, c *call) *fault {
 	d := c.grant.rules.Decide(policy.Call{Agent: c.who.Agent, User: c.who.User, Persona: c.who.Persona, Arguments: c.arguments, Now: g.c.Now()})
-	if c.asks = d.Approval; d.Allowed {
+	switch {
+	case !d.Approval:
+		c.person = nil
+	case c.person == nil:
+		c.person = &person{}
+	}
+	if d.Allowed {
 		return nil
 	}
 	f := toolFault("Refused by the policy of this persona: "+clean(d.Reason, 500)+".", clean(d.Reason, maxReason))
@@ -260,8 +262,8 @@ func (g *Gateway) begin(ctx context.Context, c *call) *fault {
 	e := c.entry
 	e.Time, e.Decision = c.began, audit.Unknown
 	var err error
-	if c.asks {
-		c.ticket, c.arguments, err = g.c.Approvals.Use(ctx, c.approved, c.binding(), e)
+	if c.person != nil {
+		c.ticket, c.arguments, err = g.c.Approvals.Use(ctx, c.person.approved, c.binding(), e)
 	} else {
 		c.ticket, err = g.c.Audit.Begin(ctx, e)
 	}

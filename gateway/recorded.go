@@ -48,7 +48,6 @@ func (c *call) recordArguments() *fault {
 	if err != nil { // parse let them pass: a defect
 		return rpcFault(codeInvalidParams, `The member "arguments" of params cannot be read: %s`, clean(err.Error(), 300))
 	}
-	c.canonical = text
 	c.entry.ArgumentBytes, c.entry.ArgumentDigest = int64(len(c.arguments)), audit.Digest(text)
 	return nil
 }
