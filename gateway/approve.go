@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"remit/approval"
 	"remit/internal/strictjson"
 )
@@ -30,14 +28,21 @@ func (c *call) binding() approval.Binding {
 // approve lets a call whose policy asks for a person's approval pass when there is one for it, and else asks for one. It comes
 // after everything that would refuse the call anyway, and before the limits, which count calls that are made.
 func (g *Gateway) approve(ctx context.Context, c *call) *fault {
-	state, returned := c.params["requestState"]
-	if returned = returned && c.modern; c.person == nil && !returned {
+	_, returned := c.params["requestState"]
+	returned = returned && c.modern
+	var r approval.Request
+	var asked bool
+	var f *fault
+	switch {
+	case returned:
+		r, f = g.recall(ctx, c)
+	case c.person == nil:
 		return nil
+	case g.c.Approvals == nil:
+		f = refusedBy("off", "Refused: a person has to approve this call, and this Remit has nobody to ask. Tell its operator.", "")
+	default:
+		r, asked, f = g.ask(ctx, c)
 	}
-	if g.c.Approvals == nil {
-		return refusedBy("off", "Refused: a person has to approve this call, and this Remit has nobody to ask. Tell its operator.", "")
-	}
-	r, asked, f := g.request(ctx, c, state, returned)
 	if f != nil || c.person == nil {
 		return f
 	}
@@ -45,7 +50,7 @@ func (g *Gateway) approve(ctx context.Context, c *call) *fault {
 	if state := g.c.Approvals.State(r); asked && c.opensPages() && state != "" {
 		return g.inputRequired(r, state)
 	}
-	if r.State == approval.Pending && !c.person.held {
+	if r.State == approval.Pending && !c.person.held && !(returned && c.declined()) {
 		c.person.held = true
 		if r, f = g.hold(ctx, c, r); f != nil {
 			return f
@@ -57,10 +62,16 @@ func (g *Gateway) approve(ctx context.Context, c *call) *fault {
 	if c.person.waited > 0 {
 		c.entry.Detail["held"] = c.person.waited.Round(time.Millisecond).String()
 	}
-	switch {
-	case r.State == approval.Approved:
+	if r.State == approval.Approved {
 		c.person.approved = r.ID
 		return nil
+	}
+	return g.unapproved(r)
+}
+
+// unapproved says why the call is not made, and what to do.
+func (g *Gateway) unapproved(r approval.Request) *fault {
+	switch {
 	case r.State == approval.Pending && r.Open(g.c.Now()):
 		return refusedBy("pending", g.pending(r), "it waits for a person's approval")
 	case r.State == approval.Denied:
@@ -84,43 +95,51 @@ func refusedBy(rule, message, reason string) *fault {
 
 func clock(t time.Time) string { return t.UTC().Format("15:04:05 UTC") }
 
-// request returns what is stored for the call, and asks a person where nothing is. A call that brings a request state needs the
-// request that the state was made for.
-func (g *Gateway) request(ctx context.Context, c *call, state jsontext.Value, returned bool) (r approval.Request, asked bool, f *fault) {
-	var err error
-	if !returned {
-		var text []byte
-		if text, err = strictjson.Canonical(c.arguments, strictjson.Limits{Depth: maxDepth}); err == nil {
-			r, asked, err = g.c.Approvals.Ask(ctx, c.binding(), text, c.grant.rules.Approval.Minutes)
-		}
-		switch {
-		case errors.Is(err, approval.ErrTooMany):
-			return r, false, refusedBy("too many", fmt.Sprintf("Refused: %d calls of this key, or %d of this persona, wait for a person already. Wait until they are decided.",
-				approval.MaxPerKey, approval.MaxPerPersona), err.Error())
-		case errors.Is(err, approval.ErrInvalid):
-			return r, false, refusedBy("arguments", "Refused: "+err.Error()+". Send less at once.", err.Error())
-		}
-	} else {
-		wrong := rpcFault(codeInvalidParams, "The requestState is not one of this call: it was changed, or belongs to another call, key or revision, or was used. Call again without it.")
-		wrong.policy, wrong.reason = "approve/state", "the requestState does not belong to this call"
-		text, _ := c.params.text("requestState")
-		id, bad := g.c.Approvals.Check(text, c.binding())
-		if bad != nil || state.Kind() != '"' {
-			return r, false, wrong
-		}
-		r, err = g.c.Approvals.Store.Approval(ctx, id)
-		if errors.Is(err, approval.ErrNotFound) || err == nil && (r.Binding != c.binding() || r.State == approval.Used) {
-			return r, false, wrong
-		}
-		if c.person != nil && c.declined() {
-			c.person.held = true
-		}
+// ask returns the request that is stored for the call, and makes one where there is none.
+func (g *Gateway) ask(ctx context.Context, c *call) (r approval.Request, asked bool, f *fault) {
+	text, err := strictjson.Canonical(c.arguments, strictjson.Limits{Depth: maxDepth})
+	if err == nil {
+		r, asked, err = g.c.Approvals.Ask(ctx, c.binding(), text, c.grant.rules.Approval.Minutes)
 	}
-	if err != nil {
-		g.complain("whether a person approved a call could not be read or asked", err)
-		return r, false, rpcFault(codeInternal, "Whether a person approved this call cannot be read now, so it is not made; try again later.")
+	switch {
+	case errors.Is(err, approval.ErrTooMany):
+		return r, false, refusedBy("too many", fmt.Sprintf("Refused: %d calls of this key, or %d of this persona, wait for a person already. Wait until they are decided.",
+			approval.MaxPerKey, approval.MaxPerPersona), err.Error())
+	case errors.Is(err, approval.ErrInvalid):
+		return r, false, refusedBy("arguments", "Refused: "+err.Error()+". Send less at once.", err.Error())
+	case err != nil:
+		return r, false, g.unread(err)
 	}
 	return r, asked, nil
+}
+
+// recall returns the request that the call's request state was made for. It asks nobody: a state that was used, or that comes with
+// another call, is a mistake or an attack.
+func (g *Gateway) recall(ctx context.Context, c *call) (r approval.Request, f *fault) {
+	wrong := rpcFault(codeInvalidParams, "The requestState is not one of this call: it was changed, or belongs to another call, key or revision, or was used. Call again without it.")
+	wrong.policy, wrong.reason = "approve/state", "the requestState does not belong to this call"
+	state, ok := c.params.text("requestState")
+	if !ok || g.c.Approvals == nil {
+		return r, wrong
+	}
+	id, err := g.c.Approvals.Check(state, c.binding())
+	if err == nil {
+		r, err = g.c.Approvals.Store.Approval(ctx, id)
+	}
+	switch {
+	case errors.Is(err, approval.ErrState), errors.Is(err, approval.ErrNotFound):
+		return r, wrong
+	case err != nil:
+		return r, g.unread(err)
+	case r.Binding != c.binding() || r.State == approval.Used:
+		return r, wrong
+	}
+	return r, nil
+}
+
+func (g *Gateway) unread(err error) *fault {
+	g.complain("whether a person approved a call could not be read or asked", err)
+	return rpcFault(codeInternal, "Whether a person approved this call cannot be read now, so it is not made; try again later.")
 }
 
 // opensPages says that the client can show its user an address (2026-07-28, elicitation, URL mode).
@@ -189,8 +208,7 @@ func (g *Gateway) hold(ctx context.Context, c *call, r approval.Request) (approv
 		next()
 		switch {
 		case err != nil:
-			g.complain("a call that waits for a person could not look whether it is approved", err)
-			return r, rpcFault(codeInternal, "Whether a person approved this call cannot be read now, so it is not made; try again later.")
+			return r, g.unread(err)
 		case ctx.Err() != nil || c.r.Context().Err() != nil:
 			return now, abandoned(ctx)
 		case now.State != approval.Pending || wait.Err() != nil || !now.Open(g.c.Now()):
