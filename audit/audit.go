@@ -56,7 +56,7 @@ type Call struct {
 	Protocol       string `json:"protocol,omitempty"` // version of MCP
 	Client         string `json:"client,omitempty"`   // as it names itself, which nobody checks
 	ClientVersion  string `json:"client_version,omitempty"`
-	Trace          string `json:"trace,omitempty"`    // id in W3C Trace Context, as the client sent it
+	Trace          string `json:"trace,omitempty"`    // id in W3C Trace Context: of our span, or as the client sent it
 	Approval       string `json:"approval,omitempty"` // id of the request that a person decided, or is to decide
 }
 

@@ -14,6 +14,7 @@ import (
 	"remit/catalog"
 	"remit/gateway"
 	"remit/identity"
+	"remit/internal/telemetry"
 	"remit/persona"
 	"remit/policy"
 	"remit/upstream"
@@ -32,6 +33,7 @@ func (s *still) Frozen(context.Context, persona.ID, int, persona.Pin) (time.Time
 	return time.Time{}, false, nil
 }
 func (s *still) Suspensions(context.Context) ([]persona.Suspension, error)    { return nil, nil }
+func (s *still) Append(context.Context, audit.Entry) error                    { return nil }
 func (s *still) Begin(context.Context, audit.Entry) (audit.Ticket, error)     { return 1, nil }
 func (s *still) Finish(context.Context, audit.Ticket, audit.Entry) error      { return nil }
 func (s *still) Server(string) (gateway.Caller, bool)                         { return s, true }
@@ -41,7 +43,7 @@ func (s *still) Authenticate(context.Context, string) (identity.Principal, error
 	return identity.Principal{Agent: "bot", User: "carol", Persona: "p", Key: "k"}, nil
 }
 
-func newStill(b *testing.B, tools, bytes int) (*gateway.Gateway, *still) {
+func newStill(b testing.TB, tools, bytes int) (*gateway.Gateway, *still) {
 	s := &still{tools: map[catalog.ID]catalog.Tool{}, result: json.RawMessage(`{"content":[{"type":"text","text":"` + strings.Repeat("x", bytes) + `"}]}`)}
 	var grants []persona.Grant
 	for i := range tools {
@@ -128,6 +130,25 @@ func BenchmarkPolicies(b *testing.B) {
 			g, s := newStill(b, 40, 0)
 			s.result, _ = json.Marshal(map[string]any{"content": []any{map[string]any{"type": "text", "text": strings.Repeat("The order 4711 was sent on 2026-11-23 to depot 12. ", 20)}}})
 			s.persona.Revisions[0].Grants[7].Policy = c.rules
+			benchmark(b, g, "p", "k", call("t7", `{"text":"hello","n":3}`))
+		})
+	}
+}
+
+// BenchmarkTelemetry is a call of a 1 KB result without telemetry, with metrics, and with traces too, which nobody takes.
+func BenchmarkTelemetry(b *testing.B) {
+	nobody := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer nobody.Close()
+	for _, c := range []struct {
+		name   string
+		config telemetry.Config
+	}{{"off", telemetry.Config{}}, {"metrics", telemetry.Config{Metrics: true}}, {"metrics+traces", telemetry.Config{Metrics: true, TracesEndpoint: nobody.URL}}} {
+		b.Run(c.name, func(b *testing.B) {
+			t, err := telemetry.New(b.Context(), c.config)
+			must(b, err)
+			defer t.Close()
+			_, s := newStill(b, 40, 1000)
+			g := gateway.New(gateway.Config{Personas: s, Keys: s, Current: s.current, Upstreams: t.Upstreams(s), Audit: t.Audit(s), Observer: t.Observer()})
 			benchmark(b, g, "p", "k", call("t7", `{"text":"hello","n":3}`))
 		})
 	}

@@ -73,7 +73,7 @@ func (g *Gateway) call(x *exchange) {
 	}()
 	var f *fault
 	for i := 0; i < len(steps); i++ {
-		if f = steps[i].run(g, ctx, c); f == anew {
+		if f = g.step(ctx, c, steps[i]); f == anew {
 			f, i = nil, 0 // but for what the request itself says
 		} else if f != nil {
 			c.entry.Policy, c.entry.Reason = cmp.Or(f.policy, steps[i].name), f.why()
@@ -305,6 +305,7 @@ func (g *Gateway) finish(c *call, f *fault) {
 			f.message += " It may have taken effect: check before you repeat it."
 		}
 	}
+	c.observed(f, err != nil)
 	c.answer(f)
 }
 

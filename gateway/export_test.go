@@ -1,18 +1,7 @@
 package gateway
 
 // Sessions is how many sessions are kept.
-func (g *Gateway) Sessions() int {
-	g.sessions.mu.Lock()
-	defer g.sessions.mu.Unlock()
-	return len(g.sessions.byID)
-}
+func (g *Gateway) Sessions() int { return g.Stats().Sessions }
 
 // Streams is how many streams are open.
-func (g *Gateway) Streams() (n int) {
-	g.streams.mu.Lock()
-	defer g.streams.mu.Unlock()
-	for _, open := range g.streams.open {
-		n += len(open)
-	}
-	return n
-}
+func (g *Gateway) Streams() int { return g.Stats().Streams }

@@ -19,7 +19,7 @@ import (
 // _meta the trace context only. Neither headers nor cookies nor the key go along.
 func (g *Gateway) forward(ctx context.Context, c *call) *fault {
 	server, tool := c.grant.Tool.Split()
-	out := upstream.Call{Tool: tool, Arguments: c.arguments, Meta: c.trace(), InputSchema: c.grant.schema.raw}
+	out := upstream.Call{Tool: tool, Arguments: c.arguments, Meta: c.traceMeta(g.c.ForwardBaggage), InputSchema: c.grant.schema.raw}
 	if token := c.streams(); token != nil {
 		out.Progress = func(params json.RawMessage) {
 			if event := progressEvent(params, token, c.grant.rules.MaskText); event != nil {
@@ -49,6 +49,9 @@ func (g *Gateway) forward(ctx context.Context, c *call) *fault {
 			fmt.Sprintf("the result has %d bytes, over the limit of %d", len(result), limit))
 		f.policy = "forward/result size"
 		return f
+	}
+	if c.seen != nil && upstream.Failed(result) {
+		c.seen.Error = toolError
 	}
 	if f := c.mask(&result); f != nil {
 		return f
@@ -101,17 +104,6 @@ func (c *call) masked(rpc *upstream.RPCError) *fault {
 		f.data = data
 	}
 	return f
-}
-
-// trace is the trace context, within the lengths of W3C Trace Context and Baggage.
-func (c *call) trace() map[string]json.RawMessage {
-	meta := map[string]json.RawMessage{}
-	for name, limit := range map[string]int{"traceparent": 128, "tracestate": 1024, "baggage": 8192} {
-		if raw := c.meta[name]; raw.Kind() == '"' && len(raw) <= limit {
-			meta[name] = json.RawMessage(raw)
-		}
-	}
-	return meta
 }
 
 // progressEvent is a server's progress under the client's own token; nil for one that is none.

@@ -24,6 +24,9 @@ type exchange struct {
 	session *session // of the request, in the older era
 
 	stopped []persona.Suspension // as they were when the live revision was found
+
+	trace trace
+	seen  *Observation // nil when nobody observes
 }
 
 // admit checks what needs no body: where the request comes from, and with which key. It answers the ones it refuses.
@@ -119,7 +122,7 @@ func allowOrigin(h http.Header, origin string) {
 	h.Set("Access-Control-Allow-Origin", origin)
 	h.Add("Vary", "Origin")
 	h.Set("Access-Control-Allow-Methods", "POST, GET, DELETE")
-	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Accept, MCP-Protocol-Version, Mcp-Method, Mcp-Name, Mcp-Session-Id, Last-Event-ID")
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Accept, MCP-Protocol-Version, Mcp-Method, Mcp-Name, Mcp-Session-Id, Last-Event-ID, Traceparent, Tracestate")
 	h.Set("Access-Control-Expose-Headers", "Mcp-Session-Id, WWW-Authenticate")
 	h.Set("Access-Control-Max-Age", "600")
 }

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"remit/approval"
@@ -80,6 +81,10 @@ type Config struct {
 	SessionIdle    time.Duration // after which a session of the older era ends; default 1 hour
 	Recheck        time.Duration // how often the key of an open stream is checked; default 15 seconds
 	Version        string        // of Remit, as clients are told; default "dev"
+	// ForwardBaggage passes a caller's W3C baggage on to the servers. Default not: it is text of the agent's own that
+	// neither schemas nor policies see.
+	ForwardBaggage bool
+	Observer       Observer // of requests; default none
 	Log            *slog.Logger
 	Now            func() time.Time
 }
@@ -99,6 +104,7 @@ type Gateway struct {
 	sessions sessions
 	refusals audit.Bounded
 	streams  streams
+	serving  atomic.Int64 // requests
 
 	mu      sync.Mutex
 	views   map[persona.ID]*view
@@ -160,9 +166,12 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer g.busy.Done()
+	g.serving.Add(1)
+	defer g.serving.Add(-1)
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	x := &exchange{w: w, r: r}
+	x := &exchange{w: w, r: r, seen: g.watch()}
+	defer g.ended(x)
 	if g.admit(x) {
 		g.dispatch(x)
 	}

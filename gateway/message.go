@@ -35,9 +35,12 @@ func (m *message) tool() string {
 
 // text returns a member that is a string.
 func (m members) text(name string) (string, bool) {
-	var s string
 	raw, ok := m[name]
-	if !ok || raw.Kind() != '"' || strict.Unmarshal(raw, &s) != nil {
+	if !ok || raw.Kind() != '"' {
+		return "", false
+	}
+	var s string
+	if strict.Unmarshal(raw, &s) != nil {
 		return "", false
 	}
 	return s, true

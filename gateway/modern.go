@@ -57,6 +57,7 @@ func (g *Gateway) dispatch(x *exchange) {
 		g.refuse(x, f)
 		return
 	}
+	g.observe(x)
 	_, hasVersion := x.meta[metaVersion]
 	switch {
 	case hasVersion:

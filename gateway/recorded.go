@@ -1,9 +1,6 @@
 package gateway
 
 import (
-	"regexp"
-	"strings"
-
 	"remit/audit"
 	"remit/internal/strictjson"
 )
@@ -26,20 +23,7 @@ func (x *exchange) recorded() audit.Call {
 	if x.session != nil {
 		version, client = x.session.version, x.session.client
 	}
-	parent, _ := x.meta.text("traceparent")
-	return audit.Call{Protocol: version, Client: client.name, ClientVersion: client.version, Trace: traceID(parent)}
-}
-
-// traceParent is version, trace id, parent id and flags (W3C Trace Context, traceparent); later versions may append.
-var traceParent = regexp.MustCompile(`^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?$`)
-
-// traceID is empty for a traceparent that is not valid.
-func traceID(parent string) string {
-	m := traceParent.FindStringSubmatch(parent)
-	if m == nil || len(parent) > 128 || m[1] == "ff" || m[1] == "00" && m[4] != "" || strings.Trim(m[2], "0") == "" || strings.Trim(m[3], "0") == "" {
-		return ""
-	}
-	return m[2]
+	return audit.Call{Protocol: version, Client: client.name, ClientVersion: client.version, Trace: x.trace.id}
 }
 
 // recordArguments notes how large the arguments are and which, without their content.

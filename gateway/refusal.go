@@ -26,6 +26,7 @@ func (g *Gateway) refuse(x *exchange, f *fault) {
 	if f.status == http.StatusUnauthorized {
 		x.w.Header().Set("WWW-Authenticate", "Bearer")
 	}
+	x.refused(f, e.Policy)
 	x.fail(f)
 }
 

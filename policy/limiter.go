@@ -52,6 +52,7 @@ type Limiter struct {
 	start    time.Time          // of the first call; moments are nanoseconds since then
 	latest   int64              // moment of the latest call. An earlier time is taken for it: a clock that steps back opens nothing
 	counts   map[Subject]*count // of what some policy limits
+	kept     int                // calls in all counts
 	inFlight map[Subject]int    // of every persona and tool
 	sweepAt  int                // how many counts make it look for idle ones
 	swept    int64              // moment when it last did
@@ -145,6 +146,13 @@ func (l *Limiter) try(ctx context.Context, s Subject, p *Compiled, now time.Time
 	return l.release(together), nil, nil
 }
 
+// Kept is how many counts the limiter keeps, and how many calls are in them. A call takes 8 bytes.
+func (l *Limiter) Kept() (counts, calls int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.counts), l.kept
+}
+
 // moment turns a time into the caller's moment and the one that it is counted at.
 func (l *Limiter) moment(now time.Time) (clock, at int64) {
 	if l.start.IsZero() {
@@ -180,6 +188,7 @@ func (l *Limiter) sweep(at int64) {
 	l.swept = at
 	for of, c := range l.counts {
 		if c.loading == nil && at-c.used >= int64(longest) {
+			l.kept -= len(c.moments)
 			delete(l.counts, of)
 		}
 	}
@@ -192,7 +201,9 @@ func (l *Limiter) add(s Subject, at int64) {
 	for _, by := range []Scope{ByTool, ByPersona, ByKey} {
 		of := s.of(by)
 		if c := l.counts[of]; c != nil && of != before { // without a key, the key's count is the persona's
+			l.kept -= len(c.moments)
 			c.add(at)
+			l.kept += len(c.moments)
 		}
 		before = of
 	}
@@ -231,12 +242,14 @@ func (l *Limiter) load(ctx context.Context, of Subject, c *count, now time.Time,
 			return
 		}
 		c.loaded = true
+		l.kept -= len(c.moments)
 		for _, t := range begun {
 			// Before a clock stepped back, a call can have begun in what is now the future. It counts as of now.
 			c.moments = append(c.moments, at-max(0, int64(now.Sub(t))))
 		}
 		slices.Sort(c.moments)
 		c.moments = c.moments[max(0, len(c.moments)-maxCalls):]
+		l.kept += len(c.moments)
 	}()
 	return answer
 }

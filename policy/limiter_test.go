@@ -250,6 +250,13 @@ func TestMemoryOfLimitsIsBounded(t *testing.T) {
 	if c := l.counts[key(0)]; len(c.moments) != maxCalls || cap(c.moments) > 2*maxCalls {
 		t.Errorf("got %d moments in the space of %d, want %d", len(c.moments), cap(c.moments), maxCalls)
 	}
+	sum := 0
+	for _, c := range l.counts {
+		sum += len(c.moments)
+	}
+	if counts, calls := l.Kept(); counts != 2 || calls != sum {
+		t.Errorf("got %d calls in %d counts, want %d in 2", calls, counts, sum)
+	}
 }
 
 func BenchmarkTake(b *testing.B) {

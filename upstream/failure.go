@@ -13,7 +13,7 @@ func (r *redactor) data(raw json.RawMessage) json.RawMessage { return r.json(raw
 // result takes the secrets out of a tool's result that is an error. Every
 // other result stays as the server sent it, byte for byte.
 func (r *redactor) result(raw json.RawMessage) json.RawMessage {
-	if !failed(raw) {
+	if !Failed(raw) {
 		return raw
 	}
 	return r.json(raw, []byte(`{"content":[{"type":"text","text":"`+redacted+`"}],"isError":true}`))
@@ -21,9 +21,9 @@ func (r *redactor) result(raw json.RawMessage) json.RawMessage {
 
 var saysError = regexp.MustCompile(`"isError"\s*:\s*true`)
 
-// failed reports whether a result's own member isError is true. A member of
+// Failed reports whether a result's own member isError is true. A member of
 // something within it says nothing.
-func failed(result json.RawMessage) bool {
+func Failed(result json.RawMessage) bool {
 	if !saysError.Match(result) {
 		return false
 	}

@@ -73,8 +73,10 @@ type Config struct {
 	Interval time.Duration                  // between crawls of all servers; default 15 minutes
 	Grace    time.Duration                  // how long listings may fail before Listed says so; default 1 hour
 	Changed  func(server string, c Changes) // called after a listing that changed something; may be nil
-	Log      *slog.Logger
-	Now      func() time.Time
+	// Listed is called after each listing of a server, with how long it took and why it failed; may be nil.
+	Listed func(server string, took time.Duration, err error)
+	Log    *slog.Logger
+	Now    func() time.Time
 
 	// Pause is the least time between two listings that a server's announcements cause; while it keeps changing, or
 	// cannot be listed, the pause doubles up to LongestPause. Defaults 5 seconds and 10 minutes.
@@ -259,6 +261,10 @@ func (c *Crawler) list(ctx context.Context, s *upstream.Server) (changes Changes
 			c.note(s.Name(), func(st *ServerStatus) { st.Err = err.Error() })
 		}
 	}()
+	if c.cfg.Listed != nil {
+		began := time.Now()
+		defer func() { c.cfg.Listed(s.Name(), time.Since(began), err) }()
+	}
 	start := c.cfg.Now()
 	listing, err := s.List(ctx)
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 	"remit/catalog"
 	"remit/evals"
 	"remit/internal/config"
+	"remit/internal/telemetry"
 )
 
 func main() { os.Exit(Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
@@ -65,6 +66,8 @@ type app struct {
 	out, err io.Writer
 	opts     config.Options
 	source   *config.Source
+
+	telemetry *telemetry.Telemetry // nil but while serving
 }
 
 // ended is how kong stops after --help.

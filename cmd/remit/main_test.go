@@ -1,12 +1,18 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -31,6 +37,12 @@ func TestMain(m *testing.M) {
 				os.Exit(1)
 			}
 		},
+		"scrape": func() { // scrape ARG...: remit serve with these, its metrics once, and its end
+			if err := scrape(os.Args[1:]); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+		},
 		"record": func() { // record FILE ENTRY...: what a gateway writes into its record
 			if err := record(os.Args[1], os.Args[2:]); err != nil {
 				fmt.Fprintln(os.Stderr, err)
@@ -38,6 +50,43 @@ func TestMain(m *testing.M) {
 			}
 		},
 	})
+}
+
+func scrape(args []string) error {
+	serve := exec.Command("remit", append([]string{"serve"}, args...)...)
+	serve.Stderr = os.Stderr
+	out, err := serve.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := serve.Start(); err != nil {
+		return err
+	}
+	defer func() {
+		_ = serve.Process.Signal(os.Interrupt) // it may have ended
+		_, _ = io.Copy(os.Stdout, out)
+		_ = serve.Wait() // which may say that it was interrupted before it was ready
+	}()
+	for lines := bufio.NewScanner(out); lines.Scan() && !strings.HasPrefix(lines.Text(), "Remit serves "); {
+		fmt.Println(lines.Text())
+		url, found := strings.CutPrefix(lines.Text(), "Metrics are at ")
+		if !found {
+			continue
+		}
+		for _, path := range []string{"/metrics", "/k/x/mcp"} {
+			answer, err := http.Get(strings.TrimSuffix(url, "/metrics") + path)
+			if err != nil {
+				return err
+			}
+			fmt.Println(answer.Status)
+			if _, err = io.Copy(os.Stdout, answer.Body); err != nil {
+				return err
+			}
+			answer.Body.Close()
+		}
+		return nil
+	}
+	return errors.New("it serves no metrics")
 }
 
 func record(file string, texts []string) error {

@@ -59,6 +59,12 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 	}
 	defer listener.Close()
 	a.opts.Listen = listener.Addr().String()
+	metrics, err := a.watch(log)
+	if err != nil {
+		return err
+	}
+	defer metrics.close()
+	defer a.telemetry.Close()
 	s, err := a.assemble(configs, log)
 	if err != nil {
 		return err
@@ -100,6 +106,10 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 		defer cancel()
 		return errors.Join(gate.Close(bound), server.Shutdown(bound))
 	})
+	if metrics != nil {
+		g.Go(func() error { metrics.serve(ctx, log); return nil })
+		fmt.Fprintf(a.out, "Metrics are at %s\n", metrics.url())
+	}
 	fmt.Fprintf(a.out, "Remit serves %s\n", a.opts.Address())
 	if err := ready(s, a.opts.Address()); err != nil {
 		end()
@@ -121,10 +131,13 @@ func (a *app) front(s *system, desk *approval.Desk, log *slog.Logger) (http.Hand
 	if err != nil {
 		return nil, nil, err
 	}
-	gate := gateway.New(gateway.Config{Personas: s.cache, Keys: s.people, Current: s.catalog.Tool, Upstreams: gateway.Pool(s.pool),
-		Audit: s.store, Limiter: policy.NewLimiter(s.store), MaskKey: maskKey, Listed: s.crawler.Listed, AllowedHosts: hosts, AllowedOrigins: a.opts.AllowedOrigins, CallTimeout: a.opts.CallTimeout,
+	limiter := policy.NewLimiter(s.store)
+	gate := gateway.New(gateway.Config{Personas: s.cache, Keys: s.people, Current: s.catalog.Tool, Upstreams: a.telemetry.Upstreams(gateway.Pool(s.pool)),
+		Audit: a.telemetry.Audit(s.store), Limiter: limiter, MaskKey: maskKey, Listed: s.crawler.Listed, AllowedHosts: hosts, AllowedOrigins: a.opts.AllowedOrigins, CallTimeout: a.opts.CallTimeout,
+		Observer: a.telemetry.Observer(), ForwardBaggage: a.opts.ForwardBaggage,
 		Approvals: desk, ApprovalWait: a.opts.ApprovalWait,
 		Version: version(), Log: log})
+	a.telemetry.Watch(s.state(gate, limiter))
 	s.people.Revoked = func(of string) { gate.Notify(persona.ID(of)) }
 	registry := &persona.Registry{Store: s.store, Current: s.catalog.Tool, MaxTools: a.opts.MaxTools,
 		SingleOperator: a.opts.SingleOperator, Changed: gate.Notify}

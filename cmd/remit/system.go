@@ -128,7 +128,7 @@ func (a *app) assemble(configs []upstream.Config, log *slog.Logger) (_ *system, 
 	}
 	s.people = &identity.Directory{Store: s.cache}
 	s.crawler, err = crawl.New(a.ctx, crawl.Config{Servers: s.pool.Servers(), Store: s.store, Catalog: s.catalog, Embedder: e,
-		Tokens: tokens.Count, Interval: a.opts.CrawlInterval, Grace: a.opts.ListGrace, Log: log,
+		Tokens: tokens.Count, Interval: a.opts.CrawlInterval, Grace: a.opts.ListGrace, Log: log, Listed: a.telemetry.Crawled,
 		Changed: func(server string, c crawl.Changes) {
 			log.Info("tools changed", "server", server, "added", len(c.Added)+len(c.Back), "changed", len(c.Changed), "gone", len(c.Gone))
 		}})

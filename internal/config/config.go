@@ -37,6 +37,9 @@ type Options struct {
 	CallTimeout    time.Duration `yaml:"call-timeout" env:"REMIT_CALL_TIMEOUT" default:"2m" placeholder:"TIME" help:"Longest wait for an upstream's answer to one call (default: 2m)."`
 	ApprovalWait   time.Duration `yaml:"approval-wait" env:"REMIT_APPROVAL_WAIT" default:"45s" placeholder:"TIME" help:"How long a call that a person has to approve is held before the agent is told to repeat it; at most half of call-timeout (default: 45s)."`
 	ReadTimeout    time.Duration `yaml:"read-timeout" env:"REMIT_READ_TIMEOUT" default:"30s" placeholder:"TIME" help:"Longest wait for a client to send a request's headers, and then its body (default: 30s)."`
+	MetricsAddress string        `yaml:"metrics-address" env:"REMIT_METRICS_ADDRESS" default:"" placeholder:"HOST:PORT" help:"Address of /metrics for Prometheus, such as 127.0.0.1:9464, never that of the pages; without a host it is 127.0.0.1 (default: none)."`
+	TracesEndpoint string        `yaml:"traces-endpoint" env:"REMIT_TRACES_ENDPOINT" default:"" placeholder:"URL" help:"Collector that takes OpenTelemetry traces over HTTP, such as http://127.0.0.1:4318 (default: that of OTEL_EXPORTER_OTLP_ENDPOINT; without it nothing is traced)."`
+	ForwardBaggage bool          `yaml:"forward-baggage" env:"REMIT_FORWARD_BAGGAGE" default:"false" negatable:"" help:"Pass the W3C baggage of agents on to upstreams; it is text that no schema or policy checks (default: false)."`
 	Embeddings     Embeddings    `yaml:"embeddings" embed:"" prefix:"embeddings-"`
 	Webhook        Webhook       `yaml:"approval-webhook" embed:"" prefix:"approval-webhook-"`
 }
@@ -86,7 +89,13 @@ func (o Options) Validate() error {
 	if _, _, err := net.SplitHostPort(o.Listen); err != nil {
 		return fmt.Errorf("listen is %q: write a host and a port, such as 127.0.0.1:8321", o.Listen)
 	}
-	for name, text := range map[string]string{"public-url": o.PublicURL, "embeddings.url": o.Embeddings.URL, "approval-webhook.url": o.Webhook.URL} {
+	if o.MetricsAddress != "" {
+		if _, _, err := net.SplitHostPort(o.MetricsAddress); err != nil {
+			return fmt.Errorf("metrics-address is %q: write a host and a port, such as 127.0.0.1:9464", o.MetricsAddress)
+		}
+	}
+	for name, text := range map[string]string{"public-url": o.PublicURL, "embeddings.url": o.Embeddings.URL, "traces-endpoint": o.TracesEndpoint,
+		"approval-webhook.url": o.Webhook.URL} {
 		if text == "" || name == "embeddings.url" && o.Embeddings.Off() {
 			continue
 		}

@@ -46,6 +46,7 @@ var allowed = map[string][]string{
 	"web":                     {"approval", "audit", "catalog", "catalog/crawl", "composer", "evals", "evals/page", "identity", "internal/visible", "persona", "persona/usage", "policy", "upstream"},
 	"internal/config":         {"upstream"},
 	"internal/demo":           {},
+	"internal/telemetry":      {"audit", "catalog/crawl", "gateway", "persona", "upstream"},
 	"internal/fakemcp":        {},
 	"internal/visible":        {},
 	"internal/slowbody":       {},
@@ -74,6 +75,8 @@ var owners = map[string][]string{
 	"github.com/goccy/go-yaml":                 {"internal/config", "evals"},                                                                    // strict YAML that keeps comments and places
 	"github.com/agnivade/levenshtein":          {"internal/config"},                                                                             // nearest valid key
 	"github.com/schollz/progressbar/v3":        {"cmd/remit"},                                                                                   // progress of a crawl
+	"go.opentelemetry.io/otel":                 {"internal/telemetry"},                                                                          // traces: the SDK and its OTLP exporter
+	"github.com/prometheus/client_golang":      {"internal/telemetry"},                                                                          // metrics: reads state when it is scraped, and lints names, which OpenTelemetry's exporter does not
 	"golang.org/x/crypto":                      {"identity"},                                                                                    // argon2id
 	"golang.org/x/sync":                        {"catalog/crawl", "cmd/remit", "evals"},                                                         // errgroup
 	"golang.org/x/sys":                         {"catalog/embed", "catalog/vector"},                                                             // processor features
