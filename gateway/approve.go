@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"remit/approval"
-	"remit/internal/strictjson"
 )
 
 // anew is no refusal: a person decided while the call was held, so all steps decide again on how things are now.
@@ -97,10 +96,7 @@ func clock(t time.Time) string { return t.UTC().Format("15:04:05 UTC") }
 
 // ask returns the request that is stored for the call, and makes one where there is none.
 func (g *Gateway) ask(ctx context.Context, c *call) (r approval.Request, asked bool, f *fault) {
-	text, err := strictjson.Canonical(c.arguments, strictjson.Limits{Depth: maxDepth})
-	if err == nil {
-		r, asked, err = g.c.Approvals.Ask(ctx, c.binding(), text, c.grant.rules.Approval.Minutes)
-	}
+	r, asked, err := g.c.Approvals.Ask(ctx, c.binding(), c.canonical, c.grant.rules.Approval.Minutes)
 	switch {
 	case errors.Is(err, approval.ErrTooMany):
 		return r, false, refusedBy("too many", fmt.Sprintf("Refused: %d calls of this key, or %d of this persona, wait for a person already. Wait until they are decided.",

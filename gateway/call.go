@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"remit/approval"
@@ -22,12 +23,14 @@ type call struct {
 	name      string          // as the agent calls the tool
 	arguments json.RawMessage // an object, as sent
 	person    *person         // who has to approve the call; nil where nobody has
+	canonical []byte          // the same, as it is digested
 	revision  *view
 	grant     *grant
 	server    Caller
 	ticket    audit.Ticket
 	open      bool   // the intent is recorded
 	release   func() // of the limiter
+	unshadow  func() // the same, of the shadow's
 	progress  *stream
 	result    [2][]byte // what is added at its start, and the rest as the server sent it
 	entry     audit.Entry
@@ -39,20 +42,30 @@ type step struct {
 	run  func(*Gateway, context.Context, *call) *fault
 }
 
-var steps = []step{
+var steps = slices.Concat([]step{
 	{"read", (*Gateway).readCall},
 	{"identify", (*Gateway).identifyCall},
+	{"shadow", (*Gateway).shadow},
+}, deciding, []step{
+	{"approve", (*Gateway).approve},
+	counting,
+	{"record", (*Gateway).begin},
+	{"forward", (*Gateway).forward},
+})
+
+// deciding are the steps by which a revision decides. They change nothing but the call, so that a shadow and a replay are
+// decided by them too.
+var deciding = []step{
 	{"find", (*Gateway).find},
 	{suspended, (*Gateway).suspended},
 	{"pin", (*Gateway).pin},
 	{"headers", (*Gateway).headers},
 	{"arguments", (*Gateway).validate},
 	{"policy", (*Gateway).decide},
-	{"approve", (*Gateway).approve},
-	{"limit", (*Gateway).limit},
-	{"record", (*Gateway).begin},
-	{"forward", (*Gateway).forward},
 }
+
+// counting is the step that looks at other calls, too.
+var counting = step{"limit", (*Gateway).limit}
 
 func (g *Gateway) call(x *exchange) {
 	ctx, cancel := g.callContext(x)
@@ -67,8 +80,10 @@ func (g *Gateway) call(x *exchange) {
 		defer x.session.done(string(x.id))
 	}
 	defer func() {
-		if c.release != nil {
-			c.release()
+		for _, release := range []func(){c.release, c.unshadow} {
+			if release != nil {
+				release()
+			}
 		}
 	}()
 	var f *fault
@@ -157,7 +172,7 @@ func (g *Gateway) suspended(_ context.Context, c *call) *fault {
 func (g *Gateway) pin(ctx context.Context, c *call) *fault {
 	if c.grant.corrupt != nil {
 		return toolFault("Refused: the stored definition of this tool is damaged, or its policy, so nobody can say what was approved. Its persona needs a new revision.",
-			"the pin is corrupt: "+c.grant.corrupt.Error())
+			"the pin is corrupt: "+c.grant.corrupt.Error()).unsure()
 	}
 	name, _ := c.grant.Tool.Split()
 	var ok bool
@@ -188,7 +203,7 @@ func (g *Gateway) thawed(ctx context.Context, c *call) *fault {
 	since, frozen, err := g.c.Personas.Frozen(ctx, c.persona, c.revision.revision, c.grant.Pin)
 	if err != nil {
 		g.complain("whether a tool is frozen could not be read", err)
-		return rpcFault(codeInternal, "Whether this tool is as it was approved cannot be read now, so it is not called; try again later.")
+		return rpcFault(codeInternal, "Whether this tool is as it was approved cannot be read now, so it is not called; try again later.").unsure()
 	}
 	if frozen {
 		return toolFault("Refused: the tool changed after it was approved and then changed back, and nobody has confirmed it since. The operator of Remit can do that with remit tool thaw, or its persona needs a new revision.",
@@ -213,8 +228,8 @@ func (g *Gateway) headers(_ context.Context, c *call) *fault {
 func (g *Gateway) validate(_ context.Context, c *call) *fault {
 	s, err := c.grant.arguments()
 	if err != nil {
-		return toolFault("Refused: the input schema of this tool cannot be used to check arguments. Its persona needs a revision without the tool, or its server a schema that works.",
-			"the input schema cannot be used: "+err.Error())
+		return toolFault("Refused: a schema of this tool cannot be used to check its calls. Its persona needs a revision without the tool, or its server a schema that works.",
+			err.Error())
 	}
 	if err := s.check(c.arguments); err != nil {
 		f := rpcFault(codeInvalidParams, "Invalid arguments for %s: %s", c.name, clean(err.Error(), 1000))
@@ -252,6 +267,7 @@ func (g *Gateway) limit(ctx context.Context, c *call) *fault {
 		g.complain("a call could not be counted and was not forwarded", refused.Err)
 	}
 	f := toolFault("Refused by the policy of this persona: "+refused.Reason+".", refused.Reason)
+	f.undecided = refused.Err != nil
 	f.policy = "limit/" + refused.Rule
 	return f
 }
@@ -259,6 +275,7 @@ func (g *Gateway) limit(ctx context.Context, c *call) *fault {
 // begin records the intent, so that nothing is forwarded without a record; with it the approval is used up. What is forwarded
 // then are the arguments as the person saw them, which read the same as those that were sent.
 func (g *Gateway) begin(ctx context.Context, c *call) *fault {
+	g.keepArguments(c)
 	e := c.entry
 	e.Time, e.Decision = c.began, audit.Unknown
 	var err error
@@ -287,6 +304,9 @@ func (g *Gateway) finish(c *call, f *fault) {
 	}
 	if f == nil {
 		c.recordResult()
+	}
+	if !c.open {
+		g.keepArguments(c)
 	}
 	c.entry.Time = g.c.Now()
 	c.entry.Micros = c.entry.Time.Sub(c.began).Microseconds()

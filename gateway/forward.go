@@ -53,6 +53,9 @@ func (g *Gateway) forward(ctx context.Context, c *call) *fault {
 	if c.seen != nil && upstream.Failed(result) {
 		c.seen.Error = toolError
 	}
+	if f := c.conform(result); f != nil {
+		return f
+	}
 	if f := c.mask(&result); f != nil {
 		return f
 	}

@@ -65,6 +65,9 @@ type Config struct {
 	Limiter   *policy.Limiter // of calls; default one that knows of no calls before the gateway's start
 	MaskKey   []byte          // of masks that hash; without one they redact
 	Approvals *approval.Desk  // where people decide on calls; without one, calls that need an approval are refused
+	History   policy.History  // of calls, for the limits of shadows; default one that knows of no calls before the shadow
+	// KeepArguments has the record hold what calls were sent, after masks.
+	KeepArguments bool
 
 	// Listed says why a server's tools may not be what Current returns, and nil when they are. Nil where the caller lists
 	// the servers itself.
@@ -108,6 +111,7 @@ type Gateway struct {
 
 	mu      sync.Mutex
 	views   map[persona.ID]*view
+	shadows map[persona.ID]*beside
 	busy    sync.WaitGroup
 	closed  bool
 	closing chan struct{} // closed by Close: streams end
@@ -136,7 +140,7 @@ func New(c Config) *Gateway {
 	if c.Limiter == nil {
 		c.Limiter = policy.NewLimiter(nil)
 	}
-	g := &Gateway{c: c, hosts: map[string]bool{}, origins: map[string]bool{}, views: map[persona.ID]*view{}, closing: make(chan struct{})}
+	g := &Gateway{c: c, hosts: map[string]bool{}, origins: map[string]bool{}, views: map[persona.ID]*view{}, shadows: map[persona.ID]*beside{}, closing: make(chan struct{})}
 	g.life, g.end = context.WithCancel(context.Background())
 	for _, h := range c.AllowedHosts {
 		g.hosts[hostName(h)] = true

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -37,7 +38,7 @@ var update = flag.Bool("update", false, "write the answers that came into testda
 //	          "+modern METHOD [NAME]" stands for the headers of the stateless era, "+key PERSONA" for the key.
 //	response  the status, the headers that are compared ("Name: -> X" keeps one as $X), and the body; … is any text, and «NAME» is any text that is kept as $NAME
 //	do        what people and servers do meanwhile
-//	audit     the entries so far, as kind decision persona/revision tool [policy] reason
+//	audit     the entries so far, as kind decision persona/revision tool [policy] reason, and what a shadow would have decided
 //	approvals what people decided and what became of it, as kind person persona/revision tool reason
 //	calls     how many calls reached the servers so far
 func TestStories(t *testing.T) {
@@ -85,6 +86,9 @@ func play(t *testing.T, a *txtar.Archive) {
 		case "audit":
 			for _, e := range w.entries() {
 				got += fmt.Sprintf("%s %s %s/%d %s [%s] %s\n", e.Kind, e.Decision, e.Persona, e.Revision, e.Tool, e.Policy, e.Reason)
+				if e.Shadow.Revision != 0 {
+					got += fmt.Sprintf("  beside it %d %s [%s] %s\n", e.Shadow.Revision, e.Shadow.Decision, e.Shadow.Policy, e.Shadow.Reason)
+				}
 			}
 		case "approvals":
 			got = s.approvals(t)
@@ -257,6 +261,24 @@ func (s *story) do(t *testing.T, words []string) {
 		rules, err := policy.Parse([]byte(strings.Join(words[3:], " ")))
 		must(t, err)
 		s.revise(persona.ID(words[1]), persona.Grant{Pin: persona.Pin{Tool: catalog.ID(words[2])}, Policy: rules})
+	case "submit": // support {"crm/echo":{POLICY}}: a revision with these tools, which nobody approves
+		rules := map[catalog.ID]policy.Policy{}
+		must(t, json.Unmarshal([]byte(strings.Join(words[2:], " ")), &rules))
+		var grants []persona.Grant
+		for _, id := range slices.Sorted(maps.Keys(rules)) {
+			grants = append(grants, persona.Grant{Pin: persona.Pin{Tool: id}, Policy: rules[id]})
+		}
+		id := persona.ID(words[1])
+		must(t, s.world.persona.Revise(t.Context(), ann, id, persona.Proposal{Job: "Do more.", Grants: grants}))
+		p, err := s.store.Persona(t.Context(), id)
+		must(t, err)
+		must(t, s.world.persona.Submit(t.Context(), ann, id, p.Latest().Number))
+	case "shadow": // support 2
+		number, err := strconv.Atoi(words[2])
+		must(t, err)
+		must(t, s.world.persona.StartShadow(t.Context(), bob, persona.ID(words[1]), number))
+	case "no-shadow":
+		must(t, s.world.persona.StopShadow(t.Context(), bob, persona.ID(words[1])))
 	case "change-tool": // crm find_customer: its description only
 		s.change(words[1], words[2])
 	case "replace": // in what a server offers: a text by another

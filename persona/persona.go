@@ -52,6 +52,7 @@ type Persona struct {
 	Title     string
 	Created   time.Time
 	Revisions []Revision
+	Shadow    Shadow // the zero Shadow is none
 }
 
 // Revision is one numbered answer to "which tools does this job need". From the moment it is submitted its content

@@ -223,13 +223,13 @@ func TestNameGrants(t *testing.T) {
 
 func TestServed(t *testing.T) {
 	g := persona.Grant{Name: "crm__find", Pin: persona.Pin{Definition: []byte(`{"x":{"name":"n"},  "name" : "find","maximum":9007199254740993,"e":"\u00e9"}`)}}
-	got, err := g.Served()
+	got, _, err := g.Served()
 	if want := `{"x":{"name":"n"},  "name" : "crm__find","maximum":9007199254740993,"e":"\u00e9"}`; err != nil || string(got) != want {
 		t.Errorf("got %s, %v, want %s", got, err, want)
 	}
 	for _, broken := range []string{``, `[]`, `{"a":1}`, `{"name":`} {
 		g.Definition = []byte(broken)
-		if got, err := g.Served(); err == nil {
+		if got, _, err := g.Served(); err == nil {
 			t.Errorf("%q: got %s", broken, got)
 		}
 	}

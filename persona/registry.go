@@ -137,7 +137,7 @@ func (r *Registry) pin(p Proposal) ([]Grant, error) {
 	}
 	NameGrants(grants)
 	for _, g := range grants {
-		if _, err := g.Served(); errors.Is(err, policy.ErrInvalid) {
+		if _, _, err := g.Served(); errors.Is(err, policy.ErrInvalid) {
 			return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 		}
 	}
@@ -160,6 +160,7 @@ func (r *Registry) change(ctx context.Context, by identity.Principal, role ident
 		if err != nil {
 			return p, audit.Entry{}, err
 		}
+		p.endShadow(d)
 		e := audit.Entry{Time: r.now(), Kind: kind, Actor: by.Actor(), Persona: string(id), Revision: number, Decision: audit.Changed}
 		if rev, ok := p.Revision(number); ok {
 			d["state"], d["tools"] = string(rev.State), fmt.Sprint(len(rev.Grants))

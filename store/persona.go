@@ -56,7 +56,7 @@ func (s *Store) Personas(ctx context.Context) ([]persona.Persona, error) {
 		return nil, err
 	}
 	defer tx.Rollback()
-	all, err := collect(ctx, tx, scanPersona, "select id, title, created from persona order by id")
+	all, err := collect(ctx, tx, scanPersona, selectPersona+" order by p.id")
 	for i := range all {
 		if err == nil {
 			all[i].Revisions, err = readRevisions(ctx, tx, all[i].ID)
@@ -65,16 +65,19 @@ func (s *Store) Personas(ctx context.Context) ([]persona.Persona, error) {
 	return all, err
 }
 
+const selectPersona = `select p.id, p.title, p.created, coalesce(s.number, 0), coalesce(s.person, ''), coalesce(s.since, 0)
+	from persona p left join shadow s on s.persona = p.id`
+
 func scanPersona(r *sql.Rows) (p persona.Persona, err error) {
-	var created int64
-	err = r.Scan(&p.ID, &p.Title, &created)
-	p.Created = fromMicros(created)
+	var created, since int64
+	err = r.Scan(&p.ID, &p.Title, &created, &p.Shadow.Revision, &p.Shadow.Person, &since)
+	p.Created, p.Shadow.Since = fromMicros(created), fromMicros(since)
 	return p, err
 }
 
 // readPersona returns a persona without revisions when there is none.
 func readPersona(ctx context.Context, q querier, id persona.ID) (persona.Persona, error) {
-	found, err := collect(ctx, q, scanPersona, "select id, title, created from persona where id = $1", string(id))
+	found, err := collect(ctx, q, scanPersona, selectPersona+" where p.id = $1", string(id))
 	if err != nil || len(found) == 0 {
 		return persona.Persona{}, err
 	}
@@ -153,11 +156,25 @@ func (s *Store) Update(ctx context.Context, id persona.ID, change func(persona.P
 				return err
 			}
 		}
+		if err := writeShadow(tx, id, next.Shadow); err != nil {
+			return err
+		}
 		if err := keepFrozen(tx, id, old, next); err != nil {
 			return err
 		}
 		return appendEntry(tx, entry)
 	})
+}
+
+func writeShadow(tx *sql.Tx, id persona.ID, s persona.Shadow) error {
+	if s.Revision == 0 {
+		_, err := tx.Exec("delete from shadow where persona = $1", string(id))
+		return err
+	}
+	_, err := tx.Exec(`insert into shadow (persona, number, person, since) values ($1, $2, $3, $4)
+		on conflict (persona) do update set number = excluded.number, person = excluded.person, since = excluded.since`,
+		string(id), s.Revision, s.Person, micros(s.Since))
+	return err
 }
 
 func encodeContent(r persona.Revision) (string, error) {

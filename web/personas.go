@@ -94,6 +94,7 @@ type head struct {
 	Latest  persona.Revision
 	Basis   int // revision that a new draft starts from
 	Live    int // revision; 0 for none
+	Beside  int // revision that runs as its shadow; 0 for none
 	Retired bool
 	Switch  killSwitch
 	stopped []persona.Suspension // all there are
@@ -101,7 +102,7 @@ type head struct {
 
 func (s *site) newHead(c echo.Context, by identity.Principal, p persona.Persona, tab string) (head, error) {
 	all, err := s.Personas.Suspensions(c.Request().Context())
-	h := head{ID: p.ID, Name: p.Title, Tab: tab, Latest: p.Latest(), Basis: p.Basis().Number, Retired: p.Retired(),
+	h := head{ID: p.ID, Name: p.Title, Tab: tab, Latest: p.Latest(), Basis: p.Basis().Number, Retired: p.Retired(), Beside: p.Shadow.Revision,
 		Switch: newKillSwitch(all, by, persona.OnePersona, string(p.ID)), stopped: all}
 	if live, ok := p.Live(); ok {
 		h.Live = live.Number

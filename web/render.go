@@ -47,17 +47,19 @@ var notices = map[string]string{
 	"approved":      "Approved. The gateway serves this revision from the next request on.",
 	"again":         "Live again. The gateway serves this revision from the next request on.",
 	"narrowed":      "Removed. The gateway refuses what was removed from the next request on.",
+	"beside":        "It runs beside the live revision from the next call on.",
+	"not-beside":    "It runs beside the live revision no more.",
 	"returned":      "Sent back to its author.",
 	"revoked":       "The key is revoked: its next call is refused.",
 	"retired":       "Retired: the gateway refuses every call from now on.",
 	"suspended":     "Suspended: the gateway refuses from the next request on.",
 	"resumed":       "Resumed: the gateway goes on from the next request on, as it was approved.",
-	"call-approved": "Approved: the call may be made once, if everything else still allows it.",
-	"call-denied":   "Denied: the call is refused.",
 	"revised":       "A new draft was started.",
 	"changed":       "Changed.",
 	"password":      "Your password is changed.",
 	"out":           "You are signed out.",
+	"call-approved": "Approved: the call may be made once, if everything else still allows it.",
+	"call-denied":   "Denied: the call is refused.",
 }
 
 func (s *site) frame(c echo.Context, by identity.Principal, title, active string) frame {

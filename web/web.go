@@ -56,6 +56,8 @@ type Config struct {
 	Approvals *approval.Desk
 	// Usage is what the page of who can call a tool reads; nil means that there is no such page.
 	Usage usage.Source
+	// Shadows is what the page of a revision that runs beside the live one reads; nil means that there is no such page.
+	Shadows usage.Shadows
 	// Servers reports on the upstream servers; nil means that there are none.
 	Servers func() []crawl.ServerStatus
 	// PublicURL is where people and agents reach Remit, such as https://remit.example.com. Empty means wherever the

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"remit/approval"
+	"remit/audit/notary"
 	"remit/composer"
 	"remit/gateway"
 	"remit/internal/slowbody"
@@ -75,11 +76,20 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 	} else if n > 0 {
 		log.Warn("calls were in flight when Remit last stopped; the record says so", "calls", n)
 	}
+	n, err := a.notary(s.store)
+	if err != nil {
+		return err
+	}
+	defer n.Close()
+	followers, err := a.followers(s.store, log)
+	if err != nil {
+		return err
+	}
 	desk, hook, err := a.desk(s, log)
 	if err != nil {
 		return err
 	}
-	front, gate, err := a.front(s, desk, log)
+	front, gate, err := a.front(s, desk, n, log)
 	if err != nil {
 		return err
 	}
@@ -95,6 +105,10 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 		return nil
 	})
 	g.Go(func() error { return s.crawler.Run(ctx) })
+	g.Go(func() error { return n.Run(ctx) })
+	for _, f := range followers {
+		g.Go(func() error { return f.Run(ctx) })
+	}
 	g.Go(func() error { return desk.Run(ctx) })
 	if hook != nil {
 		g.Go(func() error { return hook.Run(ctx) })
@@ -119,7 +133,7 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 }
 
 // front joins the pages and the gateway.
-func (a *app) front(s *system, desk *approval.Desk, log *slog.Logger) (http.Handler, *gateway.Gateway, error) {
+func (a *app) front(s *system, desk *approval.Desk, n *notary.Notary, log *slog.Logger) (http.Handler, *gateway.Gateway, error) {
 	hosts := append([]string{"localhost", "127.0.0.1", "::1"}, a.opts.AllowedHosts...)
 	if host, _, err := net.SplitHostPort(a.opts.Listen); err == nil && host != "" && !net.ParseIP(host).IsUnspecified() {
 		hosts = append(hosts, host)
@@ -136,13 +150,13 @@ func (a *app) front(s *system, desk *approval.Desk, log *slog.Logger) (http.Hand
 		Audit: a.telemetry.Audit(s.store), Limiter: limiter, MaskKey: maskKey, Listed: s.crawler.Listed, AllowedHosts: hosts, AllowedOrigins: a.opts.AllowedOrigins, CallTimeout: a.opts.CallTimeout,
 		Observer: a.telemetry.Observer(), ForwardBaggage: a.opts.ForwardBaggage,
 		Approvals: desk, ApprovalWait: a.opts.ApprovalWait,
-		Version: version(), Log: log})
+		History: s.store, KeepArguments: a.opts.KeepArguments, Version: version(), Log: log})
 	a.telemetry.Watch(s.state(gate, limiter))
 	s.people.Revoked = func(of string) { gate.Notify(persona.ID(of)) }
 	registry := &persona.Registry{Store: s.store, Current: s.catalog.Tool, MaxTools: a.opts.MaxTools,
 		SingleOperator: a.opts.SingleOperator, Changed: gate.Notify}
 	site, err := web.New(web.Config{Registry: registry, Approvals: desk, Personas: s.store, Directory: s.people, Catalog: s.catalog,
-		Composer: composer.New(composer.Config{Finder: s.catalog, MaxTools: a.opts.MaxTools}), Audit: s.store, Evals: s.store, Usage: s.store,
+		Composer: composer.New(composer.Config{Finder: s.catalog, MaxTools: a.opts.MaxTools}), Audit: signedRecord{s.store, n}, Evals: s.store, Usage: s.store, Shadows: s.store,
 		Servers: s.crawler.Status, PublicURL: a.opts.PublicURL, Hosts: hosts, TrustedProxies: a.opts.TrustedProxy, SingleOperator: a.opts.SingleOperator, Log: log})
 	if err != nil {
 		return nil, nil, err

@@ -36,7 +36,7 @@ func (a *app) showUnused(u usage.Unused, days int) error {
 	fmt.Fprintf(a.out, "%s, revision %d, live since %s\n", u.Persona, u.Revision, moment(u.LiveSince))
 	fmt.Fprintf(a.out, "window: %s to %s", moment(u.From), moment(u.Until))
 	if u.Short {
-		fmt.Fprintf(a.out, ", which is shorter than the %d days asked for: the revision was not live before", days)
+		fmt.Fprintf(a.out, ", which is shorter than the %d days asked for: the revision was not live before, or the record was removed", days)
 	}
 	fmt.Fprintf(a.out, "\n%d calls were forwarded\n\n", u.Calls)
 	var rows [][]string

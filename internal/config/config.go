@@ -31,6 +31,7 @@ type Options struct {
 	AllowedOrigins []string      `yaml:"allowed-origins" env:"REMIT_ALLOWED_ORIGINS" default:"" placeholder:"URL" help:"Further web origins whose pages may call the endpoints (default: none)."`
 	TrustedProxy   []string      `yaml:"trusted-proxy" env:"REMIT_TRUSTED_PROXY" default:"" placeholder:"CIDR" help:"Networks of reverse proxies whose X-Forwarded-For names the client, for the limits on sign-ins (default: none)."`
 	SingleOperator bool          `yaml:"single-operator" env:"REMIT_SINGLE_OPERATOR" default:"false" negatable:"" help:"Let authors approve their own personas; each such approval says so in the record (default: false)."`
+	KeepArguments  bool          `yaml:"keep-arguments" env:"REMIT_KEEP_ARGUMENTS" default:"true" negatable:"" help:"Keep what calls are sent in the record, up to 4 KiB each, after masks and without secrets of a known form (default: true)."`
 	MaxTools       int           `yaml:"max-tools" env:"REMIT_MAX_TOOLS" default:"100" placeholder:"N" help:"Most tools that one persona may have (default: 100)."`
 	CrawlInterval  time.Duration `yaml:"crawl-interval" env:"REMIT_CRAWL_INTERVAL" default:"15m" placeholder:"TIME" help:"How often every upstream is listed again (default: 15m)."`
 	ListGrace      time.Duration `yaml:"list-grace" env:"REMIT_LIST_GRACE" default:"1h" placeholder:"TIME" help:"How long the tools of an upstream may be called while it cannot be listed and has announced no change (default: 1h)."`
@@ -42,6 +43,7 @@ type Options struct {
 	ForwardBaggage bool          `yaml:"forward-baggage" env:"REMIT_FORWARD_BAGGAGE" default:"false" negatable:"" help:"Pass the W3C baggage of agents on to upstreams; it is text that no schema or policy checks (default: false)."`
 	Embeddings     Embeddings    `yaml:"embeddings" embed:"" prefix:"embeddings-"`
 	Webhook        Webhook       `yaml:"approval-webhook" embed:"" prefix:"approval-webhook-"`
+	Audit          `yaml:",inline"`
 }
 
 // Webhook says who is told that a call waits for a person.
@@ -79,6 +81,7 @@ type Upstream struct {
 type File struct {
 	Options   `yaml:",inline"`
 	Upstreams map[string]Upstream `yaml:"upstreams" help:"The MCP servers whose tools personas may be given, by name."`
+	Sinks     map[string]Sink     `yaml:"audit-sinks,omitempty" help:"Where every entry of the record is sent, by name."`
 
 	Path   string         `yaml:"-"` // where it was read; empty when there is none
 	values map[string]any // what the file sets, by flag name
@@ -130,7 +133,7 @@ func (o Options) Validate() error {
 	case o.ReadTimeout < time.Second:
 		return fmt.Errorf("read-timeout is %s: it must be at least 1s", o.ReadTimeout)
 	}
-	return nil
+	return o.Audit.validate()
 }
 
 // Address is the URL at which people and agents reach Remit, without a slash at its end.

@@ -21,6 +21,9 @@ func Schema() ([]byte, error) {
 }
 
 func durations(t reflect.Type) *jsonschema.Schema {
+	if t == reflect.TypeFor[Days]() {
+		return &jsonschema.Schema{Type: "string", Pattern: `^[0-9]+d$|^0?$`}
+	}
 	if t != reflect.TypeFor[time.Duration]() {
 		return nil
 	}

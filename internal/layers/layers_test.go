@@ -19,6 +19,8 @@ import (
 // allowed lists, for each package, which of ours it may import. Command packages may import all.
 var allowed = map[string][]string{
 	"audit":                   {}, // whatever decides or changes can write to the record
+	"audit/notary":            {"audit"},
+	"audit/ship":              {"audit"},
 	"identity":                {"audit"},
 	"internal/strictjson":     {},
 	"catalog":                 {"internal/strictjson"},
@@ -39,6 +41,7 @@ var allowed = map[string][]string{
 	"approval":                {"audit", "identity"},
 	"approval/webhook":        {"approval"},
 	"gateway":                 {"approval", "audit", "catalog", "identity", "internal/strictjson", "persona", "policy", "upstream"},
+	"gateway/replay":          {"audit", "gateway", "persona", "policy"},
 	"store":                   {"approval", "audit", "catalog", "catalog/crawl", "evals", "identity", "persona", "policy"},
 	"evals":                   {"catalog", "composer", "persona", "policy"},
 	"evals/world":             {"approval", "audit", "catalog", "evals", "gateway", "identity", "internal/fakemcp", "persona", "policy", "store", "upstream"},
@@ -70,13 +73,17 @@ var owners = map[string][]string{
 	"github.com/pressly/goose/v3":              {"store"},                                                                                       // migrations
 	"github.com/oklog/ulid/v2":                 {"store"},                                                                                       // sortable unique ids
 	"github.com/tiktoken-go/tokenizer":         {"catalog/tokens"},                                                                              // o200k tokens
-	"github.com/cenkalti/backoff/v5":           {"upstream", "internal/llm", "approval/webhook"},                                                // retry delays
+	"github.com/cenkalti/backoff/v5":           {"upstream", "internal/llm", "audit/ship", "approval/webhook"},                                  // retry delays
 	"github.com/alecthomas/kong":               {"cmd/remit", "internal/config"},                                                                // flags, environment, help
 	"github.com/goccy/go-yaml":                 {"internal/config", "evals"},                                                                    // strict YAML that keeps comments and places
 	"github.com/agnivade/levenshtein":          {"internal/config"},                                                                             // nearest valid key
 	"github.com/schollz/progressbar/v3":        {"cmd/remit"},                                                                                   // progress of a crawl
 	"go.opentelemetry.io/otel":                 {"internal/telemetry"},                                                                          // traces: the SDK and its OTLP exporter
 	"github.com/prometheus/client_golang":      {"internal/telemetry"},                                                                          // metrics: reads state when it is scraped, and lints names, which OpenTelemetry's exporter does not
+	"go.opentelemetry.io/proto/otlp":           {"audit/ship"},                                                                                  // OTLP logs
+	"google.golang.org/protobuf":               {"audit/ship"},                                                                                  // their encoding
+	"github.com/leodido/go-syslog/v4":          {"audit/ship"},                                                                                  // messages of RFC 5424
+	"golang.org/x/mod":                         {"audit/notary"},                                                                                // signed notes, the form of transparency logs' checkpoints
 	"golang.org/x/crypto":                      {"identity"},                                                                                    // argon2id
 	"golang.org/x/sync":                        {"catalog/crawl", "cmd/remit", "evals"},                                                         // errgroup
 	"golang.org/x/sys":                         {"catalog/embed", "catalog/vector"},                                                             // processor features

@@ -17,7 +17,7 @@ type Unused struct {
 	Persona   persona.ID `json:"persona"`
 	Revision  int        `json:"revision"`
 	LiveSince time.Time  `json:"live_since"`
-	From      time.Time  `json:"from"` // of the window: as asked, but not before the revision was live
+	From      time.Time  `json:"from"` // of the window: as asked, but not before the revision was live, nor before what is left of the record
 	Until     time.Time  `json:"until"`
 	Short     bool       `json:"short,omitempty"` // the window is shorter than asked
 	Calls     int        `json:"calls"`           // that reached a server, or may have
@@ -62,6 +62,13 @@ func FindUnused(ctx context.Context, from Source, id persona.ID, span time.Durat
 		Called: []Called{}, Never: []Tool{}, Refused: []Refused{}}
 	if live.ReviewedAt.After(u.From) {
 		u.From, u.Short = live.ReviewedAt, true
+	}
+	oldest, err := from.Oldest(ctx)
+	if err != nil {
+		return Unused{}, err
+	}
+	if oldest.Seq > 1 && oldest.Time.After(u.From) { // what was before was removed
+		u.From, u.Short = oldest.Time, true
 	}
 	tallies, err := from.Tallies(ctx, audit.Query{Persona: string(id), Since: u.From, Until: u.Until})
 	if err != nil {

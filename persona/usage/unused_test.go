@@ -55,3 +55,21 @@ func TestUnused(t *testing.T) {
 		t.Errorf("got %v, want ErrNotFound", err)
 	}
 }
+
+// What was removed from the record is no silence: the window begins where the record does.
+func TestUnusedLooksBackNoFurtherThanTheRecord(t *testing.T) {
+	s := newWorld(t)
+	called(t, s, "crm/find", 9*day, audit.Allowed, "")
+	removed, err := s.Head(t.Context())
+	must(t, err)
+	called(t, s, "crm/delete", 5*day, audit.Allowed, "")
+	must(t, s.Append(t.Context(), audit.Cut{Last: removed, Count: removed.Seq, Time: now}.Entry()))
+	if _, err := s.Remove(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	u, err := usage.FindUnused(t.Context(), s, "support", 8*day, now)
+	must(t, err)
+	if !u.Short || !u.From.Equal(now.Add(-5*day)) || u.Calls != 1 {
+		t.Errorf("got %d calls from %s on, short: %v; want one in the last five days, which is shorter than asked", u.Calls, u.From, u.Short)
+	}
+}

@@ -20,6 +20,7 @@ type Source interface {
 	Suspensions(ctx context.Context) ([]persona.Suspension, error)
 	Keys(ctx context.Context, persona string) ([]identity.Key, error)
 	Tallies(ctx context.Context, q audit.Query) ([]audit.Tally, error)
+	Oldest(ctx context.Context) (audit.Entry, error) // of the record, the zero Entry when it is empty
 }
 
 // Tool is a granted tool.
