@@ -42,6 +42,7 @@ try {
     const url = author.url().split('?')[0];
     const card = author.locator(`article[data-tool="${plan.tool}"]`);
     await card.locator('summary', { hasText: 'Rules for its calls' }).click();
+    await card.locator('summary', { hasText: 'Edit as text' }).click();
     await card.getByTestId('policy').fill(plan.policy);
     await author.getByTestId('submit').click();
     await author.waitForURL(/\/review/);
