@@ -206,7 +206,7 @@ func (g *Gateway) thawed(ctx context.Context, c *call) *fault {
 		return rpcFault(codeInternal, "Whether this tool is as it was approved cannot be read now, so it is not called; try again later.").unsure()
 	}
 	if frozen {
-		return toolFault("Refused: the tool changed after it was approved and then changed back, and nobody has confirmed it since. The operator of Remit can do that with remit tool thaw, or its persona needs a new revision.",
+		return toolFault("Refused: the tool changed after it was approved and then changed back, and nobody has confirmed it since. A reviewer can do that on the page of the tool or with remit tool thaw, or its persona needs a new revision.",
 			"the tool is frozen: it was something else at "+since.UTC().Format(time.RFC3339)+", and nobody has confirmed it since")
 	}
 	return nil

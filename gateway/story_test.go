@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -63,7 +64,7 @@ func TestStories(t *testing.T) {
 
 func play(t *testing.T, a *txtar.Archive) {
 	w := newWorld(t, nil)
-	s := &story{world: w, vars: map[string]string{}}
+	s := &story{world: w, vars: map[string]string{}, began: time.Now()}
 	for id, key := range w.keys {
 		s.vars["KEY_"+id] = key
 	}
@@ -157,7 +158,8 @@ func (s *story) decide(t *testing.T, person string, approve bool, want string) {
 
 type story struct {
 	*world
-	vars map[string]string
+	vars  map[string]string
+	began time.Time
 }
 
 func (s *story) request(t *testing.T, text string) *http.Response {
@@ -309,6 +311,15 @@ func (s *story) do(t *testing.T, words []string) {
 		} else {
 			must(t, s.world.persona.Suspend(t.Context(), bob, target, strings.Join(words[3:], " ")))
 		}
+	case "clock": // 30m: so much ahead of, or behind, the time at which the story began
+		ahead, err := time.ParseDuration(words[1])
+		must(t, err)
+		s.ahead.Store(int64(ahead))
+	case "look": // at all dates, as remit serve does every minute
+		out := persona.Lookout{Registry: s.world.persona, Looked: s.store.TermsSeen, Failed: func(err error) { t.Log(err) }}
+		must(t, out.Look(t.Context()))
+	case "term": // bob support 30m never warn: who sets the expiry, the recertification and what happens when it is missed
+		s.term(t, words[1], persona.ID(words[2]), words[3], words[4], words[5])
 	case "refuse-lists": // crm, which says that its list changed and does not show it
 		s.fakes[words[1]].RefuseLists(true)
 		s.fakes[words[1]].Announce()
@@ -318,6 +329,27 @@ func (s *story) do(t *testing.T, words []string) {
 		s.crawl()
 	default:
 		t.Fatalf("got %q, which nobody does", words)
+	}
+}
+
+// term sets dates so long after the beginning of the story, or finds that it may not.
+func (s *story) term(t *testing.T, who string, id persona.ID, expires, recertify, missed string) {
+	t.Helper()
+	at := func(text string) time.Time {
+		if text == "never" {
+			return time.Time{}
+		}
+		after, err := time.ParseDuration(text)
+		must(t, err)
+		return s.began.Add(after)
+	}
+	p, err := s.store.Persona(t.Context(), id)
+	must(t, err)
+	live, _ := p.Live()
+	by, forbidden := map[string]identity.Principal{"ann": ann, "bob": bob}[strings.TrimSuffix(who, "-may-not")], strings.HasSuffix(who, "-may-not")
+	err = s.world.persona.SetTerm(t.Context(), by, id, persona.Shown{Revision: live.Number, Dates: p.Term.Dates}, persona.Dates{Expires: at(expires), Recertify: at(recertify), Missed: persona.Missed(missed)})
+	if forbidden != errors.Is(err, persona.ErrForbidden) || !forbidden && err != nil {
+		t.Errorf("%s sets the dates: got %v", who, err)
 	}
 }
 

@@ -57,6 +57,14 @@ func whySuspended(s persona.Suspension) string {
 	return s.Person + " suspended the " + s.String() + " at " + s.At.UTC().Format(time.RFC3339) + ": " + s.Reason
 }
 
+// over refuses a persona whose dates say that nobody may use it any more.
+func (g *Gateway) over(x *exchange, o persona.Over) *fault {
+	f := rpcFault(codeRefused, "The persona %s may not be used now: %s. Everything is refused until a reviewer sets its dates anew; do not try again before.",
+		x.persona, o.Reason)
+	f.policy = o.Rule
+	return f
+}
+
 // view returns the persona's live revision. What is stored decides on every request; only what follows from it is kept.
 func (g *Gateway) view(x *exchange) (*view, *fault) {
 	p, err := g.c.Personas.Persona(x.r.Context(), x.persona)
@@ -70,6 +78,9 @@ func (g *Gateway) view(x *exchange) (*view, *fault) {
 	}
 	if f := g.going(x); f != nil {
 		return nil, f
+	}
+	if o, over := p.Term.Over(g.c.Now()); over {
+		return nil, g.over(x, o)
 	}
 	x.mark = p.Shadow
 	if r, ok := p.Beside(); ok {

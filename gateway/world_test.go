@@ -42,9 +42,9 @@ type world struct {
 	crawler *crawl.Crawler
 	catalog *catalog.Catalog
 	desk    *approval.Desk
-	ahead   atomic.Int64      // by how much the clock of the gateway is, in nanoseconds
 	keys    map[string]string // secrets, by persona
 	ids     map[string]string // public ids of the keys, by persona
+	ahead   atomic.Int64      // nanoseconds that the clock is ahead
 }
 
 // raw turns literals into definitions or results.
@@ -146,10 +146,9 @@ func newWorld(t testing.TB, change func(*gateway.Config)) *world {
 	cache, err := store.NewCache(ctx, db)
 	must(t, err)
 	c := gateway.Config{Personas: cache, Audit: db, Current: w.current, Listed: w.crawler.Listed, Upstreams: gateway.Pool(w.pool), Log: quiet,
-		AllowedOrigins: []string{"https://tools.example"}, MaxBody: 1 << 20, Recheck: 20 * time.Millisecond, Version: "1"}
-	now := func() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) }
-	w.desk = &approval.Desk{Store: db, Key: make([]byte, 32), URL: "http://remit.test", Now: now}
-	c.Approvals, c.Now = w.desk, now
+		AllowedOrigins: []string{"https://tools.example"}, MaxBody: 1 << 20, Recheck: 20 * time.Millisecond, Version: "1", Now: w.now}
+	w.desk = &approval.Desk{Store: db, Key: make([]byte, 32), URL: "http://remit.test", Now: w.now}
+	c.Approvals = w.desk
 	w.people = &identity.Directory{Store: cache}
 	c.Keys = w.people
 	if change != nil {
@@ -157,7 +156,7 @@ func newWorld(t testing.TB, change func(*gateway.Config)) *world {
 	}
 	w.gateway = gateway.New(c)
 	w.people.Revoked = func(of string) { w.gateway.Notify(persona.ID(of)) }
-	w.persona = &persona.Registry{Store: db, Current: w.current, Changed: w.gateway.Notify}
+	w.persona = &persona.Registry{Store: db, Current: w.current, Changed: w.gateway.Notify, Now: w.now}
 	for id, g := range grants {
 		must(t, w.persona.Create(ctx, ann, id, string(id), persona.Proposal{Job: "Do the job.", Grants: g}))
 		w.approve(id, 1)
@@ -181,6 +180,9 @@ func must(t testing.TB, err error) {
 		t.Fatal(err)
 	}
 }
+
+// now is the time by a clock that stories set.
+func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) }
 
 func (w *world) current(id catalog.ID) (catalog.Tool, bool) { return w.catalog.Tool(id) }
 

@@ -53,6 +53,7 @@ type Persona struct {
 	Created   time.Time
 	Revisions []Revision
 	Shadow    Shadow // the zero Shadow is none
+	Term      Term   // of whichever revision is live
 }
 
 // Revision is one numbered answer to "which tools does this job need". From the moment it is submitted its content

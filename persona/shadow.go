@@ -34,7 +34,7 @@ func (r Revision) Shadowable() error {
 
 // StartShadow runs a revision beside the live one from the next call on, in the place of any that did.
 func (r *Registry) StartShadow(ctx context.Context, by identity.Principal, id ID, number int) error {
-	return r.review(ctx, by, identity.Reviewer, id, number, "shadow.start", func(p *Persona, at *Revision) error {
+	return r.review(ctx, by, identity.Reviewer, id, number, "shadow.start", func(p *Persona, at *Revision, _ detail) error {
 		if err := at.Shadowable(); err != nil {
 			return err
 		}

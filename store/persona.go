@@ -65,12 +65,12 @@ func (s *Store) Personas(ctx context.Context) ([]persona.Persona, error) {
 	return all, err
 }
 
-const selectPersona = `select p.id, p.title, p.created, coalesce(s.number, 0), coalesce(s.person, ''), coalesce(s.since, 0)
-	from persona p left join shadow s on s.persona = p.id`
+const selectPersona = "select p.id, p.title, p.created, coalesce(s.number, 0), coalesce(s.person, ''), coalesce(s.since, 0)" + termColumns + `
+	from persona p left join shadow s on s.persona = p.id left join term t on t.persona = p.id`
 
 func scanPersona(r *sql.Rows) (p persona.Persona, err error) {
 	var created, since int64
-	err = r.Scan(&p.ID, &p.Title, &created, &p.Shadow.Revision, &p.Shadow.Person, &since)
+	p.Term, err = scanTerm(r, &p.ID, &p.Title, &created, &p.Shadow.Revision, &p.Shadow.Person, &since)
 	p.Created, p.Shadow.Since = fromMicros(created), fromMicros(since)
 	return p, err
 }
@@ -160,6 +160,9 @@ func (s *Store) Update(ctx context.Context, id persona.ID, change func(persona.P
 			return err
 		}
 		if err := keepFrozen(tx, id, old, next); err != nil {
+			return err
+		}
+		if err := writeTerm(tx, id, old.Term, next.Term); err != nil {
 			return err
 		}
 		return appendEntry(tx, entry)

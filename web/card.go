@@ -39,6 +39,7 @@ type card struct {
 	Changes    []catalog.Change    // of Difference, in words
 	Found      []catalog.Finding   // what a scan of the definition found, but for hidden characters
 	Suspended  *persona.Suspension // of it or its server, where the page says so
+	Frozen     *frozenPin          // although it is what was approved, where the page says so
 }
 
 // rule is a rule of a policy, and the words of the job that it was drafted from; none for one that a person wrote.

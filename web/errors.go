@@ -79,7 +79,7 @@ func explain(err error) (status int, heading, text string) {
 		return http.StatusForbidden, "Not allowed", err.Error()
 	case errors.Is(err, persona.ErrDrifted), errors.Is(err, persona.ErrFrozen):
 		return http.StatusConflict, "A tool has changed", err.Error()
-	case errors.Is(err, persona.ErrState), errors.Is(err, persona.ErrSuspended), errors.Is(err, persona.ErrNotSuspended), errors.Is(err, errStale),
+	case errors.Is(err, persona.ErrState), errors.Is(err, persona.ErrSuspended), errors.Is(err, persona.ErrNotSuspended), errors.Is(err, persona.ErrNotFrozen), errors.Is(err, errStale),
 		errors.Is(err, approval.ErrOver), errors.Is(err, approval.ErrUnseen):
 		return http.StatusConflict, "This has moved on", err.Error()
 	case errors.Is(err, persona.ErrInvalid), errors.Is(err, identity.ErrInvalid), errors.Is(err, catalog.ErrEmptyQuery),

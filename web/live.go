@@ -27,6 +27,7 @@ type livePage struct {
 	MayKey    bool // issue and revoke keys
 	MayRetire bool
 	MayNarrow bool // take tools away at once
+	MayDate   bool // shorten the dates; a reviewer who did not write it prolongs them
 
 	Secret  string // of the key that was just issued; shown once
 	Error   string
@@ -112,11 +113,14 @@ func (s *site) livePage(c echo.Context, by identity.Principal) (livePage, error)
 	}
 	if live, ok := p.Live(); ok {
 		page.Revision = live
+		page.MayDate = mayNarrow(by) == nil
 		page.MayNarrow = len(live.Grants) > 1 && (by.Has(identity.Reviewer) || by.Has(identity.Author))
 	}
 	page.Tools = s.grantCards(page.Revision)
 	mark(page.Tools, h.stopped)
-	return page, nil
+	pins, err := s.frozen(c.Request().Context(), by, p.ID)
+	markFrozen(page.Tools, pins)
+	return page, err
 }
 
 // renderLive adds the keys as they are now.

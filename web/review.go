@@ -64,10 +64,23 @@ func (s *site) postApprove(c echo.Context, by identity.Principal) error {
 		digest, tool, _ := strings.Cut(field, " ")
 		seen[catalog.ID(tool)] = catalog.Digest(digest)
 	}
-	if err := s.Registry.Approve(c.Request().Context(), by, id, revision, seen); err != nil {
+	if err := s.approve(c, by, id, revision, seen); err != nil {
 		return err
 	}
 	return redirect(c, "/personas/"+string(id)+"/live", "approved")
+}
+
+// approve leaves the dates as they are unless the form has them.
+func (s *site) approve(c echo.Context, by identity.Principal, id persona.ID, revision int, seen persona.Digests) error {
+	form := c.Request().PostForm
+	if !form.Has("expires") || !by.Has(identity.Reviewer) {
+		return s.Registry.Approve(c.Request().Context(), by, id, revision, seen)
+	}
+	until, was, err := s.readDates(form)
+	if err != nil {
+		return err
+	}
+	return s.Registry.ApproveUntil(c.Request().Context(), by, id, revision, seen, was, until)
 }
 
 func (s *site) postSendBack(c echo.Context, by identity.Principal) error {

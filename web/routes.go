@@ -57,6 +57,11 @@ var routes = []route{
 	{"POST", "/personas/:id/shadow", signedIn, (*site).postShadow},
 	{"POST", "/personas/:id/shadow/stop", signedIn, (*site).postNoShadow},
 	{"POST", "/personas/:id/retire", signedIn, (*site).postRetire},
+	{"GET", "/personas/:id/unused", member, (*site).unused},
+	{"POST", "/personas/:id/unused", member, (*site).postUnused},
+	{"POST", "/personas/:id/recertify", signedIn, (*site).postRecertify},
+	{"POST", "/personas/:id/term", signedIn, (*site).postTerm},
+	{"POST", "/thaw", signedIn, (*site).postThaw},
 	{"POST", "/suspend", signedIn, (*site).postSuspend},
 	{"POST", "/resume", signedIn, (*site).postResume},
 

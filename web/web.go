@@ -58,6 +58,10 @@ type Config struct {
 	Usage usage.Source
 	// Shadows is what the page of a revision that runs beside the live one reads; nil means that there is no such page.
 	Shadows usage.Shadows
+	// Frozen lists tools that a reviewer has to confirm; nil means that no page shows them.
+	Frozen Frozen
+	// RemindBefore is how long before a date of a persona pages remind of it.
+	RemindBefore time.Duration
 	// Servers reports on the upstream servers; nil means that there are none.
 	Servers func() []crawl.ServerStatus
 	// PublicURL is where people and agents reach Remit, such as https://remit.example.com. Empty means wherever the

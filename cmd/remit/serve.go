@@ -105,6 +105,7 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 		return nil
 	})
 	g.Go(func() error { return s.crawler.Run(ctx) })
+	g.Go(func() error { return a.lookout(s, gate, log).Run(ctx) })
 	g.Go(func() error { return n.Run(ctx) })
 	for _, f := range followers {
 		g.Go(func() error { return f.Run(ctx) })
@@ -125,7 +126,7 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 		fmt.Fprintf(a.out, "Metrics are at %s\n", metrics.url())
 	}
 	fmt.Fprintf(a.out, "Remit serves %s\n", a.opts.Address())
-	if err := ready(s, a.opts.Address()); err != nil {
+	if err := ready(s, a.opts.Address()); err != nil && a.ctx.Err() == nil { // to be stopped while it starts is no failure
 		end()
 		return errors.Join(err, g.Wait())
 	}
@@ -156,7 +157,7 @@ func (a *app) front(s *system, desk *approval.Desk, n *notary.Notary, log *slog.
 	registry := &persona.Registry{Store: s.store, Current: s.catalog.Tool, MaxTools: a.opts.MaxTools,
 		SingleOperator: a.opts.SingleOperator, Changed: gate.Notify}
 	site, err := web.New(web.Config{Registry: registry, Approvals: desk, Personas: s.store, Directory: s.people, Catalog: s.catalog,
-		Composer: composer.New(composer.Config{Finder: s.catalog, MaxTools: a.opts.MaxTools}), Audit: signedRecord{s.store, n}, Evals: s.store, Usage: s.store, Shadows: s.store,
+		Composer: composer.New(composer.Config{Finder: s.catalog, MaxTools: a.opts.MaxTools}), Audit: signedRecord{s.store, n}, Evals: s.store, Usage: s.store, Shadows: s.store, Frozen: s.store, RemindBefore: a.opts.RemindBefore,
 		Servers: s.crawler.Status, PublicURL: a.opts.PublicURL, Hosts: hosts, TrustedProxies: a.opts.TrustedProxy, SingleOperator: a.opts.SingleOperator, Log: log})
 	if err != nil {
 		return nil, nil, err
@@ -165,6 +166,15 @@ func (a *app) front(s *system, desk *approval.Desk, n *notary.Notary, log *slog.
 	mux.Handle("/k/", gate)
 	mux.Handle("/", site)
 	return mux, gate, nil
+}
+
+// lookout watches the dates of personas, and reminds of them in the log, too.
+func (a *app) lookout(s *system, gate *gateway.Gateway, log *slog.Logger) *persona.Lookout {
+	return &persona.Lookout{Registry: &persona.Registry{Store: s.store, Changed: gate.Notify}, Looked: s.store.TermsSeen, Lead: a.opts.RemindBefore,
+		Told: func(r persona.Reminder) {
+			log.Warn("a persona "+r.Text(), "persona", r.Persona, "title", r.Title)
+		},
+		Failed: func(err error) { log.Error(err.Error()) }}
 }
 
 func lockPath(data string) string { return filepath.Join(data, "remit.lock") }

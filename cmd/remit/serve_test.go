@@ -60,6 +60,15 @@ func startServeOf(t *testing.T, crm string) *served {
 	if err := os.WriteFile(filepath.Join(dir, "remit.yaml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	s.start()
+	return s
+}
+
+// start serves what there is and returns once the address answers.
+func (s *served) start() {
+	t := s.t
+	t.Helper()
+	s.url = ""
 	out, in := io.Pipe()
 	go func() {
 		s.code <- Main([]string{"serve"}, strings.NewReader(""), in, t.Output())
@@ -75,7 +84,6 @@ func startServeOf(t *testing.T, crm string) *served {
 		t.Fatal("serve ended before it listened")
 	}
 	go io.Copy(io.Discard, out)
-	return s
 }
 
 func must[T any](value T, err error) T {
@@ -261,6 +269,43 @@ func TestSuspendUnderARunningServer(t *testing.T) {
 		if got := s.call(key); !strings.Contains(got, "get_customer {}") {
 			t.Errorf("after resuming %v: got %s", target, got)
 		}
+	}
+}
+
+// The operator lets a persona end in a moment: the running server refuses from then on by its own clock, and after a restart
+// it reminds of the end once.
+func TestExpiryUnderARunningServer(t *testing.T) {
+	fake := must(fakemcp.New(fakemcp.Config{Tools: []json.RawMessage{json.RawMessage(`{"name":"get_customer","inputSchema":{"type":"object"}}`)}}))
+	upstream := httptest.NewServer(fake)
+	defer upstream.Close()
+	defer upstream.CloseClientConnections()
+	s := startServeOf(t, "{url: "+upstream.URL+"}")
+	s.approve(t.Context())
+	_, key, _ := s.remit("key", "create", "--persona", "support", "--agent", "bot", "--user", "zoe")
+	key = strings.TrimSpace(key)
+	until(t, "the tool is called", func() bool { return strings.Contains(s.call(key), "get_customer {}") })
+	at := time.Now().Add(1500 * time.Millisecond)
+	if code, _, stderr := s.remit("persona", "term", "support", "--expires", at.Format(time.RFC3339Nano)); code != exitOK {
+		t.Fatal(stderr)
+	}
+	until(t, "it expires", func() bool { return strings.Contains(s.call(key), "may not be used now: it expired at") })
+	if time.Now().Before(at) {
+		t.Error("it expired too early")
+	}
+	for range 2 {
+		s.stop()
+		s.start()
+		until(t, "it reminds", func() bool {
+			_, out, _ := s.remit("audit", "--kind", "persona.remind", "--json")
+			return strings.Contains(out, `"due":"overdue"`)
+		})
+	}
+	defer s.stop()
+	if _, out, _ := s.remit("audit", "--kind", "persona.remind", "--json"); strings.Count(out, "persona.remind") != 1 {
+		t.Errorf("got %s, want one reminder", out)
+	}
+	if got := s.call(key); !strings.Contains(got, "it expired at") {
+		t.Errorf("after the restart: got %s", got)
 	}
 }
 

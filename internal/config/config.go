@@ -35,6 +35,7 @@ type Options struct {
 	MaxTools       int           `yaml:"max-tools" env:"REMIT_MAX_TOOLS" default:"100" placeholder:"N" help:"Most tools that one persona may have (default: 100)."`
 	CrawlInterval  time.Duration `yaml:"crawl-interval" env:"REMIT_CRAWL_INTERVAL" default:"15m" placeholder:"TIME" help:"How often every upstream is listed again (default: 15m)."`
 	ListGrace      time.Duration `yaml:"list-grace" env:"REMIT_LIST_GRACE" default:"1h" placeholder:"TIME" help:"How long the tools of an upstream may be called while it cannot be listed and has announced no change (default: 1h)."`
+	RemindBefore   time.Duration `yaml:"remind-before" env:"REMIT_REMIND_BEFORE" default:"336h" placeholder:"TIME" help:"How long before a persona expires, or has to be looked at again, people are reminded (default: 336h, 14 days)."`
 	CallTimeout    time.Duration `yaml:"call-timeout" env:"REMIT_CALL_TIMEOUT" default:"2m" placeholder:"TIME" help:"Longest wait for an upstream's answer to one call (default: 2m)."`
 	ApprovalWait   time.Duration `yaml:"approval-wait" env:"REMIT_APPROVAL_WAIT" default:"45s" placeholder:"TIME" help:"How long a call that a person has to approve is held before the agent is told to repeat it; at most half of call-timeout (default: 45s)."`
 	ReadTimeout    time.Duration `yaml:"read-timeout" env:"REMIT_READ_TIMEOUT" default:"30s" placeholder:"TIME" help:"Longest wait for a client to send a request's headers, and then its body (default: 30s)."`
@@ -128,6 +129,8 @@ func (o Options) Validate() error {
 		return fmt.Errorf("crawl-interval is %s: it must be at least 1s", o.CrawlInterval)
 	case o.ListGrace < time.Second:
 		return fmt.Errorf("list-grace is %s: it must be at least 1s", o.ListGrace)
+	case o.RemindBefore < 0:
+		return fmt.Errorf("remind-before is %s: it must not be negative", o.RemindBefore)
 	case o.CallTimeout < time.Second:
 		return fmt.Errorf("call-timeout is %s: it must be at least 1s", o.CallTimeout)
 	case o.ReadTimeout < time.Second:

@@ -79,7 +79,7 @@ func TestPrecedence(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Options{Base: Base{Data: defaultData(), Listen: "env:1", LogLevel: "info", LogFormat: "text"}, MaxTools: 9,
-		AllowedHosts: []string{"a", "b"}, KeepArguments: true, CrawlInterval: time.Hour, ListGrace: time.Hour, CallTimeout: 2 * time.Minute, ApprovalWait: 45 * time.Second, ReadTimeout: 30 * time.Second,
+		AllowedHosts: []string{"a", "b"}, KeepArguments: true, CrawlInterval: time.Hour, ListGrace: time.Hour, RemindBefore: 336 * time.Hour, CallTimeout: 2 * time.Minute, ApprovalWait: 45 * time.Second, ReadTimeout: 30 * time.Second,
 		Embeddings: Embeddings{URL: "http://file", Model: "env-model"}, Audit: Audit{CheckpointInterval: time.Hour, CheckpointEntries: 10000, AuditRetention: 400}}
 	got := cli.Options
 	if len(got.AllowedOrigins) == 0 {
@@ -177,6 +177,7 @@ func TestOptionsValidate(t *testing.T) {
 		"proxy's address":  {func(o *Options) { o.TrustedProxy = []string{"10.0.0.1"} }, "10.0.0.1/32"},
 		"no time to send":  {func(o *Options) { o.ReadTimeout = 0 }, "read-timeout"},
 		"no grace":         {func(o *Options) { o.ListGrace = 0 }, "list-grace"},
+		"reminds later":    {func(o *Options) { o.RemindBefore = -1 }, "remind-before"},
 		"no checkpoints":   {func(o *Options) { o.CheckpointInterval = 0 }, "checkpoint-interval"},
 		"none by count":    {func(o *Options) { o.CheckpointEntries = 0 }, "checkpoint-entries"},
 		"short retention":  {func(o *Options) { o.AuditRetention = 1 }, "audit-retention is too short"},
