@@ -39,13 +39,15 @@ var allowed = map[string][]string{
 	"composer/fit":            nil,
 	"prompts":                 {},
 	"internal/llm":            {"prompts"},
-	"gateway":                 {"audit", "catalog", "identity", "internal/strictjson", "persona", "policy", "upstream"},
+	"approval":                {"audit", "identity"},
+	"approval/webhook":        {"approval"},
+	"gateway":                 {"approval", "audit", "catalog", "identity", "internal/strictjson", "persona", "policy", "upstream"},
 	"gateway/replay":          {"audit", "gateway", "persona", "policy"},
-	"store":                   {"audit", "catalog", "catalog/crawl", "evals", "identity", "persona", "policy"},
+	"store":                   {"approval", "audit", "catalog", "catalog/crawl", "evals", "identity", "persona", "policy"},
 	"evals":                   {"catalog", "composer", "persona", "policy"},
-	"evals/world":             {"audit", "catalog", "evals", "gateway", "identity", "internal/fakemcp", "persona", "policy", "store", "upstream"},
+	"evals/world":             {"approval", "audit", "catalog", "evals", "gateway", "identity", "internal/fakemcp", "persona", "policy", "store", "upstream"},
 	"evals/page":              {"evals", "internal/visible"},
-	"web":                     {"audit", "catalog", "catalog/crawl", "composer", "evals", "evals/page", "identity", "internal/visible", "persona", "persona/usage", "policy", "upstream"},
+	"web":                     {"approval", "audit", "catalog", "catalog/crawl", "composer", "evals", "evals/page", "identity", "internal/visible", "persona", "persona/usage", "policy", "upstream"},
 	"internal/config":         {"upstream"},
 	"internal/demo":           {},
 	"internal/telemetry":      {"audit", "catalog/crawl", "gateway", "persona", "upstream"},
@@ -73,7 +75,7 @@ var owners = map[string][]string{
 	"github.com/pressly/goose/v3":              {"store"},                                                                                       // migrations
 	"github.com/oklog/ulid/v2":                 {"store"},                                                                                       // sortable unique ids
 	"github.com/tiktoken-go/tokenizer":         {"catalog/tokens"},                                                                              // o200k tokens
-	"github.com/cenkalti/backoff/v5":           {"upstream", "internal/llm", "audit/ship"},                                                      // retry delays
+	"github.com/cenkalti/backoff/v5":           {"upstream", "internal/llm", "audit/ship", "approval/webhook"},                                  // retry delays
 	"github.com/alecthomas/kong":               {"cmd/remit", "internal/config"},                                                                // flags, environment, help
 	"github.com/goccy/go-yaml":                 {"internal/config", "evals"},                                                                    // strict YAML that keeps comments and places
 	"github.com/agnivade/levenshtein":          {"internal/config"},                                                                             // nearest valid key
