@@ -17,6 +17,7 @@ const (
 	SessionIdle = 12 * time.Hour
 	SessionMax  = 7 * 24 * time.Hour
 	LinkMax     = 24 * time.Hour
+	FlowMax     = 10 * time.Minute // from leaving for the identity provider to coming back
 )
 
 // ErrInvalid is wrapped by refusals of what a person typed.
@@ -30,6 +31,7 @@ type Directory struct {
 	Now   func() time.Time // nil means time.Now
 	// Revoked, if set, is called after a key of the persona was revoked, or stopped with its user.
 	Revoked func(persona string)
+	Rules   ProviderRules
 
 	once     sync.Once
 	refusals audit.Bounded // of sign-ins
@@ -120,7 +122,7 @@ func (d *Directory) SetPassword(ctx context.Context, by Principal, name, passwor
 	}
 	return d.changePerson(ctx, by, name, "person.password", nil, Ends{Access: true, Keep: hash(keep)}, func(p Person) (Person, error) {
 		p.Password = encoded
-		return p, exists(p)
+		return p, errors.Join(exists(p), local(p))
 	})
 }
 
@@ -159,6 +161,14 @@ func (d *Directory) People(ctx context.Context, by Principal) ([]Person, error) 
 		return nil, fmt.Errorf("%w: this needs the role admin", ErrForbidden)
 	}
 	return d.Store.People(ctx)
+}
+
+// local refuses a password or a link for somebody who signs in at a provider: it would get around the provider.
+func local(p Person) error {
+	if p.Provided() {
+		return fmt.Errorf("%w: %s signs in at the identity provider, and there only", ErrInvalid, p.Name)
+	}
+	return nil
 }
 
 func exists(p Person) error {

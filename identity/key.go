@@ -44,8 +44,8 @@ func (d *Directory) IssueKey(ctx context.Context, by Principal, spec KeySpec) (s
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return "", Key{}, err
 	}
-	if user.Disabled {
-		return "", Key{}, fmt.Errorf("%w: %s is disabled, so a key for them would be refused", ErrInvalid, spec.User)
+	if user.Name != "" && !user.Active(d.now()) {
+		return "", Key{}, userStopped(spec.User, user.Disabled)
 	}
 	err = d.changeKey(ctx, by, key.ID, "key.issue", func(old Key) (Key, error) {
 		if old.ID != "" {
@@ -128,11 +128,19 @@ func (k Key) rotatable(now time.Time, id string) error {
 	case k.ReplacedBy != "":
 		return fmt.Errorf("%w: key %s was rotated already; rotate %s, which replaced it", ErrInvalid, id, k.ReplacedBy)
 	case k.Stopped(now):
-		return fmt.Errorf("%w: %s is disabled, so a key for them would be refused", ErrInvalid, k.User)
+		return userStopped(k.User, k.Barred)
 	case !k.Live(now):
 		return fmt.Errorf("%w: key %s is %s; create a new one", ErrInvalid, id, k.State(now))
 	}
 	return nil
+}
+
+func userStopped(user string, disabled bool) error {
+	why := "is no longer vouched for by the identity provider"
+	if disabled {
+		why = "is disabled"
+	}
+	return fmt.Errorf("%w: %s %s, so a key for them would be refused", ErrInvalid, user, why)
 }
 
 func noKey(id string) error { return fmt.Errorf("%w: there is no key %q", ErrNotFound, id) }
@@ -195,25 +203,6 @@ func (d *Directory) keyEntry(by Principal, kind string, k Key) audit.Entry {
 	return e
 }
 
-// keysStopped tells the gateway that keys of a user do not work any more, so that their open streams end.
-func (d *Directory) keysStopped(ctx context.Context, user string) error {
-	if d.Revoked == nil {
-		return nil
-	}
-	keys, err := d.Store.Keys(context.WithoutCancel(ctx), "")
-	if err != nil {
-		return fmt.Errorf("the change is made and holds, but connected clients were not told: %w", err)
-	}
-	told := map[string]bool{}
-	for _, k := range keys {
-		if k.User == user && !told[k.Persona] {
-			told[k.Persona] = true
-			d.Revoked(k.Persona)
-		}
-	}
-	return nil
-}
-
 // KeyRefused says why a key whose secret is right was refused. It is for the record alone: the caller is told what everybody
 // without a valid key is.
 type KeyRefused struct {
@@ -261,8 +250,10 @@ func (k Key) refusal(now time.Time, from netip.Addr) string {
 	switch {
 	case !k.Revoked.IsZero():
 		return "the access key was revoked"
-	case k.Stopped(now):
+	case k.Barred:
 		return "the user of the access key is disabled"
+	case k.Stopped(now):
+		return "the identity provider no longer vouches for the user of the access key"
 	case !k.Live(now):
 		return "the access key has expired"
 	case !k.Bounds.From(from):

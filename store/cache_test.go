@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -33,10 +34,12 @@ func cache(t *testing.T, e engine) {
 		})
 	}
 	people := &identity.Directory{Store: theirs}
+	now := time.Now()
 	suspension := persona.Suspension{Target: persona.Target{Kind: persona.OnePersona, Name: "support"}, Person: "ravi", Reason: "r", At: time.Now()}
 	type state struct {
-		key                       string
-		live, suspended, isFrozen bool
+		key                                 string
+		live, suspended, isFrozen, shadowed bool
+		term                                string // that refuses
 	}
 	read := func() (got state) {
 		t.Helper()
@@ -51,14 +54,27 @@ func cache(t *testing.T, e engine) {
 			if err := errors.Join(keyErr, personaErr, stoppedErr, frozenErr); err != nil {
 				t.Fatal(err)
 			}
-			got = state{suspended: len(stopped) > 0, isFrozen: frozen}
+			got = state{suspended: len(stopped) > 0, isFrozen: frozen, shadowed: p.Shadow.Revision != 0}
+			over, _ := p.Term.Over(now)
+			got.term = over.Rule
 			if _, got.live = p.Live(); k.ID != "" {
 				got.key = string(k.State(time.Now())) + strings.Join(k.Bounds.Tools, ", ")
 			}
 		}
 		return got
 	}
-	p.Revisions[0].State = persona.Approved
+	shadow := func(revision int) error {
+		p := p
+		p.Shadow = persona.Shadow{Revision: revision}
+		return theirs.Update(t.Context(), p.ID, save(p))
+	}
+	stepped := p
+	stepped.Revisions = slices.Clone(p.Revisions)
+	stepped.Revisions[0].State = persona.Approved
+	dated := p
+	dated.Term.Expires = now.Add(time.Hour)
+	expired := p
+	expired.Term.Expires = now
 	for _, step := range []struct {
 		name   string
 		change func() error
@@ -70,7 +86,12 @@ func cache(t *testing.T, e engine) {
 		{"resumed", func() error { return theirs.Resume(t.Context(), suspension, entry("persona.resume")) }, state{key: "expiring", live: true}},
 		{"drifted", func() error { offer(t, theirs, other); offer(t, theirs, approved); return nil }, state{key: "expiring", live: true, isFrozen: true}},
 		{"thawed", func() error { return theirs.Thaw(t.Context(), reviewer, approved.ID, approved.Digest, time.Now()) }, state{key: "expiring", live: true}},
-		{"stepped down", func() error { return theirs.Update(t.Context(), p.ID, save(p)) }, state{key: "expiring"}},
+		{"shadowed", func() error { return shadow(1) }, state{key: "expiring", live: true, shadowed: true}},
+		{"shadow ended", func() error { return shadow(0) }, state{key: "expiring", live: true}},
+		{"dated", func() error { return theirs.Update(t.Context(), p.ID, save(dated)) }, state{key: "expiring", live: true}},
+		{"seen later", func() error { return theirs.TermsSeen(t.Context(), now.Add(time.Minute*30)) }, state{key: "expiring", live: true, term: "term/clock"}},
+		{"expired", func() error { return theirs.Update(t.Context(), p.ID, save(expired)) }, state{key: "expiring", live: true, term: "term/expired"}},
+		{"stepped down", func() error { return theirs.Update(t.Context(), p.ID, save(stepped)) }, state{key: "expiring"}},
 		{"a user", func() error { return people.AddPerson(t.Context(), identity.Operator(), "zoe", nil, "") }, state{key: "expiring"}},
 		{"disabled", func() error { return people.SetDisabled(t.Context(), identity.Operator(), "zoe", true) }, state{key: "stopped"}},
 		{"enabled", func() error { return people.SetDisabled(t.Context(), identity.Operator(), "zoe", false) }, state{key: "expiring"}},

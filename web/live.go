@@ -24,6 +24,7 @@ type livePage struct {
 	MayRetire bool
 	MayNarrow bool // take tools away at once
 	Error     string
+	MayDate   bool // shorten the dates; a reviewer who did not write it prolongs them
 }
 
 // revisionRow is a revision and, for a reviewer, whether it can be made live again.
@@ -95,11 +96,14 @@ func (s *site) livePage(c echo.Context, by identity.Principal) (livePage, person
 	}
 	if live, ok := p.Live(); ok {
 		page.Revision = live
+		page.MayDate = mayNarrow(by) == nil
 		page.MayNarrow = len(live.Grants) > 1 && (by.Has(identity.Reviewer) || by.Has(identity.Author))
 	}
 	page.Tools = s.grantCards(page.Revision)
 	mark(page.Tools, h.stopped)
-	return page, p, nil
+	pins, err := s.frozen(c.Request().Context(), by, p.ID)
+	markFrozen(page.Tools, pins)
+	return page, p, err
 }
 
 // renderLive adds the keys as they are now.

@@ -56,7 +56,8 @@ var pageOf = map[string]any{
 	"signin": &signInPage{}, "link": &linkPage{}, "error": &errorPage{}, "personas": &personasPage{}, "describe": &describePage{},
 	"draft": &draftPage{}, "review": &reviewPage{}, "live": &livePage{}, "catalog": &cataloguePage{}, "tool": &toolPage{}, "duplicates": &duplicatesPage{},
 	"reach": &reachPage{}, "servers": &serversPage{}, "audit": &auditPage{}, "people": &peoplePage{}, "account": &accountPage{},
-	"evals": &evalsPage{}, "evalrun": &evalRunPage{}, "evalcompare": &evalComparePage{}, "diff": &diffPage{},
+	"evals": &evalsPage{}, "evalrun": &evalRunPage{}, "evalcompare": &evalComparePage{}, "diff": &diffPage{}, "shadow": &shadowPage{}, "unused": &unusedPage{},
+	"approvals": &approvalsPage{}, "approval": &approvalPage{},
 }
 
 func TestPagesWithHostileText(t *testing.T) {
