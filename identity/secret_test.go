@@ -41,7 +41,7 @@ func TestDocumentedKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	form := regexp.MustCompile("(?m)^    (\\S*\\[a-z2-7\\]\\S*)$").FindSubmatch(text)
+	form := regexp.MustCompile(`(?m)^    (\S*\[a-z2-7\]\S*)$`).FindSubmatch(text)
 	if form == nil {
 		t.Fatal("docs/keys.md shows no regular expression")
 	}

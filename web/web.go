@@ -132,7 +132,12 @@ func New(cfg Config) (http.Handler, error) {
 	}
 	e := echo.New()
 	e.HideBanner = true
-	e.IPExtractor = func(r *http.Request) string { return s.Proxies.Address(r).String() } // what is not known is one, too
+	e.IPExtractor = func(r *http.Request) string {
+		if from := s.Proxies.Address(r); from.IsValid() {
+			return from.String()
+		}
+		return "unknown" // all such share a limit
+	}
 	e.HTTPErrorHandler = s.fail
 	for _, r := range routes {
 		e.Add(r.method, r.path, s.admit(r))
