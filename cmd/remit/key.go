@@ -115,7 +115,11 @@ func (c keyRotateCmd) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(a.err, "Key %s goes on for at most %s; remit key revoke %s ends it.\n", c.ID, overlap, c.ID)
+		if overlap == 0 {
+			fmt.Fprintf(a.err, "Key %s has ended.\n", c.ID)
+		} else {
+			fmt.Fprintf(a.err, "Key %s goes on for at most %s; remit key revoke %s ends it.\n", c.ID, c.Overlap, c.ID)
+		}
 		return a.showKey(next, secret)
 	})
 }
