@@ -16,7 +16,6 @@ import (
 
 // Times of access keys.
 const (
-	KeyLife    = 90 * 24 * time.Hour // of a key for which nobody says otherwise
 	KeyWarning = 14 * 24 * time.Hour // before it ends, a key is said to be expiring
 	KeyOverlap = 24 * time.Hour      // for which a key that is rotated goes on, if nobody says otherwise
 	MaxOverlap = 30 * 24 * time.Hour
