@@ -31,6 +31,8 @@ type frame struct {
 	Admin  bool
 	Author bool
 	Member bool
+
+	Connects bool // there are servers that are called with people's accounts
 }
 
 const frameKey = "by"
@@ -52,11 +54,16 @@ var notices = map[string]string{
 	"changed":   "Changed.",
 	"password":  "Your password is changed.",
 	"out":       "You are signed out.",
+	"connected": "Your account is connected.",
+	"allowed":   "Saved. It holds from the next call on.",
+
+	"disconnected": "Disconnected. The access is ended at the server that gave it, too.",
+	"dropped":      "Disconnected: no call uses your account any more. The server that gave the access could not be told to end it; look at your account there.",
 }
 
 func (s *site) frame(c echo.Context, by identity.Principal, title, active string) frame {
 	return frame{Title: title, By: by, Active: active, Notice: notices[c.QueryParam("did")],
-		Admin: by.Has(identity.Admin), Author: by.Has(identity.Author), Member: len(by.Roles) > 0}
+		Admin: by.Has(identity.Admin), Author: by.Has(identity.Author), Member: len(by.Roles) > 0, Connects: s.Connections.Any()}
 }
 
 // pages are the parsed templates by name, each with the layout and the parts that pages share.

@@ -22,6 +22,7 @@ import (
 	"remit/catalog"
 	"remit/catalog/crawl"
 	"remit/composer"
+	"remit/credential"
 	"remit/evals"
 	"remit/identity"
 	"remit/persona"
@@ -53,6 +54,8 @@ type Config struct {
 	Evals     Evals
 	// Usage is what the page of who can call a tool reads; nil means that there is no such page.
 	Usage usage.Source
+	// Connections are people's accounts at upstream servers; nil means that no server is called with them.
+	Connections *credential.Connections
 	// Servers reports on the upstream servers; nil means that there are none.
 	Servers func() []crawl.ServerStatus
 	// PublicURL is where people and agents reach Remit, such as https://remit.example.com. Empty means wherever the

@@ -45,15 +45,15 @@ type stage struct {
 	mu     sync.Mutex
 	fakes  map[string]*fakemcp.Server
 	people map[string]*http.Client
-	agents map[string]credential
+	agents map[string]bearer
 }
 
-type credential struct{ secret, persona string }
+type bearer struct{ secret, persona string }
 
 type stageKey struct{}
 
 func newStage(env *testscript.Env) {
-	env.Values[stageKey{}] = &stage{fakes: map[string]*fakemcp.Server{}, people: map[string]*http.Client{}, agents: map[string]credential{}}
+	env.Values[stageKey{}] = &stage{fakes: map[string]*fakemcp.Server{}, people: map[string]*http.Client{}, agents: map[string]bearer{}}
 }
 
 var stageCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
@@ -269,7 +269,7 @@ func (s *stage) live(ts *testscript.TestScript, args []string) bool {
 }
 
 func (s *stage) agent(ts *testscript.TestScript, args []string) bool {
-	c := credential{persona: args[1]}
+	c := bearer{persona: args[1]}
 	if len(args) > 2 {
 		c.secret = args[2]
 	} else {

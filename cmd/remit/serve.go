@@ -125,14 +125,14 @@ func (a *app) front(s *system, log *slog.Logger) (http.Handler, *gateway.Gateway
 	limiter := policy.NewLimiter(s.store)
 	gate := gateway.New(gateway.Config{Personas: s.cache, Keys: s.people, Current: s.catalog.Tool, Upstreams: a.telemetry.Upstreams(gateway.Pool(s.pool)),
 		Audit: a.telemetry.Audit(s.store), Limiter: limiter, MaskKey: maskKey, Listed: s.crawler.Listed, AllowedHosts: hosts, AllowedOrigins: a.opts.AllowedOrigins, CallTimeout: a.opts.CallTimeout,
-		Observer: a.telemetry.Observer(), ForwardBaggage: a.opts.ForwardBaggage,
+		Connections: a.opts.Address() + "/connections", Observer: a.telemetry.Observer(), ForwardBaggage: a.opts.ForwardBaggage,
 		Version: version(), Log: log})
 	a.telemetry.Watch(s.state(gate, limiter))
 	s.people.Revoked = func(of string) { gate.Notify(persona.ID(of)) }
 	registry := &persona.Registry{Store: s.store, Current: s.catalog.Tool, MaxTools: a.opts.MaxTools,
 		SingleOperator: a.opts.SingleOperator, Changed: gate.Notify}
 	site, err := web.New(web.Config{Registry: registry, Personas: s.store, Directory: s.people, Catalog: s.catalog,
-		Composer: composer.New(composer.Config{Finder: s.catalog, MaxTools: a.opts.MaxTools}), Audit: s.store, Evals: s.store, Usage: s.store,
+		Composer: composer.New(composer.Config{Finder: s.catalog, MaxTools: a.opts.MaxTools}), Audit: s.store, Evals: s.store, Usage: s.store, Connections: s.connections,
 		Servers: s.crawler.Status, PublicURL: a.opts.PublicURL, Hosts: hosts, TrustedProxies: a.opts.TrustedProxy, SingleOperator: a.opts.SingleOperator, Log: log})
 	if err != nil {
 		return nil, nil, err

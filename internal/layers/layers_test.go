@@ -28,6 +28,7 @@ var allowed = map[string][]string{
 	"catalog/embed/modelfile": {},
 	"catalog/crawl":           {"catalog", "upstream"},
 	"upstream":                {},
+	"credential":              {"audit", "identity", "upstream"},
 	"persona":                 {"audit", "catalog", "identity", "policy"},
 	"persona/usage":           {"audit", "catalog", "identity", "persona"},
 	"policy":                  {},
@@ -37,12 +38,13 @@ var allowed = map[string][]string{
 	"prompts":                 {},
 	"internal/llm":            {"prompts"},
 	"gateway":                 {"audit", "catalog", "identity", "internal/strictjson", "persona", "policy", "upstream"},
-	"store":                   {"audit", "catalog", "catalog/crawl", "evals", "identity", "persona", "policy"},
+	"store":                   {"audit", "catalog", "catalog/crawl", "credential", "evals", "identity", "persona", "policy"},
 	"evals":                   {"catalog", "composer", "persona", "policy"},
 	"evals/world":             {"audit", "catalog", "evals", "gateway", "identity", "internal/fakemcp", "persona", "policy", "store", "upstream"},
 	"evals/page":              {"evals", "internal/visible"},
-	"web":                     {"audit", "catalog", "catalog/crawl", "composer", "evals", "evals/page", "identity", "internal/visible", "persona", "persona/usage", "policy", "upstream"},
-	"internal/config":         {"upstream"},
+	"web":                     {"audit", "catalog", "catalog/crawl", "composer", "credential", "evals", "evals/page", "identity", "internal/visible", "persona", "persona/usage", "policy", "upstream"},
+	"internal/config":         {"credential", "upstream"},
+	"internal/fakeoauth":      {},
 	"internal/demo":           {},
 	"internal/telemetry":      {"audit", "catalog/crawl", "gateway", "persona", "upstream"},
 	"internal/fakemcp":        {},
@@ -75,8 +77,10 @@ var owners = map[string][]string{
 	"github.com/schollz/progressbar/v3":        {"cmd/remit"},                                                                                   // progress of a crawl
 	"go.opentelemetry.io/otel":                 {"internal/telemetry"},                                                                          // traces: the SDK and its OTLP exporter
 	"github.com/prometheus/client_golang":      {"internal/telemetry"},                                                                          // metrics: reads state when it is scraped, and lints names, which OpenTelemetry's exporter does not
+	"golang.org/x/oauth2":                      {"credential"},                                                                                  // token requests, PKCE
+	"code.dny.dev/ssrf":                        {"credential"},                                                                                  // refuses private addresses when dialling
 	"golang.org/x/crypto":                      {"identity"},                                                                                    // argon2id
-	"golang.org/x/sync":                        {"catalog/crawl", "cmd/remit", "evals"},                                                         // errgroup
+	"golang.org/x/sync":                        {"catalog/crawl", "cmd/remit", "credential", "evals"},                                           // errgroup, singleflight
 	"golang.org/x/sys":                         {"catalog/embed", "catalog/vector"},                                                             // processor features
 	"golang.org/x/term":                        {"cmd/remit"},                                                                                   // is it a terminal?
 	"golang.org/x/text":                        {"catalog/embed", "gateway", "policy"},                                                          // NFKC, also before masking; the validator's messages
