@@ -121,8 +121,9 @@ type held struct {
 func hold(t *oauth2.Token, now time.Time) held {
 	h := held{Value: t.AccessToken}
 	if !t.Expiry.IsZero() {
-		h.Expires = t.Expiry.UTC()
-		h.Renew = h.Expires.Add(-min(margin, h.Expires.Sub(now)/2))
+		life := time.Until(t.Expiry)
+		h.Expires = now.Add(life).UTC()
+		h.Renew = h.Expires.Add(-min(margin, life/2))
 	}
 	return h
 }
