@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -66,13 +67,21 @@ var (
 // parse returns an address that something else than the configuration may have named, if it may be used.
 func (g *guard) parse(what, text string) (*url.URL, error) {
 	u, err := url.Parse(text)
-	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" || u.Opaque != "" || len(text) > 2048 {
+	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" || u.Opaque != "" || len(text) > 2048 || disguised(u.Hostname()) {
 		return nil, fmt.Errorf("the %s is no usable address", what)
 	}
 	if u.Scheme == "https" || u.Scheme == "http" && (slices.Contains(g.chosen, address(u)) || g.allowed(u.Hostname())) {
 		return u, nil
 	}
 	return nil, fmt.Errorf("the %s is at %s://%s, which is not https", what, clean(u.Scheme, 20), clean(u.Host, 200))
+}
+
+var endsInNumber = regexp.MustCompile(`(?i)(^|\.)(0x[0-9a-f]*|[0-9]+)\.?$`)
+
+// disguised says whether a host is an address in a spelling that some programs read as another than others, such as octal.
+func disguised(host string) bool {
+	_, err := netip.ParseAddr(host)
+	return err != nil && endsInNumber.MatchString(host)
 }
 
 // allowed says whether a host is written as an address of an allowed network.
