@@ -3,7 +3,7 @@ package gateway
 import "fmt"
 
 // unconnected tells the agent that whom it works for has to connect an account first, or to let this agent use it, and
-// where. A client that can show its user an address is asked to; it repeats the call when the user is back.
+// where. A client that can show its user an address is asked to, once; it repeats the call when the user is back.
 func (g *Gateway) unconnected(c *call, server string, err error) *fault {
 	page := g.c.Connections
 	if page == "" {
@@ -13,7 +13,8 @@ func (g *Gateway) unconnected(c *call, server string, err error) *fault {
 	f := toolFault(fmt.Sprintf("Not called: %s is called with the account of the person whom you work for, and %s has not connected one that you may use. %s can do that at %s; then call again.",
 		server, user, user, page), err.Error())
 	f.policy = "forward/connect"
-	if g.c.Connections != "" && c.opensPages() {
+	responses, _ := c.params.object("inputResponses")
+	if _, asked := responses["connect"]; g.c.Connections != "" && c.opensPages() && !asked {
 		message := fmt.Sprintf("This call needs your account at %s. Connect it, and let the agent use it, on the page that opens; then continue.", server)
 		f.result = []byte(`{"resultType":"input_required","inputRequests":{"connect":{"method":"elicitation/create","params":{"mode":"url","message":` +
 			quote(message) + `,"url":` + quote(page) + `}}}}`)

@@ -72,7 +72,7 @@ func TestConformance(t *testing.T) {
 		"audit": auditChain, "audit attacks": auditAttacks, "intents": intents, "parallel writers": parallelWriters,
 		"filters": filters, "filters by upgrade": filtersByUpgrade, "export": export, "evaluations": evaluations, "history": history,
 		"frozen pins": frozenPins, "approval thaws": approvalThaws, "rollback does not thaw": rollbackKeepsFrozen, "narrowing does not thaw": narrowingKeepsFrozen, "forgotten server": forgottenServer,
-		"suspensions": suspensions, "suspended while gone": suspendedWhileGone,
+		"suspensions": suspensions, "suspended while gone": suspendedWhileGone, "sealed records": sealed,
 		"swept definitions": sweptDefinitions, "frozen by upgrade": frozenByUpgrade,
 	} {
 		for _, e := range engines(t) {
