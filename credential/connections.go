@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"remit/identity"
 	"remit/upstream"
 )
@@ -55,10 +57,10 @@ func New(configs []Config, d Deps) (map[string]upstream.Authorizer, *Connections
 		}
 		of := &party{c: c, guard: newGuard(c, d.Networks), now: d.Now, servers: map[string]server{}}
 		if c.Grant == ClientCredentials {
-			all[c.Server] = &machine{party: of}
+			all[c.Server] = &machine{party: of, refusals: newRefusals()}
 			continue
 		}
-		p := &personal{party: of, vault: d.Vault, people: d.People}
+		p := &personal{party: of, vault: d.Vault, people: d.People, refusals: map[string]*rate.Limiter{}}
 		all[c.Server], own.own[c.Server] = p, p
 	}
 	return all, own, nil

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"remit/audit"
 	"remit/identity"
 	"remit/upstream"
@@ -35,8 +37,9 @@ type People interface {
 // personal supplies each user's own tokens for one upstream.
 type personal struct {
 	*party
-	vault  *Vault
-	people People
+	vault    *Vault
+	people   People
+	refusals map[string]*rate.Limiter // by user
 }
 
 func (p *personal) PerUser() bool { return true }
@@ -56,7 +59,7 @@ func (p *personal) Token(ctx context.Context, of upstream.Subject, refused strin
 	if err := p.active(ctx, of.User); err != nil {
 		return upstream.Token{}, err
 	}
-	r, c, err := p.load(ctx, of.User)
+	_, c, err := p.load(ctx, of.User)
 	if err != nil {
 		return upstream.Token{}, err
 	}
@@ -67,9 +70,6 @@ func (p *personal) Token(ctx context.Context, of upstream.Subject, refused strin
 	if c.Access.fresh(refused, now) {
 		return upstream.Token{Value: c.Access.Value, Grant: c.ID}, nil
 	}
-	if refused != "" && c.Access.Value == refused && now.Sub(r.Changed) < pause {
-		return upstream.Token{}, fmt.Errorf("%w: it refuses the token that %s's authorization server has just given", upstream.ErrUnauthorized, of.User)
-	}
 	value, err := once(ctx, &p.flights, of.User, func(ctx context.Context) (string, error) { return p.refresh(ctx, of.User, c.ID, refused) })
 	switch {
 	case err == nil:
@@ -78,7 +78,7 @@ func (p *personal) Token(ctx context.Context, of upstream.Subject, refused strin
 		return upstream.Token{Value: c.Access.Value, Grant: c.ID}, nil // it is early yet
 	case ctx.Err() != nil:
 		return upstream.Token{}, ctx.Err()
-	case errors.Is(err, upstream.ErrNotConnected):
+	case errors.Is(err, upstream.ErrNotConnected), errors.Is(err, upstream.ErrUnauthorized):
 		return upstream.Token{}, err
 	}
 	return upstream.Token{}, fmt.Errorf("%w: %w", upstream.ErrNoToken, err)
@@ -165,6 +165,9 @@ func (p *personal) refresh(ctx context.Context, user, id, refused string) (strin
 		if c.Access.fresh(refused, p.now()) {
 			return c.Access.Value, nil
 		}
+		if refused != "" && c.Access.Value == refused && !p.mayRenew(user) {
+			return "", errRefusesAll
+		}
 		if c.Refresh == "" {
 			return "", p.lose(ctx, r, c, "its token has ended, and there is none to renew it with")
 		}
@@ -199,6 +202,16 @@ func (p *personal) refresh(ctx context.Context, user, id, refused string) (strin
 		}
 		return c.Access.Value, nil
 	}
+}
+
+// mayRenew counts a renewal after a refusal.
+func (p *personal) mayRenew(user string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.refusals[user] == nil {
+		p.refusals[user] = newRefusals()
+	}
+	return p.refusals[user].AllowN(p.now(), 1)
 }
 
 func (p *personal) save(ctx context.Context, r Sealed, c connection, e *audit.Entry) error {

@@ -255,7 +255,7 @@ func TestServerThatRefusesEveryToken(t *testing.T) {
 			t.Errorf("got %v, want it refused by the server", err)
 		}
 	}
-	if n := w.provider.Seen("/token"); n > 8 {
+	if n := w.provider.Seen("/token"); n > 5 {
 		t.Errorf("got %d requests for tokens", n)
 	}
 }

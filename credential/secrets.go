@@ -47,6 +47,11 @@ func (s Secrets) change(ctx context.Context, by identity.Principal, kind, name s
 	if !by.Has(identity.Admin) {
 		return fmt.Errorf("%w: this needs the role admin", identity.ErrForbidden)
 	}
+	if value != nil {
+		if err := s.Vault.Open(ctx); err != nil {
+			return err
+		}
+	}
 	e := audit.Entry{Time: time.Now(), Kind: kind, Actor: by.Actor(), Decision: audit.Changed, Detail: map[string]string{"secret": name}}
 	for {
 		r, err := s.Vault.Store.Sealed(ctx, secretPlace(name))

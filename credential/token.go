@@ -15,6 +15,7 @@ import (
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
 	"golang.org/x/sync/singleflight"
+	"golang.org/x/time/rate"
 
 	"remit/upstream"
 )
@@ -141,28 +142,31 @@ func (h held) usable(refused string, now time.Time) bool {
 // machine supplies Remit's own tokens.
 type machine struct {
 	*party
-	token   held
-	got     time.Time
-	failure error // of the last request, which is not repeated before retry
-	retry   time.Time
+	token    held
+	refusals *rate.Limiter
+	failure  error // of the last request, which is not repeated before retry
+	retry    time.Time
 }
 
-// A server that refuses tokens, or an authorization server that gives none, is not asked more often than this.
+// pause is how long an authorization server that gave no token is not asked again.
 const pause = 5 * time.Second
+
+// newRefusals counts the tokens that are had anew because the upstream refused one: a few at once, then one in a while. An
+// upstream that refuses every token must not have its authorization server flooded.
+func newRefusals() *rate.Limiter { return rate.NewLimiter(rate.Every(10*time.Second), 3) }
+
+var errRefusesAll = fmt.Errorf("%w: it refuses the tokens that its authorization server gives", upstream.ErrUnauthorized)
 
 func (m *machine) PerUser() bool { return false }
 
 // Token is part of upstream.Authorizer.
 func (m *machine) Token(ctx context.Context, _ upstream.Subject, refused string) (upstream.Token, error) {
 	m.mu.Lock()
-	token, got := m.token, m.got
+	token := m.token
 	m.mu.Unlock()
 	now := m.now()
 	if token.fresh(refused, now) {
 		return upstream.Token{Value: token.Value}, nil
-	}
-	if refused != "" && token.Value == refused && now.Sub(got) < pause {
-		return upstream.Token{}, fmt.Errorf("%w: it refuses the token that its authorization server has just given", upstream.ErrUnauthorized)
 	}
 	renewed, err := once(ctx, &m.flights, "", func(ctx context.Context) (string, error) { return m.renew(ctx, refused) })
 	switch {
@@ -172,6 +176,8 @@ func (m *machine) Token(ctx context.Context, _ upstream.Subject, refused string)
 		return upstream.Token{Value: token.Value}, nil // it is early yet
 	case ctx.Err() != nil:
 		return upstream.Token{}, ctx.Err()
+	case errors.Is(err, upstream.ErrUnauthorized):
+		return upstream.Token{}, err
 	}
 	return upstream.Token{}, fmt.Errorf("%w: %w", upstream.ErrNoToken, err)
 }
@@ -188,14 +194,16 @@ func (m *machine) renew(ctx context.Context, refused string) (string, error) {
 	if failure != nil && now.Before(retry) {
 		return "", failure
 	}
+	if refused != "" && token.Value == refused && !m.refusals.AllowN(now, 1) {
+		return "", errRefusesAll
+	}
 	t, err := m.ownToken(ctx)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.failure, m.retry = err, m.now().Add(pause); err != nil {
 		return "", err
 	}
-	m.got = m.now()
-	m.token = hold(t, m.got)
+	m.token = hold(t, m.now())
 	return m.token.Value, nil
 }
 

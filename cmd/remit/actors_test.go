@@ -22,6 +22,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"remit/internal/fakemcp"
+	"remit/internal/fakeoauth"
 )
 
 // stage is what the actors of one script act on: a remit serve of the script's own, MCP servers that are not ours, people with
@@ -53,6 +54,7 @@ type bearer struct{ secret, persona string }
 type stageKey struct{}
 
 func newStage(env *testscript.Env) {
+	env.Values[accountsKey{}] = accounts{map[string]*fakeoauth.Provider{}, map[string]*fakeoauth.Resource{}}
 	env.Values[stageKey{}] = &stage{fakes: map[string]*fakemcp.Server{}, people: map[string]*http.Client{}, agents: map[string]bearer{}}
 }
 

@@ -84,7 +84,7 @@ var owners = map[string][]string{
 	"golang.org/x/sys":                         {"catalog/embed", "catalog/vector"},                                                             // processor features
 	"golang.org/x/term":                        {"cmd/remit"},                                                                                   // is it a terminal?
 	"golang.org/x/text":                        {"catalog/embed", "gateway", "policy"},                                                          // NFKC, also before masking; the validator's messages
-	"golang.org/x/time":                        {"web"},                                                                                         // rate limits
+	"golang.org/x/time":                        {"credential", "web"},                                                                           // rate limits
 }
 
 // modelFree must not reach a model, an embedding or a prompt: the gateway runs without them.
