@@ -28,6 +28,14 @@ const (
 	ToolCall       = "tool.call"
 	SignIn         = "person.sign-in" // also one that was refused
 	RequestRefused = "request.refuse" // before a tool was named: bad credential, origin, body
+	Checkpointed   = "audit.checkpoint"
+	Pruned         = "audit.prune" // says what is removed from the front of the record, see Cut
+
+	ApprovalRequest = "approval.request" // a call waits for a person
+	ApprovalApprove = "approval.approve"
+	ApprovalDeny    = "approval.deny"
+	ApprovalExpire  = "approval.expire" // nobody decided in time, or nobody called again
+	ApprovalUse     = "approval.use"    // the call is being made
 )
 
 // Actor says who: a signed-in person, or an agent's key bound to a user and a persona. Fields that do not apply are
@@ -39,18 +47,20 @@ type Actor struct {
 	Key    string `json:"key,omitempty"` // public id of the access key, never the secret
 }
 
-// Call says what a tool.call carried, never its content. What is empty is left out of the entry's JSON: entries that were
+// Call says what a tool.call carried. What is empty is left out of the entry's JSON: entries that were
 // sealed before a field was known keep their hash.
 type Call struct {
 	ArgumentBytes  int64  `json:"argument_bytes,omitempty"`  // as sent
 	ArgumentDigest string `json:"argument_digest,omitempty"` // of their canonical form
+	Arguments      string `json:"arguments,omitempty"`       // their canonical form after masks; none where that is too long
 	ResultBytes    int64  `json:"result_bytes,omitempty"`    // as the agent got it; none where Remit answered itself
 	ResultDigest   string `json:"result_digest,omitempty"`
 	UpstreamMicros int64  `json:"upstream_micros,omitempty"`
 	Protocol       string `json:"protocol,omitempty"` // version of MCP
 	Client         string `json:"client,omitempty"`   // as it names itself, which nobody checks
 	ClientVersion  string `json:"client_version,omitempty"`
-	Trace          string `json:"trace,omitempty"` // id in W3C Trace Context: of our span, or as the client sent it
+	Trace          string `json:"trace,omitempty"`    // id in W3C Trace Context: of our span, or as the client sent it
+	Approval       string `json:"approval,omitempty"` // id of the request that a person decided, or is to decide
 }
 
 // Digest is "sha256:" and the hex SHA-256 of the parts together.
@@ -77,6 +87,7 @@ type Entry struct {
 	Policy   string   `json:"policy,omitempty"` // which rule decided
 	Micros   int64    `json:"micros,omitempty"` // duration in microseconds, the upstream's included
 	Call
+	Shadow Shadow            `json:"shadow,omitzero"`
 	Detail map[string]string `json:"detail,omitempty"`
 	Prev   string            `json:"prev"` // hash of the entry before, empty for the first
 	Hash   string            `json:"hash"`
@@ -129,31 +140,6 @@ func (e Entry) encode() []byte {
 type Head struct {
 	Seq  int64  `json:"seq"`
 	Hash string `json:"hash"`
-}
-
-// Verifier walks a chain from its first entry.
-type Verifier struct{ at Head }
-
-// Add takes the next entry and says what is wrong with it, if anything.
-func (v *Verifier) Add(e Entry) error {
-	switch {
-	case e.Seq != v.at.Seq+1:
-		return fmt.Errorf("audit: entry %d is missing: the next one found is %d", v.at.Seq+1, e.Seq)
-	case e.Prev != v.at.Hash:
-		return fmt.Errorf("audit: entry %d does not follow entry %d: one of them was replaced", e.Seq, v.at.Seq)
-	case e.Hash != e.sum():
-		return fmt.Errorf("audit: entry %d was edited: its content does not give its hash", e.Seq)
-	}
-	v.at = Head{Seq: e.Seq, Hash: e.Hash}
-	return nil
-}
-
-// End compares where the walk ended with the stored head.
-func (v *Verifier) End(head Head) error {
-	if v.at != head {
-		return fmt.Errorf("audit: the chain ends at entry %d, but %d entries were written: the end is missing or was replaced", v.at.Seq, head.Seq)
-	}
-	return nil
 }
 
 // Log is the append-only record. Every method that returns nil has made its entry durable.

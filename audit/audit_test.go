@@ -27,7 +27,8 @@ func verify(entries []audit.Entry, head audit.Head) error {
 			return err
 		}
 	}
-	return v.End(head)
+	_, err := v.End(head)
+	return err
 }
 
 // A name that is not UTF-8 must not make the entry look edited once it was stored and read.

@@ -2,6 +2,8 @@ package audit
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -14,13 +16,16 @@ type Query struct {
 	Client, Trace                           string
 	Revision                                int // of whichever persona
 	Decision                                Decision
+	Shadow                                  int      // of entries with what this revision would have decided beside the live one
+	ShadowDecision                          Decision // of the shadow, and its rule
+	ShadowPolicy                            string
 	Since, Until                            time.Time // from Since on and before Until; zero is open
 	Before                                  int64     // sequence number; 0 means from the newest
 	Limit                                   int       // default 100, at most 1,000; an export has none
 }
 
 // ParseTime reads a bound of a query: a day or a time in UTC ("2026-11-25", "2026-11-25T08:00:00Z"), or how long before
-// now ("36h"). Nothing gives the zero time.
+// now ("36h", "400d"). Nothing gives the zero time.
 func ParseTime(text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
@@ -30,10 +35,14 @@ func ParseTime(text string, now time.Time) (time.Time, error) {
 			return at.UTC(), nil
 		}
 	}
+	hours, days := strings.CutSuffix(text, "d")
+	if n, err := strconv.ParseUint(hours, 10, 16); days && err == nil {
+		text = fmt.Sprint(n*24, "h")
+	}
 	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
 		return now.Add(-ago).UTC(), nil
 	}
-	return time.Time{}, fmt.Errorf("%q is no time: give a day such as 2026-11-25, a time such as 2026-11-25T08:00:00Z, or how long ago, such as 36h", text)
+	return time.Time{}, fmt.Errorf("%q is no time: give a day such as 2026-11-25, a time such as 2026-11-25T08:00:00Z, or how long ago, such as 36h or 30d", text)
 }
 
 // Tally counts the entries of calls that have a persona, a tool, a decision and a rule in common.
@@ -46,6 +55,13 @@ type Tally struct {
 }
 
 // Forwarded says that the calls reached a server, or may have.
-func (t Tally) Forwarded() bool {
-	return t.Decision == Allowed || t.Decision == Failed || t.Decision == Unknown
+func (t Tally) Forwarded() bool { return t.Decision.Forwarded() }
+
+// Shipped says how far the record was sent to a sink, a place outside that gets every entry.
+type Shipped struct {
+	Sink    string
+	Upto    Head      // the last entry that the sink got
+	Sent    time.Time // when
+	Failed  time.Time // of the problem
+	Problem string    // why nothing can be sent now; empty when something can
 }

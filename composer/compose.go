@@ -16,7 +16,7 @@ import (
 )
 
 // Version names this procedure; it changes with every change of what a draft can hold.
-const Version = "trees-1"
+const Version = "trees-2"
 
 // MaxJob is the largest job that is read, in bytes.
 const MaxJob = persona.MaxJob
@@ -164,9 +164,9 @@ func (s *Study) describe(d *Draft, out *selection) {
 			d.Needs = append(d.Needs, Need{Words: n.span, Text: n.label(), Effect: effectOf(n.act)})
 		}
 	}
-	stated := s.reading.limits()
+	drafted := s.draftPolicies(out.order)
 	for _, p := range out.order {
-		choice := Choice{Tool: p.tool.id, Effect: p.tool.effect, Score: round(p.value), Confidence: round(p.fine), Tokens: p.tool.tokens, Reason: s.reason(p), Policy: policyOf(p, out.order, stated)}
+		choice := Choice{Tool: p.tool.id, Effect: p.tool.effect, Score: round(p.value), Confidence: round(p.fine), Tokens: p.tool.tokens, Reason: s.reason(p), Policy: drafted.policies[p], Rules: drafted.rules[p]}
 		for _, n := range p.asks {
 			choice.Words = append(choice.Words, n.span)
 		}
@@ -178,7 +178,7 @@ func (s *Study) describe(d *Draft, out *selection) {
 	}
 	slices.SortStableFunc(d.Choices, func(a, b Choice) int { return a.Words[0].Start - b.Words[0].Start })
 	d.NearMisses = s.nearMisses(out)
-	d.Gaps = out.gaps
+	d.Gaps, d.Open = out.gaps, drafted.open
 	d.Warnings = append(d.Warnings, warnings(out, s.reading.job, s.ks, s.c.config)...)
 	if !english(s.reading.words) {
 		d.Warnings = append(d.Warnings, Warning{Kind: "job", Text: "The composer reads English. This job seems to be in another language, so no tool was chosen: describe it in English, or add the tools by hand."})

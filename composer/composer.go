@@ -17,6 +17,7 @@ type Draft struct {
 	Choices       []Choice // the tools, in the order of the words that ask for them
 	NearMisses    []Miss   // tempting tools that were left out
 	Gaps          []Gap
+	Open          []Open // what the job says of how tools may be used and no rule says
 	Warnings      []Warning
 	Tokens        int // of the chosen definitions
 	CatalogTokens int // of all definitions: what an agent with everything would read
@@ -43,6 +44,7 @@ type Choice struct {
 	Confidence float64 // 0 to 1: how clearly it beat the next candidates
 	Tokens     int
 	Policy     policy.Policy // what the job says of how it may be used
+	Rules      []Rule        // of Policy, with the words that they come from
 }
 
 // Miss is a candidate that was left out.

@@ -184,7 +184,7 @@ func TestJobBounds(t *testing.T) {
 // TestLongJobs: the largest jobs are answered in bounded time, whatever they are made of.
 func TestLongJobs(t *testing.T) {
 	c := wordsCatalog(t)
-	for _, part := range []string{"a ", "Ledgerly, ", "read invoices. ", "never delete ", "Xy Zw ", "no ", "and then list tickets ", "-\n", "x,"} {
+	for _, part := range []string{"a ", "Ledgerly, ", "read invoices. ", "never delete ", "Xy Zw ", "no ", "and then list tickets ", "-\n", "x,", "post to #x1, at most $5. "} {
 		job := strings.Repeat(part, composer.MaxJob/len(part))
 		start := time.Now()
 		d, err := composer.New(composer.Config{Finder: c}).Compose(context.Background(), job)

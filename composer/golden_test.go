@@ -143,6 +143,12 @@ func asText(d composer.Draft) string {
 	}
 	for _, c := range d.Choices {
 		fmt.Fprintf(&b, "grant  %-11s %s (%.2f, sure %.2f) for %s: %s\n", c.Effect, c.Tool, c.Score, c.Confidence, words(c.Words), c.Reason)
+		for _, r := range c.Rules {
+			fmt.Fprintf(&b, "rule   %s: %s for %s\n", c.Tool, r.Text, words(r.Words))
+		}
+	}
+	for _, o := range d.Open {
+		fmt.Fprintf(&b, "open   %s: %s\n", words([]persona.Span{o.Words}), o.Reason)
 	}
 	for _, g := range d.Gaps {
 		fmt.Fprintf(&b, "gap    %s: %s\n", words([]persona.Span{g.Words}), g.Reason)

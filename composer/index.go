@@ -1,6 +1,7 @@
 package composer
 
 import (
+	"encoding/json"
 	"math"
 	"slices"
 	"strings"
@@ -26,6 +27,8 @@ type tool struct {
 	idOf      map[string]bool // stems of what required parameters identify ("channel_id")
 	runsCode  bool            // a parameter takes code or a statement
 	place     int             // in the catalog's order
+
+	definition json.RawMessage
 }
 
 func (t *tool) changes() bool {
@@ -112,7 +115,7 @@ var generic = stems(`api v tool mcp server rest http by for of to in with and th
 var httpVerbs = map[string]action{"post": creates, "patch": updates, "put": updates}
 
 func newTool(ct catalog.Tool, plain map[string]bool) *tool {
-	t := &tool{id: ct.ID, server: ct.Server(), effect: ct.Effect.Effect, claimed: ct.Effect.Claimed, tokens: ct.Tokens,
+	t := &tool{id: ct.ID, server: ct.Server(), effect: ct.Effect.Effect, claimed: ct.Effect.Claimed, tokens: ct.Tokens, definition: ct.Definition,
 		nameStems: map[string]bool{}, gistStems: map[string]bool{}, params: map[string]bool{}, idOf: map[string]bool{}}
 	names := catalog.Words(ct.Name)
 	gist := ct.Gist

@@ -1,9 +1,10 @@
 package composer
 
 import (
-	"slices"
 	"strconv"
+	"strings"
 
+	"remit/persona"
 	"remit/policy"
 )
 
@@ -11,6 +12,7 @@ import (
 type spoken struct {
 	policy.Limit
 	sentence int
+	span     persona.Span
 }
 
 var (
@@ -40,38 +42,24 @@ func (r reading) limits() []spoken {
 		if err != nil {
 			calls = numbers[r.words[at].text]
 		}
-		if per := r.periodAfter(at); calls > 0 && per != "" {
-			out = append(out, spoken{policy.Limit{Calls: calls, Per: per}, r.sentence[i]})
+		if per, end := r.periodAfter(at); calls > 0 && per != "" && !r.ofMoney(at) {
+			out = append(out, spoken{policy.Limit{Calls: calls, Per: per}, r.sentence[i], persona.Span{Start: r.words[i].span.Start, End: r.words[end].span.End}})
 		}
 	}
 	return out
 }
 
-// periodAfter is the period that follows the number at a word: "20 mails a day", "5 an hour", "10 daily".
-func (r reading) periodAfter(at int) policy.Period {
+// ofMoney says that the number at a word is an amount ("$100", "100 euros").
+func (r reading) ofMoney(at int) bool {
+	return strings.ContainsAny(r.words[at].gap, "$€£") || strings.ContainsAny(r.words[at].after, "$€£") || at+1 < len(r.words) && currencies[r.words[at+1].text] != ""
+}
+
+// periodAfter is the period that follows the number at a word ("20 mails a day", "5 an hour", "10 daily"), and its last word.
+func (r reading) periodAfter(at int) (policy.Period, int) {
 	for k := at + 1; k < min(at+1+reach, len(r.words)) && r.sentence[k] == r.sentence[at]; k++ {
 		if per := periods[r.words[k].text]; per != "" && (pers[r.words[k-1].text] || r.words[k].text == "daily" || r.words[k].text == "hourly") {
-			return per
+			return per, k
 		}
 	}
-	return ""
-}
-
-// policyOf is what the job says of how the tool may be used: a limit holds for what the sentence that states it, or else the
-// one before, asks to be changed or sent.
-func policyOf(p *picked, order []*picked, stated []spoken) policy.Policy {
-	var out policy.Policy
-	for _, l := range stated {
-		sentence := l.sentence
-		asked := func(o *picked) bool {
-			return o.tool.changes() && slices.ContainsFunc(o.asks, func(n *ask) bool { return n.sentence == sentence })
-		}
-		if !slices.ContainsFunc(order, asked) {
-			sentence--
-		}
-		if asked(p) {
-			out.Limits = append(out.Limits, l.Limit)
-		}
-	}
-	return out
+	return "", 0
 }

@@ -103,8 +103,8 @@ func (p *personal) active(ctx context.Context, user string) error {
 		return fmt.Errorf("%w: there is no person %q who could connect an account", upstream.ErrNotConnected, clean(user, 100))
 	case err != nil:
 		return fmt.Errorf("%w: whether %s may use their account cannot be read", upstream.ErrNoToken, clean(user, 100))
-	case person.Disabled:
-		return fmt.Errorf("%w: %s is disabled", upstream.ErrNotConnected, user)
+	case !person.Active(p.now()):
+		return fmt.Errorf("%w: %s may not sign in any more", upstream.ErrNotConnected, user)
 	}
 	return nil
 }

@@ -63,7 +63,7 @@ func TestEachUserHasTheirOwnToken(t *testing.T) {
 	}
 
 	must(t, w.people.SetDisabled(t.Context(), identity.Operator(), "bob", true))
-	w.refused("bob", w.keys["bob"], "bob is disabled")
+	w.refused("bob", w.keys["bob"], "bob may not sign in any more")
 
 	problem, err := w.own.Disconnect(t.Context(), person("ada"), "crm")
 	if err != nil || problem != nil {

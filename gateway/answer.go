@@ -27,15 +27,16 @@ const (
 
 // fault is an answer other than a result.
 type fault struct {
-	status  int    // of HTTP; 0 means 200
-	code    int    // of JSON-RPC
-	tool    bool   // it is a tool's result with isError, which agents are shown, and no error of the protocol
-	silent  bool   // the request was cancelled by a message of its own: it gets no response
-	result  []byte // the whole result, where it is neither
-	message string // a sentence for the agent, with the next step
-	data    []byte // JSON, or nil
-	reason  string // for the record; empty means message
-	policy  string // that refused, as the record names it, where it is not the step
+	status    int    // of HTTP; 0 means 200
+	code      int    // of JSON-RPC
+	tool      bool   // it is a tool's result with isError, which agents are shown, and no error of the protocol
+	silent    bool   // the request was cancelled by a message of its own: it gets no response
+	result    []byte // the whole result, where it is neither
+	message   string // a sentence for the agent, with the next step
+	data      []byte // JSON, or nil
+	reason    string // for the record; empty means message
+	policy    string // that refused, as the record names it, where it is not the step
+	undecided bool   // it refuses because what a decision depends on is damaged or could not be read
 }
 
 func (f *fault) why() string {
@@ -56,6 +57,11 @@ func httpFault(status int, format string, args ...any) *fault {
 
 func badRequest(code int, format string, args ...any) *fault {
 	return &fault{status: http.StatusBadRequest, code: code, message: fmt.Sprintf(format, args...)}
+}
+
+func (f *fault) unsure() *fault {
+	f.undecided = true
+	return f
 }
 
 // toolFault tells the agent message, and the record reason.

@@ -154,6 +154,37 @@ func BenchmarkTelemetry(b *testing.B) {
 	}
 }
 
+// BenchmarkShadow is the same call without a revision beside the live one, and with one of the same rules.
+func BenchmarkShadow(b *testing.B) {
+	rules := policy.Policy{Concurrent: 100, Hours: []policy.Hours{{From: "00:00", To: "24:00"}},
+		Arguments:  []policy.Constraint{{Path: "/text", Pattern: "[a-z]+"}, {Path: "/n", Maximum: json.RawMessage("10")}},
+		Conditions: []policy.Condition{{CEL: `args.n < 10 && args.text != "no"`}}}
+	for _, c := range []struct {
+		name   string
+		rules  policy.Policy
+		beside int
+	}{{"no rules/alone", policy.Policy{}, 0}, {"no rules/beside", policy.Policy{}, 2}, {"all rules/alone", rules, 0}, {"all rules/beside", rules, 2}} {
+		b.Run(c.name, func(b *testing.B) {
+			g, s := newStill(b, 40, 1000)
+			s.persona.Revisions[0].Grants[7].Policy = c.rules
+			s.persona.Revisions = append(s.persona.Revisions, persona.Revision{Number: 2, State: persona.Submitted, Grants: s.persona.Revisions[0].Grants})
+			s.persona.Shadow = persona.Shadow{Revision: c.beside}
+			benchmark(b, g, "p", "k", call("t7", `{"text":"hello","n":3}`))
+		})
+	}
+}
+
+// BenchmarkArguments is the same call without and with its arguments in the record.
+func BenchmarkArguments(b *testing.B) {
+	for _, keep := range []bool{false, true} {
+		b.Run(fmt.Sprintf("kept=%v", keep), func(b *testing.B) {
+			_, s := newStill(b, 40, 1000)
+			g := gateway.New(gateway.Config{Personas: s, Keys: s, Current: s.current, Upstreams: s, Audit: s, KeepArguments: keep})
+			benchmark(b, g, "p", "k", call("t7", `{"text":"`+strings.Repeat("The order 4711 was sent on 2026-11-23. ", 25)+`","n":3}`))
+		})
+	}
+}
+
 // With the store on disk: the key, the persona and the two writes of the record for each call.
 func BenchmarkStored(b *testing.B) {
 	for name, body := range map[string]string{

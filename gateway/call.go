@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
+	"remit/approval"
 	"remit/audit"
 	"remit/persona"
 	"remit/policy"
@@ -20,12 +22,15 @@ type call struct {
 	began     time.Time
 	name      string          // as the agent calls the tool
 	arguments json.RawMessage // an object, as sent
+	person    *person         // who has to approve the call; nil where nobody has
+	canonical []byte          // the same, as it is digested
 	revision  *view
 	grant     *grant
 	server    Caller
 	ticket    audit.Ticket
 	open      bool   // the intent is recorded
 	release   func() // of the limiter
+	unshadow  func() // the same, of the shadow's
 	progress  *stream
 	result    [2][]byte // what is added at its start, and the rest as the server sent it
 	entry     audit.Entry
@@ -37,19 +42,31 @@ type step struct {
 	run  func(*Gateway, context.Context, *call) *fault
 }
 
-var steps = []step{
+var steps = slices.Concat([]step{
 	{"read", (*Gateway).readCall},
 	{"identify", (*Gateway).identifyCall},
+	{"shadow", (*Gateway).shadow},
+}, deciding, []step{
+	{"account", (*Gateway).account},
+	{"approve", (*Gateway).approve},
+	counting,
+	{"record", (*Gateway).begin},
+	{"forward", (*Gateway).forward},
+})
+
+// deciding are the steps by which a revision decides. They change nothing but the call, so that a shadow and a replay are
+// decided by them too.
+var deciding = []step{
 	{"find", (*Gateway).find},
 	{suspended, (*Gateway).suspended},
 	{"pin", (*Gateway).pin},
 	{"headers", (*Gateway).headers},
 	{"arguments", (*Gateway).validate},
 	{"policy", (*Gateway).decide},
-	{"limit", (*Gateway).limit},
-	{"record", (*Gateway).begin},
-	{"forward", (*Gateway).forward},
 }
+
+// counting is the step that looks at other calls, too.
+var counting = step{"limit", (*Gateway).limit}
 
 func (g *Gateway) call(x *exchange) {
 	ctx, cancel := g.callContext(x)
@@ -64,14 +81,18 @@ func (g *Gateway) call(x *exchange) {
 		defer x.session.done(string(x.id))
 	}
 	defer func() {
-		if c.release != nil {
-			c.release()
+		for _, release := range []func(){c.release, c.unshadow} {
+			if release != nil {
+				release()
+			}
 		}
 	}()
 	var f *fault
-	for _, s := range steps {
-		if f = g.step(ctx, c, s); f != nil {
-			c.entry.Policy, c.entry.Reason = cmp.Or(f.policy, s.name), f.why()
+	for i := 0; i < len(steps); i++ {
+		if f = g.step(ctx, c, steps[i]); f == anew {
+			f, i = nil, 0 // but for what the request itself says
+		} else if f != nil {
+			c.entry.Policy, c.entry.Reason = cmp.Or(f.policy, steps[i].name), f.why()
 			break
 		}
 	}
@@ -152,7 +173,7 @@ func (g *Gateway) suspended(_ context.Context, c *call) *fault {
 func (g *Gateway) pin(ctx context.Context, c *call) *fault {
 	if c.grant.corrupt != nil {
 		return toolFault("Refused: the stored definition of this tool is damaged, or its policy, so nobody can say what was approved. Its persona needs a new revision.",
-			"the pin is corrupt: "+c.grant.corrupt.Error())
+			"the pin is corrupt: "+c.grant.corrupt.Error()).unsure()
 	}
 	name, _ := c.grant.Tool.Split()
 	var ok bool
@@ -183,10 +204,10 @@ func (g *Gateway) thawed(ctx context.Context, c *call) *fault {
 	since, frozen, err := g.c.Personas.Frozen(ctx, c.persona, c.revision.revision, c.grant.Pin)
 	if err != nil {
 		g.complain("whether a tool is frozen could not be read", err)
-		return rpcFault(codeInternal, "Whether this tool is as it was approved cannot be read now, so it is not called; try again later.")
+		return rpcFault(codeInternal, "Whether this tool is as it was approved cannot be read now, so it is not called; try again later.").unsure()
 	}
 	if frozen {
-		return toolFault("Refused: the tool changed after it was approved and then changed back, and nobody has confirmed it since. The operator of Remit can do that with remit tool thaw, or its persona needs a new revision.",
+		return toolFault("Refused: the tool changed after it was approved and then changed back, and nobody has confirmed it since. A reviewer can do that on the page of the tool or with remit tool thaw, or its persona needs a new revision.",
 			"the tool is frozen: it was something else at "+since.UTC().Format(time.RFC3339)+", and nobody has confirmed it since")
 	}
 	return nil
@@ -208,8 +229,8 @@ func (g *Gateway) headers(_ context.Context, c *call) *fault {
 func (g *Gateway) validate(_ context.Context, c *call) *fault {
 	s, err := c.grant.arguments()
 	if err != nil {
-		return toolFault("Refused: the input schema of this tool cannot be used to check arguments. Its persona needs a revision without the tool, or its server a schema that works.",
-			"the input schema cannot be used: "+err.Error())
+		return toolFault("Refused: a schema of this tool cannot be used to check its calls. Its persona needs a revision without the tool, or its server a schema that works.",
+			err.Error())
 	}
 	if err := s.check(c.arguments); err != nil {
 		f := rpcFault(codeInvalidParams, "Invalid arguments for %s: %s", c.name, clean(err.Error(), 1000))
@@ -222,6 +243,12 @@ func (g *Gateway) validate(_ context.Context, c *call) *fault {
 // decide asks the grant's policy. The refusal is a tool's result, so that the model reads what would be allowed.
 func (g *Gateway) decide(_ context.Context, c *call) *fault {
 	d := c.grant.rules.Decide(policy.Call{Agent: c.who.Agent, User: c.who.User, Persona: c.who.Persona, Arguments: c.arguments, Now: g.c.Now()})
+	switch {
+	case !d.Approval:
+		c.person = nil
+	case c.person == nil:
+		c.person = &person{}
+	}
 	if d.Allowed {
 		return nil
 	}
@@ -241,16 +268,29 @@ func (g *Gateway) limit(ctx context.Context, c *call) *fault {
 		g.complain("a call could not be counted and was not forwarded", refused.Err)
 	}
 	f := toolFault("Refused by the policy of this persona: "+refused.Reason+".", refused.Reason)
+	f.undecided = refused.Err != nil
 	f.policy = "limit/" + refused.Rule
 	return f
 }
 
-// begin records the intent, so that nothing is forwarded without a record.
+// begin records the intent, so that nothing is forwarded without a record; with it the approval is used up. What is forwarded
+// then are the arguments as the person saw them, which read the same as those that were sent.
 func (g *Gateway) begin(ctx context.Context, c *call) *fault {
+	g.keepArguments(c)
 	e := c.entry
 	e.Time, e.Decision = c.began, audit.Unknown
 	var err error
-	if c.ticket, err = g.c.Audit.Begin(ctx, e); err != nil {
+	if c.person != nil {
+		c.ticket, c.arguments, err = g.c.Approvals.Use(ctx, c.person.approved, c.binding(), e)
+	} else {
+		c.ticket, err = g.c.Audit.Begin(ctx, e)
+	}
+	if errors.Is(err, approval.ErrOver) {
+		f := toolFault("Refused: another call used the approval first, or its time is over. Call again to ask for another one.", "the approval was not there to be used")
+		f.policy = "approve/used"
+		return f
+	}
+	if err != nil {
 		g.complain("a call could not be recorded and was not forwarded", err)
 		return rpcFault(codeInternal, "The call could not be recorded, so it was not made; try again later.")
 	}
@@ -265,6 +305,9 @@ func (g *Gateway) finish(c *call, f *fault) {
 	}
 	if f == nil {
 		c.recordResult()
+	}
+	if !c.open {
+		g.keepArguments(c)
 	}
 	c.entry.Time = g.c.Now()
 	c.entry.Micros = c.entry.Time.Sub(c.began).Microseconds()

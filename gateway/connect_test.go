@@ -11,9 +11,11 @@ import (
 	"sync"
 	"testing"
 
+	"remit/approval"
 	"remit/audit"
 	"remit/gateway"
 	"remit/internal/fakemcp"
+	"remit/policy"
 	"remit/upstream"
 )
 
@@ -74,6 +76,7 @@ func billed(t *testing.T, a *accounts) (*world, *fakemcp.Server) {
 	server, _ := pool.Server("billing")
 	return newWorld(t, func(c *gateway.Config) {
 		c.Upstreams, c.Connections = swapped{c.Upstreams, "billing", server}, "https://remit.example/connections"
+		c.Account = pool.Account
 	}), fake
 }
 
@@ -114,7 +117,7 @@ func TestCallWithTheUsersAccount(t *testing.T) {
 		t.Errorf("%d calls were sent", n)
 	}
 	entries := w.entries()
-	if last := entries[len(entries)-1]; last.Decision != audit.Refused || last.Policy != "forward/connect" || last.User != "carol" || !strings.Contains(last.Reason, "has not connected") {
+	if last := entries[len(entries)-1]; last.Decision != audit.Refused || last.Policy != "account" || last.User != "carol" || !strings.Contains(last.Reason, "has not connected") {
 		t.Errorf("the record: got %+v", last)
 	}
 
@@ -138,6 +141,22 @@ func TestCallWithTheUsersAccount(t *testing.T) {
 	a.mu.Unlock()
 	if got := ask("", ""); !strings.Contains(got, "was not called: its authorization server gives no token now") || fake.Stats().Calls != 1 {
 		t.Errorf("without a token: got %s", got)
+	}
+}
+
+// A call that lacks an account asks nobody for approval and counts against no limit: it could not be made anyway.
+func TestAccountBeforeApproval(t *testing.T) {
+	a := &accounts{tokens: map[string]string{}}
+	w, fake := billed(t, a)
+	w.rule(policy.Policy{Approval: asksApproval.Approval, Limits: []policy.Limit{{Calls: 1, Per: policy.Day}}})
+	for range 3 {
+		if got := w.refund(1); !strings.Contains(got, "has not connected one") {
+			t.Errorf("got %s", got)
+		}
+	}
+	waiting, err := w.store.Approvals(t.Context(), []approval.State{approval.Pending}, 10)
+	if err != nil || len(waiting) != 0 || fake.Stats().Calls != 0 {
+		t.Errorf("got %d requests for approval, %d calls, %v; want none", len(waiting), fake.Stats().Calls, err)
 	}
 }
 

@@ -24,6 +24,8 @@ type exchange struct {
 	session *session // of the request, in the older era
 
 	stopped []persona.Suspension // as they were when the live revision was found
+	mark    persona.Shadow       // of the revision that runs beside it
+	beside  *persona.Revision    // that revision; nil when there is none that may
 
 	trace trace
 	seen  *Observation // nil when nobody observes

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"remit/approval"
 	"remit/audit"
 	"remit/catalog"
 	"remit/identity"
@@ -63,6 +64,10 @@ type Config struct {
 	Audit     audit.Log
 	Limiter   *policy.Limiter // of calls; default one that knows of no calls before the gateway's start
 	MaskKey   []byte          // of masks that hash; without one they redact
+	Approvals *approval.Desk  // where people decide on calls; without one, calls that need an approval are refused
+	History   policy.History  // of calls, for the limits of shadows; default one that knows of no calls before the shadow
+	// KeepArguments has the record hold what calls were sent, after masks.
+	KeepArguments bool
 
 	// Listed says why a server's tools may not be what Current returns, and nil when they are. Nil where the caller lists
 	// the servers itself.
@@ -75,12 +80,16 @@ type Config struct {
 	AllowedOrigins []string
 	MaxBody        int64         // bytes of a request; default 4 MiB
 	CallTimeout    time.Duration // of one call, from its arrival to its answer; default 2 minutes
+	ApprovalWait   time.Duration // how long a call is held until a person decides on it, at most half of CallTimeout; 0 is not at all
 	SessionIdle    time.Duration // after which a session of the older era ends; default 1 hour
 	Recheck        time.Duration // how often the key of an open stream is checked; default 15 seconds
 	Version        string        // of Remit, as clients are told; default "dev"
 	// ForwardBaggage passes a caller's W3C baggage on to the servers. Default not: it is text of the agent's own that
 	// neither schemas nor policies see.
 	ForwardBaggage bool
+	// Account says why a call of the server may not be made for the subject, and nil when it may. Nil where no server is
+	// called with people's accounts.
+	Account func(ctx context.Context, server string, of upstream.Subject) error
 	// Connections is the address of the page on which people connect their accounts. Agents are told it where a call needs
 	// one.
 	Connections string
@@ -108,6 +117,7 @@ type Gateway struct {
 
 	mu      sync.Mutex
 	views   map[persona.ID]*view
+	shadows map[persona.ID]*beside
 	busy    sync.WaitGroup
 	closed  bool
 	closing chan struct{} // closed by Close: streams end
@@ -125,6 +135,7 @@ func New(c Config) *Gateway {
 	}
 	c.MaxBody = orDefault(c.MaxBody, 4<<20)
 	c.CallTimeout = orDefault(c.CallTimeout, 2*time.Minute)
+	c.ApprovalWait = min(c.ApprovalWait, c.CallTimeout/2)
 	c.SessionIdle = orDefault(c.SessionIdle, time.Hour)
 	c.Recheck = orDefault(c.Recheck, 15*time.Second)
 	c.Version = orDefault(c.Version, "dev")
@@ -135,7 +146,7 @@ func New(c Config) *Gateway {
 	if c.Limiter == nil {
 		c.Limiter = policy.NewLimiter(nil)
 	}
-	g := &Gateway{c: c, hosts: map[string]bool{}, origins: map[string]bool{}, views: map[persona.ID]*view{}, closing: make(chan struct{})}
+	g := &Gateway{c: c, hosts: map[string]bool{}, origins: map[string]bool{}, views: map[persona.ID]*view{}, shadows: map[persona.ID]*beside{}, closing: make(chan struct{})}
 	g.life, g.end = context.WithCancel(context.Background())
 	for _, h := range c.AllowedHosts {
 		g.hosts[hostName(h)] = true

@@ -89,7 +89,7 @@ func TestSchemas(t *testing.T) {
 		"huge number in schema": {`{"properties":{"a":{"maximum":1e99999999}}}`, `{}`, "digits", ""},
 		"exact numbers":         {`{"properties":{"a":{"maximum":9007199254740992}}}`, `{"a":9007199254740993}`, "", "at /a: maximum"},
 	} {
-		s, err := compile(json.RawMessage(`{"name":"t","inputSchema":` + tc.schema + `}`))
+		s, _, err := compile(json.RawMessage(`{"name":"t","inputSchema":` + tc.schema + `}`))
 		if !failsWith(err, tc.compile) {
 			t.Errorf("%s: compile: got %v, want %q", name, err, tc.compile)
 		}
@@ -99,7 +99,7 @@ func TestSchemas(t *testing.T) {
 			}
 		}
 	}
-	s, err := compile(json.RawMessage(`{"name":"t"}`))
+	s, _, err := compile(json.RawMessage(`{"name":"t"}`))
 	if err != nil {
 		t.Fatal(err)
 	}

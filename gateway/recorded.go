@@ -1,8 +1,11 @@
 package gateway
 
 import (
+	"encoding/json"
+
 	"remit/audit"
 	"remit/internal/strictjson"
+	"remit/policy"
 )
 
 // software is what a client says it is. Nothing is decided on it.
@@ -26,14 +29,59 @@ func (x *exchange) recorded() audit.Call {
 	return audit.Call{Protocol: version, Client: client.name, ClientVersion: client.version, Trace: x.trace.id}
 }
 
-// recordArguments notes how large the arguments are and which, without their content.
+// recordArguments notes how large the arguments are and which.
 func (c *call) recordArguments() *fault {
 	text, err := strictjson.Canonical(c.arguments, strictjson.Limits{Depth: maxDepth})
 	if err != nil { // parse let them pass: a defect
 		return rpcFault(codeInvalidParams, `The member "arguments" of params cannot be read: %s`, clean(err.Error(), 300))
 	}
-	c.entry.ArgumentBytes, c.entry.ArgumentDigest = int64(len(c.arguments)), audit.Digest(text)
+	c.entry.ArgumentBytes, c.entry.ArgumentDigest, c.canonical = int64(len(c.arguments)), audit.Digest(text), text
 	return nil
+}
+
+// maxArgumentsInRecord bounds what of arguments is kept, in bytes. What is longer is not cut, which could cut a mask, but left out.
+const maxArgumentsInRecord = 4 << 10
+
+// What is masked in recorded arguments whatever the grant's policy says; and where no grant says anything.
+var (
+	secrets = redacting(func(name string) bool {
+		return name == "api_key" || name == "bearer_token" || name == "private_key" || name == "payment_card"
+	})
+	everything = redacting(func(string) bool { return true })
+)
+
+func redacting(detector func(name string) bool) *policy.Compiled {
+	var p policy.Policy
+	for _, d := range policy.Detectors {
+		if detector(d.Name) {
+			p.Mask = append(p.Mask, policy.Mask{Detector: d.Name, Mode: policy.Redact})
+		}
+	}
+	c, err := p.Compile(nil)
+	if err != nil {
+		panic(err) // a defect: these are our own
+	}
+	return c
+}
+
+// keepArguments puts the arguments into the entry, after the masks of the grant and those of secrets. What cannot be masked
+// is left out.
+func (g *Gateway) keepArguments(c *call) {
+	text := json.RawMessage(c.canonical)
+	if !g.c.KeepArguments || len(text) > maxArgumentsInRecord || c.grant != nil && c.grant.corrupt != nil {
+		return
+	}
+	rules := everything
+	if c.grant != nil {
+		rules = c.grant.rules
+	}
+	text, _, err := rules.MaskArguments(text)
+	if err == nil {
+		text, _, err = secrets.MaskArguments(text)
+	}
+	if err == nil && len(text) <= maxArgumentsInRecord {
+		c.entry.Arguments = string(text)
+	}
 }
 
 // recordResult notes the same of the result as the agent gets it, masks and all.

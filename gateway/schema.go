@@ -19,7 +19,7 @@ import (
 	strict "github.com/go-json-experiment/json"
 )
 
-// schema checks arguments against one approved input schema. Drafts 4, 6, 7, 2019-09 and 2020-12 are known by $schema,
+// schema checks arguments or results against one approved schema. Drafts 4, 6, 7, 2019-09 and 2020-12 are known by $schema,
 // and 2020-12 is meant without one; nothing is ever loaded from a network or a file; patterns run in linear time.
 type schema struct {
 	raw     json.RawMessage // as pinned
@@ -32,27 +32,39 @@ type schema struct {
 }
 
 // maxEvaluations bounds one check: a schema that refers to itself in several branches takes time exponential in the depth
-// of the arguments. It is about half a second of one core.
+// of what is checked. It is about half a second of one core. Long texts and long lists of what is allowed count as several.
 const maxEvaluations = 500_000
 
 // noInput is the schema of the few tools that have none: they take no arguments.
 const noInput = `{"type":"object","additionalProperties":false}`
 
-// compile reads the input schema out of a definition.
-func compile(definition json.RawMessage) (*schema, error) {
+// compile reads the input schema out of a definition, and the output schema if it has one.
+func compile(definition json.RawMessage) (input, output *schema, err error) {
 	var d members
 	if err := strict.Unmarshal(definition, &d); err != nil {
-		return nil, fmt.Errorf("the definition cannot be read: %w", err)
+		return nil, nil, fmt.Errorf("the definition cannot be read: %w", err)
 	}
 	raw, ok := d["inputSchema"]
 	if !ok {
 		raw = []byte(noInput)
 	}
+	if input, err = newSchema(json.RawMessage(raw)); err != nil {
+		return nil, nil, fmt.Errorf("the input schema cannot be used: %w", err)
+	}
+	if raw, ok := d["outputSchema"]; ok && raw.Kind() != 'n' { // null promises nothing
+		if output, err = newSchema(json.RawMessage(raw)); err != nil {
+			return nil, nil, fmt.Errorf("the output schema cannot be used: %w", err)
+		}
+	}
+	return input, output, nil
+}
+
+func newSchema(raw json.RawMessage) (*schema, error) {
 	decoded, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
 	if err != nil {
 		return nil, err
 	}
-	s := &schema{raw: json.RawMessage(raw), names: lookout{anchors: map[string][]*jsonschema.Schema{}}}
+	s := &schema{raw: raw, names: lookout{anchors: map[string][]*jsonschema.Schema{}}}
 	tree, ok := decoded.(map[string]any)
 	if !ok {
 		return nil, errors.New("it is not an object")
@@ -63,7 +75,7 @@ func compile(definition json.RawMessage) (*schema, error) {
 	c := jsonschema.NewCompiler()
 	c.DefaultDraft(jsonschema.Draft2020)
 	c.UseLoader(noLoader{})
-	const name = "https://remit.invalid/input.json" // so that relative references lead outside, too
+	const name = "https://remit.invalid/schema.json" // so that relative references lead outside, too
 	if err := c.AddResource(name, decoded); err != nil {
 		return nil, err
 	}
@@ -83,7 +95,7 @@ func (noLoader) Load(url string) (any, error) {
 }
 
 // errBudget ends a check.
-var errBudget = errors.New("the check took too long: the arguments are nested too deeply for this schema")
+var errBudget = errors.New("the check took too long: there is too much of it, or it is nested too deeply for this schema")
 
 // meter makes every subschema spend from the budget when it is evaluated. The validator has no such limit; a format is
 // the one hook that it calls for every value.
@@ -120,17 +132,35 @@ func (s *schema) meter(v reflect.Value, seen map[uintptr]bool) {
 				s.meter(fields.Field(i), seen)
 			}
 		}
-		sub.Format = s.metered(sub.Format)
+		sub.Format = s.metered(sub)
 	}
 }
 
-func (s *schema) metered(f *jsonschema.Format) *jsonschema.Format {
+// metered is the format of a subschema, which counts each evaluation by what may have to be looked at. A pattern reads a text at
+// about ten characters a step.
+func (s *schema) metered(sub *jsonschema.Schema) *jsonschema.Format {
+	f, cost, patterns := sub.Format, 1, len(sub.PatternProperties)
+	if sub.Enum != nil {
+		cost += len(sub.Enum.Values) / 8
+	}
 	out := &jsonschema.Format{Name: "any"}
 	if f != nil {
 		out.Name = f.Name
 	}
 	out.Validate = func(v any) error {
-		if s.budget--; s.budget < 0 {
+		s.budget -= cost
+		switch v := v.(type) {
+		case string:
+			s.budget -= len(v) / 64
+			if sub.Pattern != nil {
+				s.budget -= len(v) / 10
+			}
+		case map[string]any:
+			for name := range v {
+				s.budget -= patterns * (1 + len(name)/10)
+			}
+		}
+		if s.budget < 0 {
 			panic(errBudget)
 		}
 		if f == nil {
@@ -142,7 +172,7 @@ func (s *schema) metered(f *jsonschema.Format) *jsonschema.Format {
 }
 
 // check says in words what is wrong with the arguments, if anything.
-func (s *schema) check(arguments json.RawMessage) (err error) {
+func (s *schema) check(arguments json.RawMessage) error {
 	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(arguments))
 	if err != nil {
 		return &mismatch{"", "they are not valid JSON"}
@@ -155,22 +185,30 @@ func (s *schema) check(arguments json.RawMessage) (err error) {
 	if err := s.names.lookAlike(s.compiled, v); err != nil {
 		return err
 	}
+	if invalid, err := s.evaluate(v); invalid != nil {
+		return inWords(invalid)
+	} else if err != nil {
+		return &mismatch{"", err.Error()}
+	}
+	return nil
+}
+
+// evaluate runs the validator within the budget. The caller holds mu.
+func (s *schema) evaluate(v any) (invalid *jsonschema.ValidationError, err error) {
 	s.budget = maxEvaluations
 	defer func() {
 		if p := recover(); p != nil {
 			if p != errBudget {
 				panic(p)
 			}
-			err = &mismatch{"", errBudget.Error()}
+			err = errBudget
 		}
 	}()
-	var invalid *jsonschema.ValidationError
-	if err := s.compiled.Validate(v); errors.As(err, &invalid) {
-		return inWords(invalid)
-	} else if err != nil {
-		return &mismatch{"", err.Error()}
+	err = s.compiled.Validate(v)
+	if errors.As(err, &invalid) {
+		return invalid, nil
 	}
-	return nil
+	return nil, err
 }
 
 // mismatch is one thing wrong with arguments.

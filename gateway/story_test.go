@@ -4,9 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -20,7 +22,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"remit/approval"
+	"remit/audit"
 	"remit/catalog"
+	"remit/identity"
 	"remit/persona"
 	"remit/policy"
 )
@@ -32,9 +37,10 @@ var update = flag.Bool("update", false, "write the answers that came into testda
 //
 //	request   what the client sends; $KEY_support is the key of persona support, $NAME what an answer kept. The line
 //	          "+modern METHOD [NAME]" stands for the headers of the stateless era, "+key PERSONA" for the key.
-//	response  the status, the headers that are compared ("Name: -> X" keeps one as $X), and the body; … is any text
+//	response  the status, the headers that are compared ("Name: -> X" keeps one as $X), and the body; … is any text, and «NAME» is any text that is kept as $NAME
 //	do        what people and servers do meanwhile
-//	audit     the entries so far, as kind decision persona/revision tool [policy] reason
+//	audit     the entries so far, as kind decision persona/revision tool [policy] reason, and what a shadow would have decided
+//	approvals what people decided and what became of it, as kind person persona/revision tool reason
 //	calls     how many calls reached the servers so far
 func TestStories(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
@@ -58,7 +64,7 @@ func TestStories(t *testing.T) {
 
 func play(t *testing.T, a *txtar.Archive) {
 	w := newWorld(t, nil)
-	s := &story{world: w, vars: map[string]string{}}
+	s := &story{world: w, vars: map[string]string{}, began: time.Now()}
 	for id, key := range w.keys {
 		s.vars["KEY_"+id] = key
 	}
@@ -81,14 +87,19 @@ func play(t *testing.T, a *txtar.Archive) {
 		case "audit":
 			for _, e := range w.entries() {
 				got += fmt.Sprintf("%s %s %s/%d %s [%s] %s\n", e.Kind, e.Decision, e.Persona, e.Revision, e.Tool, e.Policy, e.Reason)
+				if e.Shadow.Revision != 0 {
+					got += fmt.Sprintf("  beside it %d %s [%s] %s\n", e.Shadow.Revision, e.Shadow.Decision, e.Shadow.Policy, e.Shadow.Reason)
+				}
 			}
+		case "approvals":
+			got = s.approvals(t)
 		case "calls":
 			got = fmt.Sprint(w.calls())
 		default:
 			t.Fatalf("got a section %q that has no meaning", section.Name)
 		}
 		got = strings.TrimSpace(got)
-		if matches(text, got) {
+		if s.matches(text, got) {
 			continue
 		}
 		if *update {
@@ -99,15 +110,56 @@ func play(t *testing.T, a *txtar.Archive) {
 	}
 }
 
-// matches compares with … for any text.
-func matches(want, got string) bool {
+var kept = regexp.MustCompile(`«(\w+)»`)
+
+// matches compares with … for any text, and keeps «NAME».
+func (s *story) matches(want, got string) bool {
 	pattern := strings.ReplaceAll(regexp.QuoteMeta(want), "…", "(?s:.*?)")
-	return regexp.MustCompile("^" + pattern + "$").MatchString(got)
+	found := regexp.MustCompile("^" + kept.ReplaceAllString(pattern, `(?P<$1>[^"]*)`) + "$")
+	m := found.FindStringSubmatch(got)
+	for i, name := range found.SubexpNames() {
+		if m != nil && name != "" {
+			s.vars[name] = m[i]
+		}
+	}
+	return m != nil
+}
+
+func (s *story) approvals(t *testing.T) (out string) {
+	t.Helper()
+	all, err := s.store.Entries(t.Context(), audit.Query{Limit: 1000})
+	must(t, err)
+	for _, e := range slices.Backward(all) {
+		if strings.HasPrefix(e.Kind, "approval.") {
+			out += fmt.Sprintf("%s %s %s/%d %s %s\n", e.Kind, orNone(e.Person), e.Persona, e.Revision, e.Tool, orNone(e.Reason))
+		}
+	}
+	return out
+}
+
+// decide has a person decide on the request that waits longest, as the page does; want is what they are told, if not nothing.
+func (s *story) decide(t *testing.T, person string, approve bool, want string) {
+	t.Helper()
+	pending, err := s.desk.Store.Approvals(t.Context(), []approval.State{approval.Pending}, 100)
+	must(t, err)
+	if len(pending) == 0 {
+		t.Fatal("nothing waits for a decision")
+	}
+	r := pending[len(pending)-1]
+	by := map[string]identity.Principal{"ann": ann, "bob": bob, "carol": carol, "dan": dan,
+		"agent": {Agent: r.Agent, User: r.User, Persona: r.Persona, Key: r.Key}}[person]
+	err = s.desk.Decide(t.Context(), by, r.ID, r.Arguments, approve, "")
+	if want == "" {
+		must(t, err)
+	} else if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("%s decides: got %v, want %q", person, err, want)
+	}
 }
 
 type story struct {
 	*world
-	vars map[string]string
+	vars  map[string]string
+	began time.Time
 }
 
 func (s *story) request(t *testing.T, text string) *http.Response {
@@ -187,6 +239,16 @@ func (s *story) do(t *testing.T, words []string) {
 	switch words[0] {
 	case "revoke-key":
 		s.revoke(words[1])
+	case "approve", "deny": // dan [what he is told instead]
+		s.decide(t, words[1], words[0] == "approve", strings.Join(words[2:], " "))
+	case "later": // 16m: the clock goes on
+		ahead, err := time.ParseDuration(words[1])
+		must(t, err)
+		s.ahead.Add(int64(ahead))
+	case "key": // second clerk: another key for the same agent, user and persona
+		secret, _, err := s.people.IssueKey(t.Context(), bob, identity.KeySpec{Agent: "bot", User: "carol", Persona: words[2]})
+		must(t, err)
+		s.keys[words[1]] = secret
 	case "retire":
 		must(t, s.world.persona.Retire(t.Context(), bob, persona.ID(words[1])))
 	case "narrow": // to the tools named
@@ -201,6 +263,24 @@ func (s *story) do(t *testing.T, words []string) {
 		rules, err := policy.Parse([]byte(strings.Join(words[3:], " ")))
 		must(t, err)
 		s.revise(persona.ID(words[1]), persona.Grant{Pin: persona.Pin{Tool: catalog.ID(words[2])}, Policy: rules})
+	case "submit": // support {"crm/echo":{POLICY}}: a revision with these tools, which nobody approves
+		rules := map[catalog.ID]policy.Policy{}
+		must(t, json.Unmarshal([]byte(strings.Join(words[2:], " ")), &rules))
+		var grants []persona.Grant
+		for _, id := range slices.Sorted(maps.Keys(rules)) {
+			grants = append(grants, persona.Grant{Pin: persona.Pin{Tool: id}, Policy: rules[id]})
+		}
+		id := persona.ID(words[1])
+		must(t, s.world.persona.Revise(t.Context(), ann, id, persona.Proposal{Job: "Do more.", Grants: grants}))
+		p, err := s.store.Persona(t.Context(), id)
+		must(t, err)
+		must(t, s.world.persona.Submit(t.Context(), ann, id, p.Latest().Number))
+	case "shadow": // support 2
+		number, err := strconv.Atoi(words[2])
+		must(t, err)
+		must(t, s.world.persona.StartShadow(t.Context(), bob, persona.ID(words[1]), number))
+	case "no-shadow":
+		must(t, s.world.persona.StopShadow(t.Context(), bob, persona.ID(words[1])))
 	case "change-tool": // crm find_customer: its description only
 		s.change(words[1], words[2])
 	case "replace": // in what a server offers: a text by another
@@ -231,6 +311,15 @@ func (s *story) do(t *testing.T, words []string) {
 		} else {
 			must(t, s.world.persona.Suspend(t.Context(), bob, target, strings.Join(words[3:], " ")))
 		}
+	case "clock": // 30m: so much ahead of, or behind, the time at which the story began
+		ahead, err := time.ParseDuration(words[1])
+		must(t, err)
+		s.ahead.Store(int64(ahead))
+	case "look": // at all dates, as remit serve does every minute
+		out := persona.Lookout{Registry: s.world.persona, Looked: s.store.TermsSeen, Failed: func(err error) { t.Log(err) }}
+		must(t, out.Look(t.Context()))
+	case "term": // bob support 30m never warn: who sets the expiry, the recertification and what happens when it is missed
+		s.term(t, words[1], persona.ID(words[2]), words[3], words[4], words[5])
 	case "refuse-lists": // crm, which says that its list changed and does not show it
 		s.fakes[words[1]].RefuseLists(true)
 		s.fakes[words[1]].Announce()
@@ -240,6 +329,27 @@ func (s *story) do(t *testing.T, words []string) {
 		s.crawl()
 	default:
 		t.Fatalf("got %q, which nobody does", words)
+	}
+}
+
+// term sets dates so long after the beginning of the story, or finds that it may not.
+func (s *story) term(t *testing.T, who string, id persona.ID, expires, recertify, missed string) {
+	t.Helper()
+	at := func(text string) time.Time {
+		if text == "never" {
+			return time.Time{}
+		}
+		after, err := time.ParseDuration(text)
+		must(t, err)
+		return s.began.Add(after)
+	}
+	p, err := s.store.Persona(t.Context(), id)
+	must(t, err)
+	live, _ := p.Live()
+	by, forbidden := map[string]identity.Principal{"ann": ann, "bob": bob}[strings.TrimSuffix(who, "-may-not")], strings.HasSuffix(who, "-may-not")
+	err = s.world.persona.SetTerm(t.Context(), by, id, persona.Shown{Revision: live.Number, Dates: p.Term.Dates}, persona.Dates{Expires: at(expires), Recertify: at(recertify), Missed: persona.Missed(missed)})
+	if forbidden != errors.Is(err, persona.ErrForbidden) || !forbidden && err != nil {
+		t.Errorf("%s sets the dates: got %v", who, err)
 	}
 }
 

@@ -185,6 +185,21 @@ func TestSuspensionByAnotherProcessEndsStreams(t *testing.T) {
 	}
 }
 
+// A persona expires while its agents only wait: they are told and their streams end, though nobody did anything.
+func TestExpiryEndsStreams(t *testing.T) {
+	w := newWorld(t, nil)
+	must(t, w.persona.SetTerm(t.Context(), ann, "support", persona.Shown{Revision: 1}, persona.Dates{Expires: w.now().Add(time.Hour)}))
+	stream := events(w.get("support", w.session("support")))
+	eventually(t, "a stream", func() bool { return w.gateway.Streams() == 1 })
+	w.ahead.Store(int64(time.Hour))
+	if got := <-stream; !strings.Contains(got, "list_changed") {
+		t.Errorf("got %q, want list_changed", got)
+	}
+	if m, open := <-stream; open {
+		t.Errorf("got %q of an expired persona", m)
+	}
+}
+
 func TestASessionHasOneStream(t *testing.T) {
 	w := newWorld(t, nil)
 	session := w.session("support")

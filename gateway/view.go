@@ -28,8 +28,9 @@ type grant struct {
 	rules   *policy.Compiled
 
 	once    sync.Once
-	schema  *schema // compiled at the first call
-	problem error   // why there is none
+	schema  *schema // of the arguments, compiled at the first call
+	output  *schema // of structured results; nil where the definition has none
+	problem error   // why a schema cannot be used
 }
 
 // suspended names the policy of what a person has stopped, in the record.
@@ -56,6 +57,14 @@ func whySuspended(s persona.Suspension) string {
 	return s.Person + " suspended the " + s.String() + " at " + s.At.UTC().Format(time.RFC3339) + ": " + s.Reason
 }
 
+// over refuses a persona whose dates say that nobody may use it any more.
+func (g *Gateway) over(x *exchange, o persona.Over) *fault {
+	f := rpcFault(codeRefused, "The persona %s may not be used now: %s. Everything is refused until a reviewer sets its dates anew; do not try again before.",
+		x.persona, o.Reason)
+	f.policy = o.Rule
+	return f
+}
+
 // view returns the persona's live revision. What is stored decides on every request; only what follows from it is kept.
 func (g *Gateway) view(x *exchange) (*view, *fault) {
 	p, err := g.c.Personas.Persona(x.r.Context(), x.persona)
@@ -69,6 +78,13 @@ func (g *Gateway) view(x *exchange) (*view, *fault) {
 	}
 	if f := g.going(x); f != nil {
 		return nil, f
+	}
+	if o, over := p.Term.Over(g.c.Now()); over {
+		return nil, g.over(x, o)
+	}
+	x.mark = p.Shadow
+	if r, ok := p.Beside(); ok {
+		x.beside = &r
 	}
 	g.mu.Lock()
 	v := g.views[x.persona]
@@ -89,16 +105,12 @@ func (g *Gateway) build(of persona.ID, live persona.Revision) *view {
 	list.WriteString(`{"tools":[`)
 	listed := 0
 	for _, pinned := range live.Grants {
-		served, err := pinned.Served()
+		served, rules, err := pinned.Served()
 		if err == nil {
 			err = verify(pinned.Pin)
 		}
-		var rules *policy.Compiled
-		if err == nil {
-			schema, _ := pinned.InputSchema() // which Served has read
-			if rules, err = pinned.Policy.Compile(schema); err == nil && len(g.c.MaskKey) > 0 {
-				rules = rules.HashedFor(string(of), g.c.MaskKey)
-			}
+		if err == nil && len(g.c.MaskKey) > 0 {
+			rules = rules.HashedFor(string(of), g.c.MaskKey)
 		}
 		if err != nil {
 			g.complain("the stored definition of a granted tool is damaged; it is not served", err)
@@ -127,8 +139,9 @@ func verify(pin persona.Pin) error {
 	return nil
 }
 
-// arguments returns the compiled input schema, or why the arguments of this tool cannot be checked.
+// arguments returns the compiled input schema, or why calls of this tool cannot be checked: without their result, either, a call
+// is not made.
 func (t *grant) arguments() (*schema, error) {
-	t.once.Do(func() { t.schema, t.problem = compile(t.Definition) })
+	t.once.Do(func() { t.schema, t.output, t.problem = compile(t.Definition) })
 	return t.schema, t.problem
 }

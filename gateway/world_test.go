@@ -8,11 +8,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
+	"remit/approval"
 	"remit/audit"
 	"remit/catalog"
 	"remit/catalog/crawl"
@@ -39,8 +41,10 @@ type world struct {
 	server  *httptest.Server
 	crawler *crawl.Crawler
 	catalog *catalog.Catalog
+	desk    *approval.Desk
 	keys    map[string]string // secrets, by persona
 	ids     map[string]string // public ids of the keys, by persona
+	ahead   atomic.Int64      // nanoseconds that the clock is ahead
 }
 
 // raw turns literals into definitions or results.
@@ -101,6 +105,9 @@ func grant(ids ...catalog.ID) (out []persona.Grant) {
 var (
 	ann = identity.Principal{Person: "ann", Roles: []identity.Role{identity.Author}}
 	bob = identity.Principal{Person: "bob", Roles: []identity.Role{identity.Reviewer, identity.Admin}}
+	dan = identity.Principal{Person: "dan", Roles: []identity.Role{identity.Approver}}
+	// carol is whom every key's agent works for.
+	carol = identity.Principal{Person: "carol", Roles: []identity.Role{identity.Approver, identity.Reviewer, identity.Admin}}
 )
 
 // newWorld builds it. change may adapt the gateway's configuration.
@@ -139,7 +146,9 @@ func newWorld(t testing.TB, change func(*gateway.Config)) *world {
 	cache, err := store.NewCache(ctx, db)
 	must(t, err)
 	c := gateway.Config{Personas: cache, Audit: db, Current: w.current, Listed: w.crawler.Listed, Upstreams: gateway.Pool(w.pool), Log: quiet,
-		AllowedOrigins: []string{"https://tools.example"}, MaxBody: 1 << 20, Recheck: 20 * time.Millisecond, Version: "1"}
+		AllowedOrigins: []string{"https://tools.example"}, MaxBody: 1 << 20, Recheck: 20 * time.Millisecond, Version: "1", Now: w.now}
+	w.desk = &approval.Desk{Store: db, Key: make([]byte, 32), URL: "http://remit.test", Now: w.now}
+	c.Approvals = w.desk
 	w.people = &identity.Directory{Store: cache}
 	c.Keys = w.people
 	if change != nil {
@@ -147,7 +156,7 @@ func newWorld(t testing.TB, change func(*gateway.Config)) *world {
 	}
 	w.gateway = gateway.New(c)
 	w.people.Revoked = func(of string) { w.gateway.Notify(persona.ID(of)) }
-	w.persona = &persona.Registry{Store: db, Current: w.current, Changed: w.gateway.Notify}
+	w.persona = &persona.Registry{Store: db, Current: w.current, Changed: w.gateway.Notify, Now: w.now}
 	for id, g := range grants {
 		must(t, w.persona.Create(ctx, ann, id, string(id), persona.Proposal{Job: "Do the job.", Grants: g}))
 		w.approve(id, 1)
@@ -171,6 +180,9 @@ func must(t testing.TB, err error) {
 		t.Fatal(err)
 	}
 }
+
+// now is the time by a clock that stories set.
+func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) }
 
 func (w *world) current(id catalog.ID) (catalog.Tool, bool) { return w.catalog.Tool(id) }
 

@@ -21,6 +21,7 @@ const (
 	SessionIdle = 12 * time.Hour
 	SessionMax  = 7 * 24 * time.Hour
 	LinkMax     = 24 * time.Hour
+	FlowMax     = 10 * time.Minute // from leaving for the identity provider to coming back
 )
 
 // ErrInvalid is wrapped by refusals of what a person typed.
@@ -32,8 +33,9 @@ var validName = regexp.MustCompile(`^[a-z0-9][a-z0-9._@-]{0,63}$`)
 type Directory struct {
 	Store Store
 	Now   func() time.Time // nil means time.Now
-	// Revoked, if set, is called after a key of the persona was revoked.
+	// Revoked, if set, is called after a key of the persona was revoked, or stopped with its user.
 	Revoked func(persona string)
+	Rules   ProviderRules
 
 	once     sync.Once
 	refusals audit.Bounded // of sign-ins
@@ -93,16 +95,20 @@ func (d *Directory) SetRoles(ctx context.Context, by Principal, name string, rol
 }
 
 // SetDisabled ends or restores a person's access, from their next request on. Sessions and links end either way: whoever
-// is enabled again signs in anew. The keys issued for them stay.
+// is enabled again signs in anew. Keys that work for them stop from their next call on, and go on when they are enabled.
 func (d *Directory) SetDisabled(ctx context.Context, by Principal, name string, disabled bool) error {
 	if err := d.keepAdmin(ctx, name, !disabled); err != nil {
 		return err
 	}
 	kind := map[bool]string{true: "person.disable", false: "person.enable"}[disabled]
-	return d.changePerson(ctx, by, name, kind, nil, Ends{Access: true}, func(p Person) (Person, error) {
+	err := d.changePerson(ctx, by, name, kind, nil, Ends{Access: true}, func(p Person) (Person, error) {
 		p.Disabled = disabled
 		return p, exists(p)
 	})
+	if err != nil || !disabled {
+		return err
+	}
+	return d.keysStopped(ctx, name)
 }
 
 // SetPassword sets one's own password, or as admin anybody's, and ends the person's one-time links and sessions but the one
@@ -120,7 +126,7 @@ func (d *Directory) SetPassword(ctx context.Context, by Principal, name, passwor
 	}
 	return d.changePerson(ctx, by, name, "person.password", nil, Ends{Access: true, Keep: hash(keep)}, func(p Person) (Person, error) {
 		p.Password = encoded
-		return p, exists(p)
+		return p, errors.Join(exists(p), local(p))
 	})
 }
 
@@ -159,6 +165,14 @@ func (d *Directory) People(ctx context.Context, by Principal) ([]Person, error) 
 		return nil, fmt.Errorf("%w: this needs the role admin", ErrForbidden)
 	}
 	return d.Store.People(ctx)
+}
+
+// local refuses a password or a link for somebody who signs in at a provider: it would get around the provider.
+func local(p Person) error {
+	if p.Provided() {
+		return fmt.Errorf("%w: %s signs in at the identity provider, and there only", ErrInvalid, p.Name)
+	}
+	return nil
 }
 
 func exists(p Person) error {

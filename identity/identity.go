@@ -15,13 +15,16 @@ import (
 type Role string
 
 const (
+	Viewer   Role = "viewer"   // reads personas, the catalog, the servers and evaluations
 	Author   Role = "author"   // describes jobs, edits and submits drafts
-	Reviewer Role = "reviewer" // approves, sends back and retires personas that others wrote
-	Admin    Role = "admin"    // people, keys, upstreams
+	Reviewer Role = "reviewer" // approves, sends back and retires personas that others wrote; approves calls, too
+	Approver Role = "approver" // approves single calls of agents that work for others
+	Auditor  Role = "auditor"  // reads and verifies the record
+	Admin    Role = "admin"    // people, keys, upstreams; approves calls, too
 )
 
 // Roles lists every role.
-var Roles = []Role{Author, Reviewer, Admin}
+var Roles = []Role{Viewer, Author, Reviewer, Approver, Auditor, Admin}
 
 // Principal is who is asking: a signed-in person, or an agent for a user as a persona. The zero value may do nothing.
 type Principal struct {
@@ -48,6 +51,18 @@ type Person struct {
 	Password string // argon2id, encoded with its parameters; empty means that nobody can sign in with a password
 	Disabled bool
 	Created  time.Time
+
+	// Issuer and Subject name somebody who signs in at an identity provider, and there only. Both are empty for all others.
+	Issuer, Subject string
+	Vouched         time.Time // until when the provider vouches for them; without it sessions and keys stop
+}
+
+// Provided says that the person signs in at an identity provider.
+func (p Person) Provided() bool { return p.Issuer != "" }
+
+// Active says whether the person may do anything at t.
+func (p Person) Active(t time.Time) bool {
+	return !p.Disabled && (!p.Provided() || t.Before(p.Vouched))
 }
 
 // Key is an Agent Access Key: it binds an agent, the user it works for, and one persona. The secret is shown once.
@@ -62,11 +77,20 @@ type Key struct {
 	Expires time.Time // zero means never
 	Revoked time.Time // zero means not
 	LastUse time.Time // to the minute
+
+	// Of the person whose name is User, as they are now; zero when nobody has that name.
+	Barred  bool      // disabled
+	Vouched time.Time // until when the identity provider vouches for them; zero for whom it does not know
 }
 
-// Live says whether the key may be used at t.
+// Live says whether the key may be used at t: it stops with the person it works for.
 func (k Key) Live(t time.Time) bool {
-	return k.Revoked.IsZero() && (k.Expires.IsZero() || t.Before(k.Expires))
+	return k.Revoked.IsZero() && (k.Expires.IsZero() || t.Before(k.Expires)) && !k.Stopped(t)
+}
+
+// Stopped says whether the key does not work at t because its user may do nothing.
+func (k Key) Stopped(t time.Time) bool {
+	return k.Barred || !k.Vouched.IsZero() && !t.Before(k.Vouched)
 }
 
 // Session is a signed-in browser. Its token is stored as a hash.
@@ -75,6 +99,9 @@ type Session struct {
 	Person  string
 	Created time.Time
 	Seen    time.Time // to the minute
+
+	Provider         string // the identity provider's name of its session, if it gave one
+	Browser, Address string // what signed in, and from where; for its owner to recognise
 }
 
 // Link is a one-time sign-in link. Its token is stored as a hash.
@@ -97,6 +124,8 @@ type Store interface {
 	People
 	Keys
 	Sessions
+	OwnSessions
+	Provider
 }
 
 // People keeps people.
@@ -123,8 +152,8 @@ type Keys interface {
 
 // Sessions keeps sign-ins.
 type Sessions interface {
-	// OpenSession keeps a session and its entry, if the person is still what was checked: neither disabled nor with another
-	// password. ErrNotFound if not.
+	// OpenSession keeps a session and its entry, if the person is still what was checked: neither disabled, nor with another
+	// password or subject. ErrNotFound if not. Until when a provider vouches for the person is taken from checked.
 	OpenSession(ctx context.Context, s Session, checked Person, e audit.Entry) error
 	TouchSession(ctx context.Context, hash []byte, seen time.Time) error // one that ended stays ended
 	Session(ctx context.Context, hash []byte) (Session, error)           // ErrNotFound

@@ -14,7 +14,7 @@ func (d *Directory) SignIn(ctx context.Context, name, password string) (token st
 	if err != nil {
 		return "", err
 	}
-	return d.open(ctx, p, "password")
+	return d.open(ctx, p, "password", "")
 }
 
 // CheckPassword says whether the password is the person's, with ErrCredential if not.
@@ -32,6 +32,8 @@ func (d *Directory) checkPassword(ctx context.Context, name, password string) (P
 	switch {
 	case len(password) > 200 || !passwordMatches(p.Password, password):
 		reason = "the name and the password do not fit together"
+	case p.Provided():
+		reason = "the person signs in at the identity provider only"
 	case p.Disabled:
 		reason = "the person is disabled"
 	default:
@@ -42,7 +44,7 @@ func (d *Directory) checkPassword(ctx context.Context, name, password string) (P
 
 // NewLink returns the token of a link that signs the person in once, within [LinkMax].
 func (d *Directory) NewLink(ctx context.Context, by Principal, name string) (token string, err error) {
-	err = d.changePerson(ctx, by, name, "person.link", nil, Ends{}, func(p Person) (Person, error) { return p, exists(p) })
+	err = d.changePerson(ctx, by, name, "person.link", nil, Ends{}, func(p Person) (Person, error) { return p, errors.Join(exists(p), local(p)) })
 	if err != nil {
 		return "", err
 	}
@@ -67,8 +69,10 @@ func (d *Directory) SignInByLink(ctx context.Context, link string) (token string
 		return "", d.refuse(p, "the one-time link has expired")
 	case p.Disabled:
 		return "", d.refuse(p, "the person is disabled")
+	case p.Provided():
+		return "", d.refuse(p, "the person signs in at the identity provider only")
 	}
-	return d.open(ctx, p, "one-time link")
+	return d.open(ctx, p, "one-time link", "")
 }
 
 // TooManyTries records a sign-in that was not even looked at.
@@ -106,11 +110,11 @@ func (d *Directory) refuse(p Person, reason string) error {
 // Flush records how many refused sign-ins were only counted so far.
 func (d *Directory) Flush() { d.refusals.Flush() }
 
-// open makes a session for p as it was when its credential was checked.
-func (d *Directory) open(ctx context.Context, p Person, with string) (string, error) {
+// open makes a session for p as it was when its credential was checked. provider is the name of the provider's own session.
+func (d *Directory) open(ctx context.Context, p Person, with, provider string) (string, error) {
 	token := newToken()
 	now := d.now()
-	err := d.Store.OpenSession(ctx, Session{Hash: hash(token), Person: p.Name, Created: now, Seen: now}, p, audit.Entry{Time: now, Kind: audit.SignIn,
+	err := d.Store.OpenSession(ctx, Session{Hash: hash(token), Person: p.Name, Created: now, Seen: now, Provider: provider}, p, audit.Entry{Time: now, Kind: audit.SignIn,
 		Actor: audit.Actor{Person: p.Name}, Decision: audit.Allowed, Detail: map[string]string{"with": with}})
 	if errors.Is(err, ErrNotFound) {
 		return "", ErrCredential
@@ -129,7 +133,7 @@ func (d *Directory) Session(ctx context.Context, token string) (Principal, error
 	}
 	now := d.now()
 	p, err := d.Store.Person(ctx, s.Person)
-	if err != nil || p.Disabled || now.Sub(s.Seen) > SessionIdle || now.Sub(s.Created) > SessionMax {
+	if err != nil || !p.Active(now) || !s.live(now) {
 		return Principal{}, errors.Join(ErrCredential, err)
 	}
 	if now.Sub(s.Seen) > time.Minute {

@@ -50,31 +50,50 @@ func (r *Registry) Rollbackable(ctx context.Context, p Persona, at Revision) err
 // that was not approved. Tools that stay are as they were, frozen ones frozen. While a newer revision is being written or
 // waits for its review, ErrState: neither can be renumbered without losing what was said of it.
 func (r *Registry) Narrow(ctx context.Context, by identity.Principal, id ID, remove []catalog.ID) error {
+	return r.narrow(ctx, by, id, remove, func(_ Revision, d detail) error {
+		d["removed"] = joined(remove)
+		return nil
+	})
+}
+
+// narrow takes tools away if may, which also says why in the entry, lets it.
+func (r *Registry) narrow(ctx context.Context, by identity.Principal, id ID, remove []catalog.ID, may func(live Revision, d detail) error) error {
 	role := identity.Author // it can only take away
 	if by.Has(identity.Reviewer) {
 		role = identity.Reviewer
 	}
 	return r.change(ctx, by, role, id, "persona.narrow", func(p *Persona, d detail) (int, error) {
-		if len(p.Revisions) == 0 {
-			return 0, ErrNotFound
+		live, err := p.narrowable()
+		if err == nil {
+			err = may(live, d)
 		}
-		live, ok := p.Live()
-		if !ok {
-			return 0, fmt.Errorf("%w: no revision is live", ErrState)
-		}
-		if last := p.Latest(); last.State == Draft || last.State == Submitted {
-			return 0, fmt.Errorf("%w: revision %d is in progress (%s); have it reviewed or sent back first, or suspend the tool to stop it at once", ErrState, last.Number, last.State)
+		if err != nil {
+			return 0, err
 		}
 		next, err := live.without(remove)
 		if err != nil {
 			return 0, err
 		}
 		next.Number, next.Created, next.Narrowed = len(p.Revisions)+1, r.now(), by.Person
-		d["removed"] = joined(remove)
 		p.stepDown()
 		p.Revisions = append(p.Revisions, next)
 		return next.Number, nil
 	})
+}
+
+// narrowable returns the live revision if none is in progress beside it.
+func (p Persona) narrowable() (Revision, error) {
+	if len(p.Revisions) == 0 {
+		return Revision{}, ErrNotFound
+	}
+	live, ok := p.Live()
+	if !ok {
+		return live, fmt.Errorf("%w: no revision is live", ErrState)
+	}
+	if last := p.Latest(); last.State == Draft || last.State == Submitted {
+		return live, fmt.Errorf("%w: revision %d is in progress (%s); have it reviewed or sent back first, or suspend the tool to stop it at once", ErrState, last.Number, last.State)
+	}
+	return live, nil
 }
 
 // without is r with fewer tools, all else as it was.

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"remit/policy"
 )
 
 const maxName = 64 // what the strictest model APIs accept
@@ -47,19 +49,21 @@ func NameGrants(grants []Grant) {
 }
 
 // Served is the definition as the agent reads it: the pinned bytes, with the name replaced where the persona calls the tool
-// otherwise, and the input schema narrowed where the policy constrains arguments. Nothing else is touched.
-func (g Grant) Served() (json.RawMessage, error) {
+// otherwise, and the input schema narrowed where the policy constrains arguments. Nothing else is touched. With it comes the
+// policy, ready to decide.
+func (g Grant) Served() (json.RawMessage, *policy.Compiled, error) {
 	own, err := parts(g.Definition)
 	if err != nil {
-		return nil, fmt.Errorf("the definition of %s %w", g.Tool, err)
+		return nil, nil, fmt.Errorf("the definition of %s %w", g.Tool, err)
 	}
-	rules, err := g.Policy.Compile(g.Definition[own.schema[0]:own.schema[1]])
+	schema := g.Definition[own.schema[0]:own.schema[1]]
+	rules, err := g.Policy.Compile(schema)
 	if err != nil {
-		return nil, fmt.Errorf("tool %s: %w", g.Tool, err)
+		return nil, nil, fmt.Errorf("tool %s: %w", g.Tool, err)
 	}
-	narrowed, err := rules.Narrow(g.Definition[own.schema[0]:own.schema[1]])
+	narrowed, err := rules.Narrow(schema)
 	if err != nil {
-		return nil, fmt.Errorf("tool %s: %w", g.Tool, err)
+		return nil, nil, fmt.Errorf("tool %s: %w", g.Tool, err)
 	}
 	quoted, _ := json.Marshal(g.Name)
 	edits := []edit{{own.name, quoted}, {own.schema, narrowed}}
@@ -70,7 +74,7 @@ func (g Grant) Served() (json.RawMessage, error) {
 		out = append(append(out, g.Definition[done:e.at[0]]...), e.with...)
 		done = e.at[1]
 	}
-	return append(out, g.Definition[done:]...), nil
+	return append(out, g.Definition[done:]...), rules, nil
 }
 
 // InputSchema is the part of the definition that says what arguments the tool takes; empty for a tool without one.

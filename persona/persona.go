@@ -52,6 +52,8 @@ type Persona struct {
 	Title     string
 	Created   time.Time
 	Revisions []Revision
+	Shadow    Shadow // the zero Shadow is none
+	Term      Term   // of whichever revision is live
 }
 
 // Revision is one numbered answer to "which tools does this job need". From the moment it is submitted its content
@@ -71,6 +73,7 @@ type Revision struct {
 	ReviewedAt  time.Time
 	Comment     string // of the reviewer who sent it back
 	SoloReview  bool   // approved by its own author, in single-operator mode
+	FirstReview string // who approved it first, where two reviewers must
 	Narrowed    string // who made it by taking tools from the live revision; its review is that one's, it had none of its own
 }
 
@@ -103,6 +106,7 @@ var (
 	ErrNotFound  = errors.New("there is no such persona or revision")
 	ErrForbidden = errors.New("not allowed")
 	ErrOwnWork   = errors.New("whoever worked on a revision cannot approve it; ask a reviewer who did not")
+	ErrSecond    = errors.New("you approved it already; a second reviewer must, because its tools do more than read")
 	ErrDrifted   = errors.New("a tool is no longer what was reviewed; read the difference and approve again")
 	ErrFrozen    = errors.New("a tool is frozen: it once was something else than was approved, and nobody has confirmed it since")
 	ErrState     = errors.New("the revision is not in a state that allows this")
@@ -145,6 +149,11 @@ func (p Persona) Retired() bool { return p.Latest().State == Retired }
 func (r Revision) WrittenBy(person string) bool {
 	return r.Author == person || slices.Contains(r.Authors, person) ||
 		slices.ContainsFunc(r.Grants, func(g Grant) bool { return g.AddedBy == person })
+}
+
+// NeedsTwo says that some tool of r does more than read: with the two-reviewer rule one approval is not enough for it.
+func (r Revision) NeedsTwo() bool {
+	return slices.ContainsFunc(r.Grants, func(g Grant) bool { return g.Effect != catalog.Read })
 }
 
 // authors is whose work a revision that by makes from p's newest holds: everybody's since the last one that a reviewer

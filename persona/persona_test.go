@@ -142,6 +142,36 @@ func TestOwnWork(t *testing.T) {
 	}
 }
 
+// With the two-reviewer rule what does more than read goes live when two reviewers, who did not write it, approved it; each
+// time against what they saw. What only reads needs one.
+func TestTwoReviewers(t *testing.T) {
+	w, ctx := newWorld(t), t.Context()
+	w.TwoReviewers = true
+	rhea := identity.Principal{Person: "rhea", Roles: ravi.Roles}
+	w.offer(t, "crm", "delete_customer", "Deletes a customer.")
+	check(t, "create", w.Create(ctx, ada, "support", "Support", proposal("crm/find", "crm/delete_customer")), nil)
+	check(t, "submit", w.Submit(ctx, ada, "support", 1), nil)
+	seen := w.revision(t, 1).Digests()
+	check(t, "an author", w.Approve(ctx, identity.Principal{Person: "ada", Roles: ravi.Roles}, "support", 1, seen), persona.ErrOwnWork)
+	check(t, "the first", w.Approve(ctx, ravi, "support", 1, seen), nil)
+	if r := w.revision(t, 1); r.State != persona.Submitted || r.FirstReview != "ravi" || r.ReviewedBy != "" {
+		t.Errorf("after one approval: got %s, reviewed by %q and %q", r.State, r.FirstReview, r.ReviewedBy)
+	}
+	check(t, "the same again", w.Approve(ctx, ravi, "support", 1, seen), persona.ErrSecond)
+	check(t, "without having seen it", w.Approve(ctx, rhea, "support", 1, nil), persona.ErrDrifted)
+	check(t, "the second", w.Approve(ctx, rhea, "support", 1, seen), nil)
+	if r := w.revision(t, 1); r.State != persona.Live || r.FirstReview != "ravi" || r.ReviewedBy != "rhea" {
+		t.Errorf("after two: got %s, reviewed by %q and %q", r.State, r.FirstReview, r.ReviewedBy)
+	}
+	check(t, "create what reads", w.Create(ctx, ada, "reader", "Reader", proposal("crm/find")), nil)
+	check(t, "submit it", w.Submit(ctx, ada, "reader", 1), nil)
+	check(t, "one is enough", w.Approve(ctx, ravi, "reader", 1, seen), persona.ErrDrifted) // what was seen is another one's
+	check(t, "one is enough", w.Approve(ctx, ravi, "reader", 1, persona.Digests{"crm/find": seen["crm/find"]}), nil)
+	if p, err := w.Store.Persona(ctx, "reader"); err != nil || p.Latest().State != persona.Live {
+		t.Errorf("what reads: got %s, %v", p.Latest().State, err)
+	}
+}
+
 // Somebody who adds a tool to another author's draft cannot approve it either, whoever saved the draft last.
 func TestOwnToolInAnothersDraft(t *testing.T) {
 	w, ctx := newWorld(t), t.Context()
@@ -223,13 +253,13 @@ func TestNameGrants(t *testing.T) {
 
 func TestServed(t *testing.T) {
 	g := persona.Grant{Name: "crm__find", Pin: persona.Pin{Definition: []byte(`{"x":{"name":"n"},  "name" : "find","maximum":9007199254740993,"e":"\u00e9"}`)}}
-	got, err := g.Served()
+	got, _, err := g.Served()
 	if want := `{"x":{"name":"n"},  "name" : "crm__find","maximum":9007199254740993,"e":"\u00e9"}`; err != nil || string(got) != want {
 		t.Errorf("got %s, %v, want %s", got, err, want)
 	}
 	for _, broken := range []string{``, `[]`, `{"a":1}`, `{"name":`} {
 		g.Definition = []byte(broken)
-		if got, err := g.Served(); err == nil {
+		if got, _, err := g.Served(); err == nil {
 			t.Errorf("%q: got %s", broken, got)
 		}
 	}

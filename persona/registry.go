@@ -41,6 +41,8 @@ type Registry struct {
 	MaxTools int
 	// SingleOperator lets authors approve their own work. The record says so each time.
 	SingleOperator bool
+	// TwoReviewers lets a revision whose tools do more than read go live only when two reviewers approved it.
+	TwoReviewers bool
 	// Changed, if set, is called after every committed change.
 	Changed func(ID)
 	Now     func() time.Time // nil means time.Now
@@ -137,7 +139,7 @@ func (r *Registry) pin(p Proposal) ([]Grant, error) {
 	}
 	NameGrants(grants)
 	for _, g := range grants {
-		if _, err := g.Served(); errors.Is(err, policy.ErrInvalid) {
+		if _, _, err := g.Served(); errors.Is(err, policy.ErrInvalid) {
 			return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 		}
 	}
@@ -160,11 +162,15 @@ func (r *Registry) change(ctx context.Context, by identity.Principal, role ident
 		if err != nil {
 			return p, audit.Entry{}, err
 		}
+		p.endShadow(d)
 		e := audit.Entry{Time: r.now(), Kind: kind, Actor: by.Actor(), Persona: string(id), Revision: number, Decision: audit.Changed}
 		if rev, ok := p.Revision(number); ok {
 			d["state"], d["tools"] = string(rev.State), fmt.Sprint(len(rev.Grants))
 			if rev.SoloReview {
 				d["single_operator"] = "true"
+			}
+			if rev.FirstReview != "" {
+				d["first_review"] = rev.FirstReview
 			}
 			e.Detail = d
 		}

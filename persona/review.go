@@ -10,7 +10,7 @@ import (
 
 // Submit fixes a draft and asks for its review.
 func (r *Registry) Submit(ctx context.Context, by identity.Principal, id ID, rev int) error {
-	return r.review(ctx, by, identity.Author, id, rev, "persona.submit", func(p *Persona, at *Revision) error {
+	return r.review(ctx, by, identity.Author, id, rev, "persona.submit", func(p *Persona, at *Revision, _ detail) error {
 		if at.State != Draft {
 			return fmt.Errorf("%w: revision %d is %s, not a draft", ErrState, rev, at.State)
 		}
@@ -31,9 +31,26 @@ func (r *Registry) Submit(ctx context.Context, by identity.Principal, id ID, rev
 }
 
 // Approve makes a submitted revision live. ErrOwnWork if by is one of its authors, ErrDrifted if a tool is no longer what
-// was reviewed (the digests that the reviewer saw are an argument, so a definition that moved meanwhile is refused).
+// was reviewed (the digests that the reviewer saw are an argument, so a definition that moved meanwhile is refused). Until
+// when the persona may be used stays as it is. With TwoReviewers the first approval of what does more than read is only noted,
+// and ErrSecond refuses the same reviewer again.
 func (r *Registry) Approve(ctx context.Context, by identity.Principal, id ID, rev int, seen Digests) error {
-	return r.review(ctx, by, identity.Reviewer, id, rev, "persona.approve", func(p *Persona, at *Revision) error {
+	return r.approve(ctx, by, id, rev, seen, nil)
+}
+
+// ApproveUntil approves a revision and sets until when the persona may be used. was is what the reviewer saw of that: ErrState
+// if it moved meanwhile.
+func (r *Registry) ApproveUntil(ctx context.Context, by identity.Principal, id ID, rev int, seen Digests, was, until Dates) error {
+	return r.approve(ctx, by, id, rev, seen, func(p *Persona, d detail) error {
+		if err := p.datesAs(was); err != nil {
+			return err
+		}
+		return r.setTerm(p, until, true, d)
+	})
+}
+
+func (r *Registry) approve(ctx context.Context, by identity.Principal, id ID, rev int, seen Digests, also func(*Persona, detail) error) error {
+	return r.review(ctx, by, identity.Reviewer, id, rev, "persona.approve", func(p *Persona, at *Revision, d detail) error {
 		if at.State != Submitted {
 			return fmt.Errorf("%w: revision %d is %s, not submitted", ErrState, rev, at.State)
 		}
@@ -52,8 +69,20 @@ func (r *Registry) Approve(ctx context.Context, by identity.Principal, id ID, re
 				return err
 			}
 		}
+		if r.TwoReviewers && at.NeedsTwo() {
+			switch at.FirstReview {
+			case "":
+				at.FirstReview = by.Person
+				return nil
+			case by.Person:
+				return ErrSecond
+			}
+		}
 		p.stepDown()
 		at.State, at.ReviewedBy, at.ReviewedAt, at.SoloReview = Live, by.Person, r.now(), own
+		if also != nil {
+			return also(p, d)
+		}
 		return nil
 	})
 }
@@ -70,7 +99,7 @@ func unconcealed(g Grant) error {
 
 // SendBack refuses a submitted revision with a comment for its author.
 func (r *Registry) SendBack(ctx context.Context, by identity.Principal, id ID, rev int, comment string) error {
-	return r.review(ctx, by, identity.Reviewer, id, rev, "persona.send-back", func(p *Persona, at *Revision) error {
+	return r.review(ctx, by, identity.Reviewer, id, rev, "persona.send-back", func(p *Persona, at *Revision, _ detail) error {
 		if at.State != Submitted {
 			return fmt.Errorf("%w: revision %d is %s, not submitted", ErrState, rev, at.State)
 		}
@@ -96,11 +125,11 @@ func (r *Registry) Retire(ctx context.Context, by identity.Principal, id ID) err
 }
 
 func (r *Registry) review(ctx context.Context, by identity.Principal, role identity.Role, id ID, rev int, kind string,
-	move func(*Persona, *Revision) error) error {
-	return r.change(ctx, by, role, id, kind, func(p *Persona, _ detail) (int, error) {
+	move func(*Persona, *Revision, detail) error) error {
+	return r.change(ctx, by, role, id, kind, func(p *Persona, d detail) (int, error) {
 		if _, ok := p.Revision(rev); !ok {
 			return 0, ErrNotFound
 		}
-		return rev, move(p, &p.Revisions[rev-1])
+		return rev, move(p, &p.Revisions[rev-1], d)
 	})
 }

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -31,10 +32,12 @@ func cache(t *testing.T, e engine) {
 			return k, entry("key.change"), nil
 		})
 	}
+	now := time.Now()
 	suspension := persona.Suspension{Target: persona.Target{Kind: persona.OnePersona, Name: "support"}, Person: "ravi", Reason: "r", At: time.Now()}
 	type state struct {
-		key                       string
-		live, suspended, isFrozen bool
+		key                                 string
+		live, suspended, isFrozen, shadowed bool
+		term                                string // that refuses
 	}
 	read := func() (got state) {
 		t.Helper()
@@ -49,14 +52,27 @@ func cache(t *testing.T, e engine) {
 			if err := errors.Join(keyErr, personaErr, stoppedErr, frozenErr); err != nil {
 				t.Fatal(err)
 			}
-			got = state{suspended: len(stopped) > 0, isFrozen: frozen}
+			got = state{suspended: len(stopped) > 0, isFrozen: frozen, shadowed: p.Shadow.Revision != 0}
+			over, _ := p.Term.Over(now)
+			got.term = over.Rule
 			if _, got.live = p.Live(); k.ID != "" {
 				got.key = map[bool]string{true: "live", false: "revoked"}[k.Live(time.Now())]
 			}
 		}
 		return got
 	}
-	p.Revisions[0].State = persona.Approved
+	shadow := func(revision int) error {
+		p := p
+		p.Shadow = persona.Shadow{Revision: revision}
+		return theirs.Update(t.Context(), p.ID, save(p))
+	}
+	stepped := p
+	stepped.Revisions = slices.Clone(p.Revisions)
+	stepped.Revisions[0].State = persona.Approved
+	dated := p
+	dated.Term.Expires = now.Add(time.Hour)
+	expired := p
+	expired.Term.Expires = now
 	for _, step := range []struct {
 		name   string
 		change func() error
@@ -68,7 +84,12 @@ func cache(t *testing.T, e engine) {
 		{"resumed", func() error { return theirs.Resume(t.Context(), suspension, entry("persona.resume")) }, state{key: "live", live: true}},
 		{"drifted", func() error { offer(t, theirs, other); offer(t, theirs, approved); return nil }, state{key: "live", live: true, isFrozen: true}},
 		{"thawed", func() error { return theirs.Thaw(t.Context(), reviewer, approved.ID, approved.Digest, time.Now()) }, state{key: "live", live: true}},
-		{"stepped down", func() error { return theirs.Update(t.Context(), p.ID, save(p)) }, state{key: "live"}},
+		{"shadowed", func() error { return shadow(1) }, state{key: "live", live: true, shadowed: true}},
+		{"shadow ended", func() error { return shadow(0) }, state{key: "live", live: true}},
+		{"dated", func() error { return theirs.Update(t.Context(), p.ID, save(dated)) }, state{key: "live", live: true}},
+		{"seen later", func() error { return theirs.TermsSeen(t.Context(), now.Add(time.Minute*30)) }, state{key: "live", live: true, term: "term/clock"}},
+		{"expired", func() error { return theirs.Update(t.Context(), p.ID, save(expired)) }, state{key: "live", live: true, term: "term/expired"}},
+		{"stepped down", func() error { return theirs.Update(t.Context(), p.ID, save(stepped)) }, state{key: "live"}},
 		{"revoked", func() error { return key(func(k *identity.Key) { k.Revoked = time.Now().Add(-time.Second) }) }, state{key: "revoked"}},
 	} {
 		if err := step.change(); err != nil {

@@ -15,19 +15,6 @@ import (
 	"remit/persona"
 )
 
-// FrozenPin is a pin of a live revision that its tool drifted from and that no person has confirmed since.
-type FrozenPin struct {
-	Persona  persona.ID
-	Revision int
-	Tool     catalog.ID
-	Digest   catalog.Digest // that was approved
-	Offered  catalog.Digest // by the server now; empty when it lacks the tool
-	Since    time.Time      // when the tool was first seen to differ
-}
-
-// Confirmable says that the tool is again exactly what was approved, so that a person may confirm it.
-func (p FrozenPin) Confirmable() bool { return p.Offered == p.Digest }
-
 // Frozen says whether, and since when, a revision's pin is frozen.
 func (s *Store) Frozen(ctx context.Context, id persona.ID, revision int, pin persona.Pin) (since time.Time, frozen bool, err error) {
 	var at int64
@@ -40,10 +27,12 @@ func (s *Store) Frozen(ctx context.Context, id persona.ID, revision int, pin per
 }
 
 // FrozenPins returns the frozen pins of all live revisions, by tool and persona.
-func (s *Store) FrozenPins(ctx context.Context) ([]FrozenPin, error) { return frozenPins(ctx, s.reads) }
+func (s *Store) FrozenPins(ctx context.Context) ([]persona.FrozenPin, error) {
+	return frozenPins(ctx, s.reads)
+}
 
-func frozenPins(ctx context.Context, q querier) ([]FrozenPin, error) {
-	return collect(ctx, q, func(r *sql.Rows) (p FrozenPin, err error) {
+func frozenPins(ctx context.Context, q querier) ([]persona.FrozenPin, error) {
+	return collect(ctx, q, func(r *sql.Rows) (p persona.FrozenPin, err error) {
 		var since int64
 		err = r.Scan(&p.Persona, &p.Revision, &p.Tool, &p.Digest, &p.Offered, &since)
 		p.Since = fromMicros(since)
@@ -53,9 +42,6 @@ func frozenPins(ctx context.Context, q querier) ([]FrozenPin, error) {
 		join revision_definition d on d.persona = f.persona and d.number = f.number and d.digest = f.digest
 		left join tool t on t.id = f.tool and t.gone = 0 order by f.tool, f.persona`, string(persona.Live))
 }
-
-// ErrNotFrozen is for a tool that there is nothing to confirm of.
-var ErrNotFrozen = errors.New("no pin of this tool is frozen; remit tool frozen lists those that are")
 
 // Thaw lets every persona that pins the tool as seen call it again, and writes the entry with it. It is for a tool that
 // drifted and is now, byte for byte in canonical form, what was approved: seen is the digest that by has looked at.
@@ -68,7 +54,7 @@ func (s *Store) Thaw(ctx context.Context, by identity.Principal, tool catalog.ID
 		if err != nil {
 			return err
 		}
-		err = ErrNotFrozen
+		err = persona.ErrNotFrozen
 		var pins []string
 		for _, p := range all {
 			switch {

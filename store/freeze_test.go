@@ -73,8 +73,8 @@ func frozenPins(t *testing.T, e engine) {
 		want error
 	}{
 		"an agent":       {agent, approved.ID, approved.Digest, persona.ErrForbidden},
-		"other bytes":    {reviewer, approved.ID, other.Digest, store.ErrNotFrozen},
-		"what never was": {reviewer, harmless.ID, harmless.Digest, store.ErrNotFrozen},
+		"other bytes":    {reviewer, approved.ID, other.Digest, persona.ErrNotFrozen},
+		"what never was": {reviewer, harmless.ID, harmless.Digest, persona.ErrNotFrozen},
 	} {
 		if err := s.Thaw(t.Context(), tc.by, tc.id, tc.seen, time.Now()); !errors.Is(err, tc.want) {
 			t.Errorf("%s: got %v, want %v", name, err, tc.want)

@@ -12,15 +12,15 @@ import (
 
 var _ identity.Store = (*Store)(nil)
 
-const personColumns = "select name, roles, password, disabled, created from person"
+const personColumns = "select name, roles, password, disabled, created, issuer, subject, vouched from person"
 
 func scanPerson(r *sql.Rows) (p identity.Person, err error) {
 	var roles []byte
-	var created int64
-	if err = r.Scan(&p.Name, &roles, &p.Password, &p.Disabled, &created); err == nil {
+	var created, vouched int64
+	if err = r.Scan(&p.Name, &roles, &p.Password, &p.Disabled, &created, &p.Issuer, &p.Subject, &vouched); err == nil {
 		err = json.Unmarshal(roles, &p.Roles)
 	}
-	p.Created = fromMicros(created)
+	p.Created, p.Vouched = fromMicros(created), fromMicros(vouched)
 	return p, err
 }
 
@@ -70,9 +70,10 @@ func (s *Store) UpdatePerson(ctx context.Context, name string, ends identity.End
 		if err != nil {
 			return err
 		}
-		if _, err := tx.Exec(`insert into person (name, roles, password, disabled, created) values ($1, $2, $3, $4, $5)
-			on conflict (name) do update set roles = excluded.roles, password = excluded.password, disabled = excluded.disabled`,
-			name, string(roles), p.Password, p.Disabled, micros(p.Created)); err != nil {
+		if _, err := tx.Exec(`insert into person (name, roles, password, disabled, created, issuer, subject, vouched)
+			values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (name) do update set roles = excluded.roles, password = excluded.password,
+			disabled = excluded.disabled, issuer = excluded.issuer, subject = excluded.subject, vouched = excluded.vouched`,
+			name, string(roles), p.Password, p.Disabled, micros(p.Created), p.Issuer, p.Subject, micros(p.Vouched)); err != nil {
 			return err
 		}
 		if ends.Access {
@@ -96,12 +97,15 @@ func endAccess(tx *sql.Tx, person string, keep []byte) error {
 	return err
 }
 
-const keyColumns = "select id, hash, agent, usr, persona, created, creator, expires, revoked, last_use from access_key"
+const keyColumns = `select id, hash, agent, usr, persona, k.created, creator, expires, revoked, last_use,
+	coalesce(p.disabled, 0), case when p.issuer <> '' then p.vouched else 0 end
+	from access_key k left join person p on p.name = k.usr`
 
 func scanKey(r *sql.Rows) (k identity.Key, err error) {
-	var created, expires, revoked, used int64
-	err = r.Scan(&k.ID, &k.Hash, &k.Agent, &k.User, &k.Persona, &created, &k.By, &expires, &revoked, &used)
+	var created, expires, revoked, used, vouched int64
+	err = r.Scan(&k.ID, &k.Hash, &k.Agent, &k.User, &k.Persona, &created, &k.By, &expires, &revoked, &used, &k.Barred, &vouched)
 	k.Created, k.Expires, k.Revoked, k.LastUse = fromMicros(created), fromMicros(expires), fromMicros(revoked), fromMicros(used)
+	k.Vouched = fromMicros(vouched)
 	return k, err
 }
 
@@ -112,7 +116,7 @@ func (s *Store) Key(ctx context.Context, id string) (identity.Key, error) {
 
 // Keys returns the keys of a persona, or of all with an empty one, newest first.
 func (s *Store) Keys(ctx context.Context, persona string) ([]identity.Key, error) {
-	return collect(ctx, s.reads, scanKey, keyColumns+" where $1 = '' or persona = $1 order by created desc, id", persona)
+	return collect(ctx, s.reads, scanKey, keyColumns+" where $1 = '' or persona = $1 order by k.created desc, id", persona)
 }
 
 // UpdateKey changes a key and records it.
@@ -155,10 +159,14 @@ func (s *Store) OpenSession(ctx context.Context, n identity.Session, checked ide
 		if err != nil {
 			return err
 		}
-		if now.Disabled || now.Password != checked.Password {
+		if now.Disabled || now.Password != checked.Password || now.Issuer != checked.Issuer || now.Subject != checked.Subject {
 			return identity.ErrNotFound
 		}
-		if _, err := tx.Exec("insert into session (hash, person, created, seen) values ($1, $2, $3, $4)", n.Hash, n.Person, micros(n.Created), micros(n.Seen)); err != nil {
+		if _, err := tx.Exec("insert into session (hash, person, created, seen, provider_session) values ($1, $2, $3, $4, $5)",
+			n.Hash, n.Person, micros(n.Created), micros(n.Seen), n.Provider); err != nil {
+			return err
+		}
+		if _, err := tx.Exec("update person set vouched = $1 where name = $2 and issuer <> ''", micros(checked.Vouched), n.Person); err != nil {
 			return err
 		}
 		return appendEntry(tx, e)
@@ -172,12 +180,7 @@ func (s *Store) TouchSession(ctx context.Context, hash []byte, seen time.Time) e
 
 // Session returns a session by its token's hash.
 func (s *Store) Session(ctx context.Context, hash []byte) (identity.Session, error) {
-	return one(ctx, s.reads, func(r *sql.Rows) (n identity.Session, err error) {
-		var created, seen int64
-		err = r.Scan(&n.Hash, &n.Person, &created, &seen)
-		n.Created, n.Seen = fromMicros(created), fromMicros(seen)
-		return n, err
-	}, "select hash, person, created, seen from session where hash = $1", hash)
+	return one(ctx, s.reads, scanSession, sessionColumns+" where hash = $1", hash)
 }
 
 // DeleteSession ends a session.

@@ -33,6 +33,7 @@ type review struct {
 	Comment     string
 	SoloReview  bool
 	Narrowed    string `json:",omitempty"`
+	FirstReview string `json:",omitempty"`
 }
 
 // Persona returns the persona with the definitions of all its pins.
@@ -56,7 +57,7 @@ func (s *Store) Personas(ctx context.Context) ([]persona.Persona, error) {
 		return nil, err
 	}
 	defer tx.Rollback()
-	all, err := collect(ctx, tx, scanPersona, "select id, title, created from persona order by id")
+	all, err := collect(ctx, tx, scanPersona, selectPersona+" order by p.id")
 	for i := range all {
 		if err == nil {
 			all[i].Revisions, err = readRevisions(ctx, tx, all[i].ID)
@@ -65,16 +66,19 @@ func (s *Store) Personas(ctx context.Context) ([]persona.Persona, error) {
 	return all, err
 }
 
+const selectPersona = "select p.id, p.title, p.created, coalesce(s.number, 0), coalesce(s.person, ''), coalesce(s.since, 0)" + termColumns + `
+	from persona p left join shadow s on s.persona = p.id left join term t on t.persona = p.id`
+
 func scanPersona(r *sql.Rows) (p persona.Persona, err error) {
-	var created int64
-	err = r.Scan(&p.ID, &p.Title, &created)
-	p.Created = fromMicros(created)
+	var created, since int64
+	p.Term, err = scanTerm(r, &p.ID, &p.Title, &created, &p.Shadow.Revision, &p.Shadow.Person, &since)
+	p.Created, p.Shadow.Since = fromMicros(created), fromMicros(since)
 	return p, err
 }
 
 // readPersona returns a persona without revisions when there is none.
 func readPersona(ctx context.Context, q querier, id persona.ID) (persona.Persona, error) {
-	found, err := collect(ctx, q, scanPersona, "select id, title, created from persona where id = $1", string(id))
+	found, err := collect(ctx, q, scanPersona, selectPersona+" where p.id = $1", string(id))
 	if err != nil || len(found) == 0 {
 		return persona.Persona{}, err
 	}
@@ -117,7 +121,7 @@ func readRevisions(ctx context.Context, q querier, id persona.ID) ([]persona.Rev
 			return r, fmt.Errorf("persona %s revision %d cannot be read: %w", id, r.Number, err)
 		}
 		r.Job, r.Grants, r.Notes, r.Author, r.Authors, r.Created = c.Job, c.Grants, c.Notes, c.Author, c.Authors, c.Created
-		r.SubmittedAt, r.ReviewedBy, r.ReviewedAt, r.Comment, r.SoloReview, r.Narrowed = v.SubmittedAt, v.ReviewedBy, v.ReviewedAt, v.Comment, v.SoloReview, v.Narrowed
+		r.SubmittedAt, r.ReviewedBy, r.ReviewedAt, r.Comment, r.SoloReview, r.Narrowed, r.FirstReview = v.SubmittedAt, v.ReviewedBy, v.ReviewedAt, v.Comment, v.SoloReview, v.Narrowed, v.FirstReview
 		return r, nil
 	}, "select number, state, content, review from revision where persona = $1 order by number", string(id))
 }
@@ -153,11 +157,28 @@ func (s *Store) Update(ctx context.Context, id persona.ID, change func(persona.P
 				return err
 			}
 		}
+		if err := writeShadow(tx, id, next.Shadow); err != nil {
+			return err
+		}
 		if err := keepFrozen(tx, id, old, next); err != nil {
+			return err
+		}
+		if err := writeTerm(tx, id, old.Term, next.Term); err != nil {
 			return err
 		}
 		return appendEntry(tx, entry)
 	})
+}
+
+func writeShadow(tx *sql.Tx, id persona.ID, s persona.Shadow) error {
+	if s.Revision == 0 {
+		_, err := tx.Exec("delete from shadow where persona = $1", string(id))
+		return err
+	}
+	_, err := tx.Exec(`insert into shadow (persona, number, person, since) values ($1, $2, $3, $4)
+		on conflict (persona) do update set number = excluded.number, person = excluded.person, since = excluded.since`,
+		string(id), s.Revision, s.Person, micros(s.Since))
+	return err
 }
 
 func encodeContent(r persona.Revision) (string, error) {
@@ -175,7 +196,7 @@ func writeRevision(tx *sql.Tx, id persona.ID, before *persona.Revision, r person
 			return errors.Join(errImmutable, err)
 		}
 	}
-	reviewed, err := json.Marshal(review{r.SubmittedAt, r.ReviewedBy, r.ReviewedAt, r.Comment, r.SoloReview, r.Narrowed})
+	reviewed, err := json.Marshal(review{r.SubmittedAt, r.ReviewedBy, r.ReviewedAt, r.Comment, r.SoloReview, r.Narrowed, r.FirstReview})
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"fmt"
 	"reflect"
 	"strings"
@@ -14,10 +13,11 @@ import (
 
 // filterColumns repeat parts of an entry, so that queries need not read JSON in SQL, which no two databases spell alike.
 // filterFields are the same of an entry, in the same order, to write, to read and to compare.
-const filterColumns = "kind, person, agent, usr, agent_key, persona, revision, tool, decision, policy, client, trace"
+const filterColumns = "kind, person, agent, usr, agent_key, persona, revision, tool, decision, policy, client, trace, shadow, shadow_decision, shadow_policy"
 
 func filterFields(e *audit.Entry) []any {
-	return []any{&e.Kind, &e.Person, &e.Agent, &e.User, &e.Key, &e.Persona, &e.Revision, &e.Tool, &e.Decision, &e.Policy, &e.Client, &e.Trace}
+	return []any{&e.Kind, &e.Person, &e.Agent, &e.User, &e.Key, &e.Persona, &e.Revision, &e.Tool, &e.Decision, &e.Policy, &e.Client, &e.Trace,
+		&e.Shadow.Revision, &e.Shadow.Decision, &e.Shadow.Policy}
 }
 
 // selection is q as the condition of a query on audit.
@@ -30,11 +30,13 @@ func selection(q audit.Query) (where string, args []any) {
 		}
 	}
 	for _, f := range []struct{ column, value string }{{"persona", q.Persona}, {"agent", q.Agent}, {"usr", q.User}, {"person", q.Person},
-		{"agent_key", q.Key}, {"tool", q.Tool}, {"kind", q.Kind}, {"decision", string(q.Decision)}, {"client", q.Client}, {"trace", q.Trace}} {
+		{"agent_key", q.Key}, {"tool", q.Tool}, {"kind", q.Kind}, {"decision", string(q.Decision)}, {"client", q.Client}, {"trace", q.Trace}, {"shadow_decision", string(q.ShadowDecision)}} {
 		add(f.value != "", f.column+" =", f.value)
 	}
 	add(q.Server != "", begins("tool", q.Server), q.Server+"/")
 	add(q.Policy != "", begins("policy || '/'", q.Policy), q.Policy+"/")
+	add(q.ShadowPolicy != "", begins("shadow_policy || '/'", q.ShadowPolicy), q.ShadowPolicy+"/")
+	add(q.Shadow != 0, "shadow > 0 and shadow =", q.Shadow) // the first part chooses the index
 	add(q.Revision != 0, "revision =", q.Revision)
 	add(!q.Since.IsZero(), "time >=", micros(q.Since))
 	add(!q.Until.IsZero(), "time <", micros(q.Until))
@@ -94,29 +96,39 @@ func (s *Store) walk(ctx context.Context, query string, args []any, each func(*s
 // Verify walks the whole chain. It also compares the columns that queries filter on with the sealed entry, so that an entry
 // cannot be hidden by editing them.
 func (s *Store) Verify(ctx context.Context) (audit.Head, error) {
-	var v audit.Verifier
-	head, err := s.walk(ctx, "select body, seq, time, "+filterColumns+" from audit order by seq", nil, func(rows *sql.Rows) error {
+	p, err := s.VerifyEach(ctx, audit.Head{}, func(audit.Entry) error { return nil })
+	return p.Head, err
+}
+
+// VerifyEach verifies the entries that follow one that is known, or all, and hands over each that is sound.
+func (s *Store) VerifyEach(ctx context.Context, after audit.Head, each func(audit.Entry) error) (audit.Proof, error) {
+	v := &audit.Verifier{}
+	if after.Seq > 0 {
+		v = audit.After(after)
+	}
+	head, err := s.walk(ctx, "select body, seq, time, "+filterColumns+" from audit where seq > $1 order by seq", []any{after.Seq}, func(rows *sql.Rows) error {
 		var body []byte
-		var c, e audit.Entry
+		var c audit.Entry
 		var at int64
 		if err := rows.Scan(append([]any{&body, &c.Seq, &at}, filterFields(&c)...)...); err != nil {
-			return err
+			return fmt.Errorf("audit: the columns of an entry were edited: %w", err)
 		}
-		if err := json.Unmarshal(body, &e); err != nil {
-			return fmt.Errorf("audit: entry %d was edited: %w", c.Seq, err)
-		}
-		if err := v.Add(e); err != nil {
+		e, err := v.AddText(body)
+		if err != nil {
 			return err
 		}
 		if c.Seq != e.Seq || at != micros(e.Time) || !reflect.DeepEqual(filterFields(&c), filterFields(&e)) {
 			return fmt.Errorf("audit: entry %d was edited: its columns differ from its content", e.Seq)
 		}
-		return nil
+		return each(e)
 	})
 	if err != nil {
-		return head, err
+		return audit.Proof{Head: head}, err
 	}
-	return head, v.End(head)
+	if after.Seq > 0 {
+		return audit.Proof{Start: after, Head: head}, v.Tail(head)
+	}
+	return v.End(head)
 }
 
 // Tallies counts the calls that q selects, without a limit; the most frequent come first.
@@ -130,4 +142,17 @@ func (s *Store) Tallies(ctx context.Context, q audit.Query) ([]audit.Tally, erro
 		return t, err
 	}, "select persona, tool, decision, policy, count(*), max(time) from audit"+where+
 		" group by persona, tool, decision, policy order by count(*) desc, persona, tool, decision, policy", args...)
+}
+
+// ShadowTallies counts the calls that q selects, without a limit, by tool and by both decisions; the most frequent come first.
+func (s *Store) ShadowTallies(ctx context.Context, q audit.Query) ([]audit.ShadowTally, error) {
+	q.Kind = audit.ToolCall
+	where, args := selection(q)
+	return collect(ctx, s.reads, func(r *sql.Rows) (t audit.ShadowTally, err error) {
+		var first, last int64
+		err = r.Scan(&t.Tool, &t.Decision, &t.Policy, &t.Shadow.Revision, &t.Shadow.Decision, &t.Shadow.Policy, &t.Count, &first, &last)
+		t.First, t.Last = fromMicros(first), fromMicros(last)
+		return t, err
+	}, "select tool, decision, policy, shadow, shadow_decision, shadow_policy, count(*), min(time), max(time) from audit"+where+
+		" group by tool, decision, policy, shadow, shadow_decision, shadow_policy order by count(*) desc, tool, decision, policy, shadow_decision, shadow_policy", args...)
 }

@@ -23,7 +23,7 @@ type recording struct {
 const (
 	readHead     = "select seq, hash from audit_head where one = 1"
 	writeHead    = "update audit_head set seq = $1, hash = $2 where one = 1"
-	insertEntry  = "insert into audit (body, seq, time, " + filterColumns + ") values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
+	insertEntry  = "insert into audit (body, seq, time, " + filterColumns + ") values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)"
 	insertIntent = "insert into audit_intent (owner, body) values ($1, $2) returning ticket"
 	deleteIntent = "delete from audit_intent where ticket = $1"
 )

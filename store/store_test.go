@@ -70,9 +70,11 @@ func TestConformance(t *testing.T) {
 		"persona round trip": personaRoundTrip, "revision without authors": revisionWithoutAuthors, "immutable": submittedIsImmutable, "failed change": failedChangeLeavesAll,
 		"people and keys": peopleAndKeys, "links and sessions": linksAndSessions, "access ends": accessEnds, "listing": listing, "vectors": vectors, "cache": cache,
 		"audit": auditChain, "audit attacks": auditAttacks, "intents": intents, "parallel writers": parallelWriters,
-		"filters": filters, "filters by upgrade": filtersByUpgrade, "export": export, "evaluations": evaluations, "history": history,
+		"filters": filters, "filters by upgrade": filtersByUpgrade, "export": export, "removal": removal, "shipping": shipping, "flipped bits": flippedBits, "evaluations": evaluations, "history": history,
 		"frozen pins": frozenPins, "approval thaws": approvalThaws, "rollback does not thaw": rollbackKeepsFrozen, "narrowing does not thaw": narrowingKeepsFrozen, "forgotten server": forgottenServer,
-		"suspensions": suspensions, "suspended while gone": suspendedWhileGone, "sealed records": sealed,
+		"terms": terms, "suspensions": suspensions, "shadows": shadows, "shadow decisions": shadowDecisions, "suspended while gone": suspendedWhileGone, "sealed records": sealed,
+		"provided people": provided, "sign-in flows": flows, "too many flows": tooManyFlows, "own sessions": ownSessions,
+		"approvals": approvals, "approvals of one call": parallelUses, "approvals are bounded": approvalBounds,
 		"swept definitions": sweptDefinitions, "frozen by upgrade": frozenByUpgrade,
 	} {
 		for _, e := range engines(t) {

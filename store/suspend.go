@@ -55,14 +55,7 @@ func (s *Store) Resume(ctx context.Context, v persona.Suspension, e audit.Entry)
 
 // changeOne changes one row and writes the entry, or returns none when there was no row to change.
 func changeOne(tx *sql.Tx, none error, e audit.Entry, statement string, args ...any) error {
-	res, err := tx.Exec(statement, args...)
-	if err != nil {
-		return err
-	}
-	if n, err := res.RowsAffected(); err != nil || n == 0 {
-		if err == nil {
-			err = none
-		}
+	if err := changeNoEntry(tx, none, statement, args...); err != nil {
 		return err
 	}
 	return appendEntry(tx, e)

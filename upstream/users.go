@@ -22,12 +22,9 @@ const (
 
 // ofUser returns the connection for a call of the subject's, and what ends its use.
 func (s *Server) ofUser(ctx context.Context, of Subject) (*conn, func(), error) {
-	if of.User == "" || of.Client == "" {
-		return nil, nil, faultf(ErrNotConnected, "server %s is called with its user's account, and this call is made for nobody", s.cfg.Name)
-	}
-	t, err := s.cfg.Auth.Token(ctx, of, "")
+	t, err := s.userToken(ctx, of)
 	if err != nil {
-		return nil, nil, noToken(s.cfg.Name, s.secret, err)
+		return nil, nil, err
 	}
 	u, err := s.acquire(t.Grant)
 	if err != nil {
@@ -40,6 +37,18 @@ func (s *Server) ofUser(ctx context.Context, of Subject) (*conn, func(), error) 
 		return nil, nil, err
 	}
 	return c, release, nil
+}
+
+// userToken returns the token for a call of the subject's.
+func (s *Server) userToken(ctx context.Context, of Subject) (Token, error) {
+	if of.User == "" || of.Client == "" {
+		return Token{}, faultf(ErrNotConnected, "server %s is called with its user's account, and this call is made for nobody", s.cfg.Name)
+	}
+	t, err := s.cfg.Auth.Token(ctx, of, "")
+	if err != nil {
+		return Token{}, noToken(s.cfg.Name, s.secret, err)
+	}
+	return t, nil
 }
 
 func (s *Server) acquire(grant string) (*userConn, error) {

@@ -3,6 +3,8 @@ package web
 import (
 	"errors"
 	"net/http"
+	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -11,8 +13,16 @@ import (
 
 type accountPage struct {
 	frame
-	HasPassword bool // the present one is asked for
+	HasPassword bool      // the present one is asked for
+	Provider    string    // where the person signs in instead of by password; empty for an account of Remit's own
+	Vouched     time.Time // until when the provider vouches for the person
+	Sessions    []sessionRow
 	Error       string
+}
+
+type sessionRow struct {
+	identity.Session
+	Here bool // the one that asks
 }
 
 func (s *site) account(c echo.Context, by identity.Principal) error {
@@ -24,7 +34,57 @@ func (s *site) renderAccount(c echo.Context, by identity.Principal, status int, 
 	if err != nil {
 		return err
 	}
-	return s.render(c, status, "account", accountPage{frame: s.frame(c, by, "My account", "account"), HasPassword: me.Password != "", Error: problem})
+	page := accountPage{frame: s.frame(c, by, "My account", "account"), HasPassword: me.Password != "", Error: problem}
+	if me.Provided() {
+		page.Provider, page.Vouched = me.Issuer, me.Vouched
+	}
+	open, err := s.Directory.Sessions(c.Request().Context(), by)
+	if err != nil {
+		return err
+	}
+	for _, each := range open {
+		page.Sessions = append(page.Sessions, sessionRow{each, each.Is(s.token(c))})
+	}
+	return s.render(c, status, "account", page)
+}
+
+// Name is what signed in, as its owner would: Firefox on Linux. What it is not made for stays as it came.
+func (r sessionRow) Name() string {
+	first := func(pairs ...string) string {
+		for i := 0; i < len(pairs); i += 2 {
+			if strings.Contains(r.Browser, pairs[i]) {
+				return pairs[i+1]
+			}
+		}
+		return ""
+	}
+	what := first("Edg/", "Edge", "Firefox/", "Firefox", "Chrome/", "Chrome", "Safari/", "Safari")
+	where := first("Android", "Android", "iPhone", "iPhone", "iPad", "iPad", "Windows", "Windows", "Macintosh", "macOS", "Linux", "Linux")
+	switch {
+	case r.Browser == "":
+		return "unknown"
+	case what == "" || where == "":
+		return r.Browser
+	}
+	return what + " on " + where
+}
+
+// Others says whether there is a session beside the one that asks.
+func (p accountPage) Others() bool { return len(p.Sessions) > 1 }
+
+// postEndSession ends one of one's own sessions, or all but this one.
+func (s *site) postEndSession(c echo.Context, by identity.Principal) error {
+	ctx, form := c.Request().Context(), c.Request().PostForm
+	var err error
+	if form.Has("others") {
+		err = s.Directory.EndOtherSessions(ctx, by, s.token(c))
+	} else {
+		err = s.Directory.EndSession(ctx, by, form.Get("session"))
+	}
+	if err != nil {
+		return err
+	}
+	return redirect(c, "/account", "ended")
 }
 
 // postPassword asks for the present password, so that a browser left open does not give the account away.
@@ -52,11 +112,7 @@ func (s *site) postPassword(c echo.Context, by identity.Principal) error {
 			return err
 		}
 	}
-	here, err := c.Cookie(s.cookieName(c.Request()))
-	if err != nil {
-		return err
-	}
-	err = s.Directory.SetPassword(ctx, by, by.Person, form.Get("password"), here.Value)
+	err = s.Directory.SetPassword(ctx, by, by.Person, form.Get("password"), s.token(c))
 	if err != nil && expected(err) {
 		status, _, text := explain(err)
 		return s.renderAccount(c, by, status, text)

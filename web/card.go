@@ -2,6 +2,7 @@ package web
 
 import (
 	"encoding/json"
+	"slices"
 
 	"remit/catalog"
 	"remit/composer"
@@ -25,20 +26,26 @@ type card struct {
 	Params      []catalog.Param
 	Untyped     bool // see catalog.Tool
 
-	Quotes  []string // the words of the job that ask for it
-	Reason  string
-	Percent int // confidence
-	AddedBy string
-	Rules   []string // of the policy, in words
-	Policy  string   // as JSON, for editing; empty for none
-	// PolicyProblem is what is wrong with a policy that was typed and not saved.
-	PolicyProblem string
-	Gone          bool // no upstream offers it now
-	Drifted       bool // the catalog's definition is another one
-	Difference    []line
-	Changes       []catalog.Change    // of Difference, in words
-	Found         []catalog.Finding   // what a scan of the definition found, but for hidden characters
-	Suspended     *persona.Suspension // of it or its server, where the page says so
+	Quotes     []string // the words of the job that ask for it
+	Reason     string
+	Percent    int // confidence
+	AddedBy    string
+	Rules      []rule // of the policy, in words
+	Form       policyForm
+	Removed    bool // ticked in a form that was not saved
+	Gone       bool // no upstream offers it now
+	Drifted    bool // the catalog's definition is another one
+	Difference []line
+	Changes    []catalog.Change    // of Difference, in words
+	Found      []catalog.Finding   // what a scan of the definition found, but for hidden characters
+	Suspended  *persona.Suspension // of it or its server, where the page says so
+	Frozen     *frozenPin          // although it is what was approved, where the page says so
+}
+
+// rule is a rule of a policy, and the words of the job that it was drafted from; none for one that a person wrote.
+type rule struct {
+	Text string
+	From []string
 }
 
 // card shows a definition; the catalog knows its tokens if it still is the one that is offered.
@@ -68,14 +75,13 @@ func (s *site) card(id catalog.ID, digest catalog.Digest, definition json.RawMes
 
 // grantCards are the tools of a revision, numbered in its order.
 func (s *site) grantCards(r persona.Revision) []card {
-	out := make([]card, len(r.Grants))
+	out, drafted := make([]card, len(r.Grants)), draftedRules(r)
 	for i, g := range r.Grants {
 		c := s.card(g.Tool, g.Digest, g.Definition)
 		c.Number, c.Reason, c.Percent, c.AddedBy = i+1, g.Reason, int(g.Confidence*100+0.5), g.AddedBy
-		c.Quotes, c.Rules = quoted(r.Job, g.Words), g.Policy.Words()
-		if !g.Policy.IsZero() {
-			raw, _ := json.MarshalIndent(g.Policy, "", "  ")
-			c.Policy = string(raw)
+		c.Quotes = quoted(r.Job, g.Words)
+		for _, text := range g.Policy.Words() {
+			c.Rules = append(c.Rules, rule{text, drafted[g.Tool][text]})
 		}
 		if g.Effect != "" {
 			c.Judgement.Effect = g.Effect
@@ -84,6 +90,22 @@ func (s *site) grantCards(r persona.Revision) []card {
 			c.Called = g.Name
 		}
 		out[i] = c
+	}
+	return out
+}
+
+// draftedRules are the rules that the composer drafted, with the words of the job.
+func draftedRules(r persona.Revision) map[catalog.ID]map[string][]string {
+	var d composer.Draft
+	if len(r.Notes) == 0 || json.Unmarshal(r.Notes, &d) != nil {
+		return nil // notes that are no draft say nothing
+	}
+	out := map[catalog.ID]map[string][]string{}
+	for _, c := range d.Choices {
+		out[c.Tool] = map[string][]string{}
+		for _, rule := range c.Rules {
+			out[c.Tool][rule.Text] = append(out[c.Tool][rule.Text], quoted(r.Job, rule.Words)...)
+		}
 	}
 	return out
 }
@@ -111,12 +133,19 @@ type findings struct {
 	Misses   []miss
 	Gaps     []gap
 	Spans    []persona.Span // of the gaps
+	Open     []openPoint
 	Warnings []composer.Warning
 	Degraded string
 	Composer string
 }
 
 type gap struct{ Words, Reason string }
+
+// openPoint is something that the job says and no drafted rule does.
+type openPoint struct {
+	Words, Reason string
+	Tools         []catalog.ID
+}
 
 // findings reads a revision's notes. Notes that are no draft say nothing.
 func (s *site) findings(r persona.Revision) findings {
@@ -138,6 +167,12 @@ func (s *site) findings(r persona.Revision) findings {
 		if len(words) == 1 {
 			f.Gaps = append(f.Gaps, gap{Words: words[0], Reason: g.Reason})
 			f.Spans = append(f.Spans, g.Words)
+		}
+	}
+	for _, o := range d.Open {
+		tools := slices.DeleteFunc(o.Tools, func(id catalog.ID) bool { _, in := granted[id]; return !in })
+		if words := quoted(r.Job, []persona.Span{o.Words}); len(words) == 1 && len(tools) > 0 {
+			f.Open = append(f.Open, openPoint{words[0], o.Reason, tools})
 		}
 	}
 	return f

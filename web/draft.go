@@ -15,7 +15,6 @@ import (
 	"remit/catalog"
 	"remit/identity"
 	"remit/persona"
-	"remit/policy"
 )
 
 type draftPage struct {
@@ -28,7 +27,8 @@ type draftPage struct {
 	Tools    []card
 	findings
 	Tokens, Unknown, CatalogTokens, CatalogTools int
-	Problem                                      string // that keeps it from being saved or submitted
+	Problem                                      string     // that keeps it from being saved or submitted
+	Blank                                        policyForm // rows that scripts copy
 
 	Query          string
 	Found          []miss
@@ -46,8 +46,8 @@ func (s *site) draft(c echo.Context, by identity.Principal) error {
 	return s.showDraft(c, by, p, nil)
 }
 
-// showDraft shows the newest revision, or the one that is asked for. problems are policies that were typed and cannot be saved.
-func (s *site) showDraft(c echo.Context, by identity.Principal, p persona.Persona, problems []typed) error {
+// showDraft shows the newest revision, or the one that is asked for. typed is the form as it was sent, when it is not saved.
+func (s *site) showDraft(c echo.Context, by identity.Principal, p persona.Persona, typed *typedDraft) error {
 	r := p.Latest()
 	if number := c.QueryParam("revision"); number != "" {
 		n, _ := strconv.Atoi(number) // what is no number is revision 0, which there never is
@@ -67,13 +67,22 @@ func (s *site) showDraft(c echo.Context, by identity.Principal, p persona.Person
 	page.Job = pieces(r.Job, r.Grants, page.Spans)
 	page.Tokens, page.Unknown = sumTokens(page.Tools)
 	status := http.StatusOK
-	for _, t := range problems {
-		status, page.Problem = http.StatusUnprocessableEntity, "Nothing was saved: a policy below is not valid."
-		for i := range page.Tools {
-			if page.Tools[i].ID == t.tool {
-				page.Tools[i].Policy, page.Tools[i].PolicyProblem = t.text, t.problem
+	for i, g := range r.Grants {
+		if page.Editable {
+			page.Tools[i].Form = newPolicyForm(p.ID, i+1, g)
+		}
+		if typed != nil {
+			page.Tools[i].Removed = typed.removed[g.Tool]
+			if f, ok := typed.forms[g.Tool]; ok {
+				page.Tools[i].Form = f
 			}
 		}
+	}
+	if typed != nil && typed.invalid {
+		status, page.Problem = http.StatusUnprocessableEntity, "Nothing was saved: a rule below is not valid."
+	}
+	if page.Editable {
+		page.Blank = blankForm()
 	}
 	for _, t := range page.Tools {
 		if t.Gone && r.State == persona.Draft {
@@ -101,9 +110,13 @@ func (s *site) postDraft(c echo.Context, by identity.Principal) error {
 	}
 	ctx, form, r := c.Request().Context(), c.Request().PostForm, p.Latest()
 	add := catalog.ID(form.Get("add"))
-	kept, problems := edited(r, form, add, by)
-	if slices.ContainsFunc(problems, func(t typed) bool { return t.problem != "" }) {
-		return s.showDraft(c, by, p, problems)
+	kept, typed := edited(p.ID, r, form, add, by)
+	if order := form.Get("row"); order != "" {
+		typed.rearrange(order)
+		return s.showDraft(c, by, p, typed)
+	}
+	if typed.invalid {
+		return s.showDraft(c, by, p, typed)
 	}
 	if form.Get("move") == "submit" && slices.EqualFunc(kept, r.Grants, sameGrant) && !s.drifted(r) {
 		if err := s.Registry.Submit(ctx, by, p.ID, r.Number); err != nil {
@@ -142,47 +155,44 @@ func (s *site) openDraft(c echo.Context) (persona.Persona, error) {
 	return p, nil
 }
 
-// typed is a policy as somebody wrote it into a form.
-type typed struct {
-	tool    catalog.ID
-	text    string
-	problem string // empty when it is valid
+// typedDraft is the form of a draft as it was sent.
+type typedDraft struct {
+	forms   map[catalog.ID]policyForm
+	removed map[catalog.ID]bool
+	invalid bool // a policy of a tool that stays cannot be saved
+}
+
+// rearrange does what a button of a policy's form asks; nothing is judged by it yet.
+func (t *typedDraft) rearrange(order string) {
+	t.invalid = false
+	for id, f := range t.forms {
+		f.rearrange(order)
+		t.forms[id] = f
+	}
 }
 
 // edited is the grants of r without those that the form removes, with their policies as the form has them, and with the one that
 // it adds.
-func edited(r persona.Revision, form url.Values, add catalog.ID, by identity.Principal) (kept []persona.Grant, policies []typed) {
-	for _, g := range r.Grants {
-		if slices.Contains(form["remove"], string(g.Tool)) {
-			continue
+func edited(of persona.ID, r persona.Revision, form url.Values, add catalog.ID, by identity.Principal) (kept []persona.Grant, typed *typedDraft) {
+	typed = &typedDraft{forms: map[catalog.ID]policyForm{}, removed: map[catalog.ID]bool{}}
+	for i, g := range r.Grants {
+		removed := slices.Contains(form["remove"], string(g.Tool))
+		typed.removed[g.Tool] = removed
+		if form.Has(formMark(g.Tool)) || form.Has(textField(g.Tool)) {
+			f, rules, ok := readPolicyForm(form, of, i+1, g)
+			f.Open = !ok
+			typed.forms[g.Tool] = f
+			typed.invalid = typed.invalid || !ok && !removed
+			g.Policy = rules
 		}
-		if field := "policy:" + string(g.Tool); form.Has(field) {
-			t := typed{tool: g.Tool, text: form.Get(field)}
-			var err error
-			if g.Policy, err = readPolicy(g, t.text); err != nil {
-				t.problem = err.Error()
-			}
-			policies = append(policies, t)
+		if !removed {
+			kept = append(kept, g)
 		}
-		kept = append(kept, g)
 	}
 	if add != "" && !slices.ContainsFunc(kept, func(g persona.Grant) bool { return g.Tool == add }) {
 		kept = append(kept, persona.Grant{Pin: persona.Pin{Tool: add}, Reason: "added by hand", Confidence: 1, AddedBy: by.Person})
 	}
-	return kept, policies
-}
-
-func readPolicy(g persona.Grant, text string) (policy.Policy, error) {
-	if strings.TrimSpace(text) == "" {
-		return policy.Policy{}, nil
-	}
-	p, err := policy.Parse([]byte(text))
-	if err != nil {
-		return p, err
-	}
-	g.Policy = p
-	_, err = g.Served()
-	return p, err
+	return kept, typed
 }
 
 func sameGrant(a, b persona.Grant) bool {

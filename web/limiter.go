@@ -24,6 +24,7 @@ type limiter struct {
 	burst   int
 	every   time.Duration
 	buckets map[string]*rate.Limiter
+	swept   time.Time
 }
 
 func newLimiter(now func() time.Time, burst int, every time.Duration) *limiter {
@@ -37,7 +38,8 @@ func (l *limiter) allow(key string) bool {
 	now := l.now()
 	b, ok := l.buckets[key]
 	if !ok {
-		if len(l.buckets) >= maxBuckets {
+		if len(l.buckets) >= maxBuckets && now.Sub(l.swept) >= time.Second { // a flood must not make every request pay for it
+			l.swept = now
 			l.sweep(now)
 		}
 		if len(l.buckets) >= maxBuckets {

@@ -44,10 +44,9 @@ func (s *site) postLink(c echo.Context, by identity.Principal) error {
 	if err != nil {
 		return err
 	}
-	if err := s.signOut(c); err != nil {
+	if err := s.enter(c, token); err != nil {
 		return err
 	}
-	s.setCookie(c, token)
 	if password != "" {
 		who, err := s.Directory.Session(ctx, token)
 		if err != nil {

@@ -27,6 +27,7 @@ type livePage struct {
 	MayKey    bool // issue and revoke keys
 	MayRetire bool
 	MayNarrow bool // take tools away at once
+	MayDate   bool // shorten the dates; a reviewer who did not write it prolongs them
 
 	Secret  string // of the key that was just issued; shown once
 	Error   string
@@ -41,6 +42,7 @@ func (livePage) ExpiryChoices() []string { return []string{"7", "30", "90", "365
 type keyRow struct {
 	identity.Key
 	Usable bool
+	Idle   bool // it would be usable if its user might do anything
 }
 
 // revisionRow is a revision and, for a reviewer, whether it can be made live again.
@@ -112,11 +114,14 @@ func (s *site) livePage(c echo.Context, by identity.Principal) (livePage, error)
 	}
 	if live, ok := p.Live(); ok {
 		page.Revision = live
+		page.MayDate = mayNarrow(by) == nil
 		page.MayNarrow = len(live.Grants) > 1 && (by.Has(identity.Reviewer) || by.Has(identity.Author))
 	}
 	page.Tools = s.grantCards(page.Revision)
 	mark(page.Tools, h.stopped)
-	return page, nil
+	pins, err := s.frozen(c.Request().Context(), by, p.ID)
+	markFrozen(page.Tools, pins)
+	return page, err
 }
 
 // renderLive adds the keys as they are now.
@@ -126,7 +131,7 @@ func (s *site) renderLive(c echo.Context, status int, page livePage) error {
 		return err
 	}
 	for _, k := range keys {
-		page.Keys = append(page.Keys, keyRow{k, k.Live(s.Now())})
+		page.Keys = append(page.Keys, keyRow{k, k.Live(s.Now()), k.Stopped(s.Now()) && (k.Expires.IsZero() || s.Now().Before(k.Expires))})
 	}
 	page.Snippets = snippets(string(page.ID), page.Endpoint, page.Secret)
 	return s.render(c, status, "live", page)

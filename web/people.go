@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -19,7 +20,11 @@ type peoplePage struct {
 	Error  string
 	Name   string // as typed
 	Chosen []identity.Role
+	now    time.Time
 }
+
+// Gone says that a provider no longer vouches for the person.
+func (p peoplePage) Gone(who identity.Person) bool { return !who.Disabled && !who.Active(p.now) }
 
 func (s *site) people(c echo.Context, by identity.Principal) error {
 	return s.renderPeople(c, by, http.StatusOK, peoplePage{})
@@ -30,7 +35,7 @@ func (s *site) renderPeople(c echo.Context, by identity.Principal, status int, p
 	if page.People, err = s.Directory.People(c.Request().Context(), by); err != nil {
 		return err
 	}
-	page.frame, page.Roles = s.frame(c, by, "People", "people"), identity.Roles
+	page.frame, page.Roles, page.now = s.frame(c, by, "People", "people"), identity.Roles, s.Now()
 	return s.render(c, status, "people", page)
 }
 

@@ -11,9 +11,10 @@ import (
 
 type personasPage struct {
 	frame
-	Waiting []personaRow // for the review of who looks
-	Rows    []personaRow // all, the waiting ones too
-	Tools   int          // in the catalog
+	Waiting []personaRow       // for the review of who looks
+	Due     []persona.Reminder // dates that come near or have come, of all
+	Rows    []personaRow       // all, the waiting ones too
+	Tools   int                // in the catalog
 }
 
 type personaRow struct {
@@ -28,6 +29,8 @@ type personaRow struct {
 	Mine   bool
 
 	Suspended bool
+	Due       []persona.Reminder
+	Over      string // why everything is refused
 }
 
 func (s *site) personas(c echo.Context, by identity.Principal) error {
@@ -45,6 +48,8 @@ func (s *site) personas(c echo.Context, by identity.Principal) error {
 		row := personaRow{ID: p.ID, Title: p.Title, Path: onwards(p), State: latest.State, Latest: latest.Number,
 			Tools: len(latest.Grants), Author: latest.Author, Mine: latest.WrittenBy(by.Person)}
 		_, row.Suspended = persona.Stopped(stopped, p.ID, "")
+		row.Due, row.Over = s.dates(p)
+		page.Due = append(page.Due, row.Due...)
 		if live, ok := p.Live(); ok {
 			row.Live = live.Number
 		}
@@ -70,7 +75,8 @@ func onwards(p persona.Persona) string {
 
 // mayApprove mirrors what the registry will decide.
 func (s *site) mayApprove(by identity.Principal, r persona.Revision) bool {
-	return r.State == persona.Submitted && by.Has(identity.Reviewer) && (!r.WrittenBy(by.Person) || s.SingleOperator)
+	again := s.Registry.TwoReviewers && r.NeedsTwo() && r.FirstReview == by.Person
+	return r.State == persona.Submitted && by.Has(identity.Reviewer) && (!r.WrittenBy(by.Person) || s.SingleOperator) && !again
 }
 
 // persona reads the one that the path names.
@@ -94,17 +100,32 @@ type head struct {
 	Latest  persona.Revision
 	Basis   int // revision that a new draft starts from
 	Live    int // revision; 0 for none
+	Beside  int // revision that runs as its shadow; 0 for none
 	Retired bool
 	Switch  killSwitch
+	Term    persona.Term
+	Dates   datesForm // of the term
+	Due     []persona.Reminder
+	Over    string               // why everything is refused
 	stopped []persona.Suspension // all there are
 }
 
 func (s *site) newHead(c echo.Context, by identity.Principal, p persona.Persona, tab string) (head, error) {
 	all, err := s.Personas.Suspensions(c.Request().Context())
-	h := head{ID: p.ID, Name: p.Title, Tab: tab, Latest: p.Latest(), Basis: p.Basis().Number, Retired: p.Retired(),
-		Switch: newKillSwitch(all, by, persona.OnePersona, string(p.ID)), stopped: all}
+	h := head{ID: p.ID, Name: p.Title, Tab: tab, Latest: p.Latest(), Basis: p.Basis().Number, Retired: p.Retired(), Beside: p.Shadow.Revision,
+		Switch: newKillSwitch(all, by, persona.OnePersona, string(p.ID)), Term: p.Term, Dates: newDatesForm(p.Term.Dates, s.Now()), stopped: all}
+	h.Due, h.Over = s.dates(p)
 	if live, ok := p.Live(); ok {
 		h.Live = live.Number
 	}
 	return h, err
+}
+
+// dates is what comes near or has come of p's dates, and why everything of it is refused, if it is.
+func (s *site) dates(p persona.Persona) (due []persona.Reminder, over string) {
+	if _, live := p.Live(); !live {
+		return nil, ""
+	}
+	o, _ := p.Term.Over(s.Now())
+	return p.Reminders(s.Now(), s.RemindBefore), o.Reason
 }

@@ -63,7 +63,7 @@ func (s *site) postVerify(c echo.Context, by identity.Principal) error {
 // auditFields are the filters with a field on the page; auditMore those that only an address gives.
 var (
 	auditFields = []string{"persona", "agent", "user", "person", "tool", "kind", "decision", "policy", "since", "until"}
-	auditMore   = []string{"server", "key", "client", "trace", "revision"}
+	auditMore   = []string{"server", "key", "client", "trace", "revision", "shadow", "shadow_decision", "shadow_policy"}
 )
 
 func (s *site) auditPage(c echo.Context, by identity.Principal) auditPage {
@@ -72,19 +72,19 @@ func (s *site) auditPage(c echo.Context, by identity.Principal) auditPage {
 	p := auditPage{frame: s.frame(c, by, "Audit", "audit"), Since: get("since"), Until: get("until"),
 		Query: audit.Query{Persona: get("persona"), Agent: get("agent"), User: get("user"), Person: get("person"), Tool: get("tool"),
 			Server: get("server"), Key: get("key"), Policy: get("policy"), Client: get("client"), Trace: get("trace"),
-			Kind: get("kind"), Decision: audit.Decision(get("decision")), Before: before, Limit: entriesPerPage},
+			Kind: get("kind"), Decision: audit.Decision(get("decision")), ShadowDecision: audit.Decision(get("shadow_decision")), ShadowPolicy: get("shadow_policy"), Before: before, Limit: entriesPerPage},
 		Decisions: []audit.Decision{audit.Allowed, audit.Refused, audit.Failed, audit.Unknown, audit.Changed}}
 	for _, name := range auditMore {
 		if value := get(name); value != "" {
 			p.More = append(p.More, labelled{name, value})
 		}
 	}
-	p.Problem = p.bounds(get("revision"))
+	p.Problem = p.bounds(get("revision"), get("shadow"))
 	return p
 }
 
 // bounds reads the filters that are no plain text, and says what is wrong with one. A filter is never left out silently.
-func (p *auditPage) bounds(revision string) string {
+func (p *auditPage) bounds(revision, shadow string) string {
 	var err error
 	now := time.Now()
 	if p.Query.Since, err = audit.ParseTime(p.Since, now); err != nil {
@@ -93,11 +93,16 @@ func (p *auditPage) bounds(revision string) string {
 	if p.Query.Until, err = audit.ParseTime(p.Until, now); err != nil {
 		return err.Error()
 	}
-	if revision == "" {
-		return ""
-	}
-	if p.Query.Revision, err = strconv.Atoi(revision); err != nil || p.Query.Revision < 1 {
-		return strconv.Quote(revision) + " is no revision: give its number, from 1 on"
+	for _, number := range []struct {
+		text string
+		at   *int
+	}{{revision, &p.Query.Revision}, {shadow, &p.Query.Shadow}} {
+		if number.text == "" {
+			continue
+		}
+		if *number.at, err = strconv.Atoi(number.text); err != nil || *number.at < 1 {
+			return strconv.Quote(number.text) + " is no revision: give its number, from 1 on"
+		}
 	}
 	return ""
 }
@@ -114,15 +119,20 @@ func (s *site) renderAudit(c echo.Context, page auditPage) error {
 		page.Entries = append(page.Entries, row(e))
 	}
 	if len(entries) == entriesPerPage {
-		q := url.Values{"before": {strconv.FormatInt(entries[len(entries)-1].Seq, 10)}}
-		for _, name := range slices.Concat(auditFields, auditMore) {
-			if value := strings.TrimSpace(c.QueryParam(name)); value != "" {
-				q.Set(name, value)
-			}
-		}
-		page.Older = "/audit?" + q.Encode()
+		page.Older = "/audit?" + older(c, entries).Encode()
 	}
 	return s.render(c, http.StatusOK, "audit", page)
+}
+
+// older is the query of the page that follows a full one.
+func older(c echo.Context, entries []audit.Entry) url.Values {
+	q := url.Values{"before": {strconv.FormatInt(entries[len(entries)-1].Seq, 10)}}
+	for _, name := range slices.Concat(auditFields, auditMore, []string{"limit"}) {
+		if value := strings.TrimSpace(c.QueryParam(name)); value != "" {
+			q.Set(name, value)
+		}
+	}
+	return q
 }
 
 func row(e audit.Entry) entryRow {
@@ -142,6 +152,10 @@ func row(e audit.Entry) entryRow {
 		r.Who = agent
 	}
 	for _, key := range slices.Sorted(maps.Keys(e.Detail)) {
+		if key == "note" { // a signature is for programs to check
+			parts = append(parts, "signed")
+			continue
+		}
 		parts = append(parts, key+"="+e.Detail[key])
 	}
 	if e.Client != "" {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"remit/approval"
 	"remit/catalog"
 	"remit/identity"
 	"remit/internal/visible"
@@ -31,6 +32,10 @@ type frame struct {
 	Admin  bool
 	Author bool
 	Member bool
+	Record bool // may be read
+
+	Decider bool // may decide on calls
+	Held    int  // how many wait for that
 
 	Connects bool // there are servers that are called with people's accounts
 }
@@ -39,31 +44,48 @@ const frameKey = "by"
 
 // notices are what a redirect may say; anything else in the address says nothing.
 var notices = map[string]string{
-	"saved":     "The draft is saved.",
-	"composed":  "The draft was composed anew.",
-	"submitted": "Submitted. A reviewer sees it now.",
-	"approved":  "Approved. The gateway serves this revision from the next request on.",
-	"again":     "Live again. The gateway serves this revision from the next request on.",
-	"narrowed":  "Removed. The gateway refuses what was removed from the next request on.",
-	"returned":  "Sent back to its author.",
-	"revoked":   "The key is revoked: its next call is refused.",
-	"retired":   "Retired: the gateway refuses every call from now on.",
-	"suspended": "Suspended: the gateway refuses from the next request on.",
-	"resumed":   "Resumed: the gateway goes on from the next request on, as it was approved.",
-	"revised":   "A new draft was started.",
-	"changed":   "Changed.",
-	"password":  "Your password is changed.",
-	"out":       "You are signed out.",
-	"connected": "Your account is connected.",
-	"allowed":   "Saved. It holds from the next call on.",
-
-	"disconnected": "Disconnected. The access is ended at the server that gave it, too.",
-	"dropped":      "Disconnected: no call uses your account any more. The server that gave the access could not be told to end it; look at your account there.",
+	"saved":         "The draft is saved.",
+	"composed":      "The draft was composed anew.",
+	"submitted":     "Submitted. A reviewer sees it now.",
+	"approved":      "Approved. The gateway serves this revision from the next request on.",
+	"again":         "Live again. The gateway serves this revision from the next request on.",
+	"narrowed":      "Removed. The gateway refuses what was removed from the next request on.",
+	"proposed":      "A draft without the unused tools was started. Edit and submit it; the live revision goes on until it is approved.",
+	"dated":         "The dates are set. They hold from the next request on.",
+	"recertified":   "Confirmed. The next date is set.",
+	"thawed":        "Confirmed as it was approved: it may be called again from the next request on.",
+	"beside":        "It runs beside the live revision from the next call on.",
+	"not-beside":    "It runs beside the live revision no more.",
+	"first":         "Your approval is noted. A second reviewer must approve it before anything is served.",
+	"returned":      "Sent back to its author.",
+	"revoked":       "The key is revoked: its next call is refused.",
+	"retired":       "Retired: the gateway refuses every call from now on.",
+	"suspended":     "Suspended: the gateway refuses from the next request on.",
+	"resumed":       "Resumed: the gateway goes on from the next request on, as it was approved.",
+	"revised":       "A new draft was started.",
+	"changed":       "Changed.",
+	"password":      "Your password is changed.",
+	"ended":         "Ended: whoever has that session must sign in again.",
+	"out":           "You are signed out.",
+	"call-approved": "Approved: the call may be made once, if everything else still allows it.",
+	"call-denied":   "Denied: the call is refused.",
+	"connected":     "Your account is connected.",
+	"allowed":       "Saved. It holds from the next call on.",
+	"disconnected":  "Disconnected. The access is ended at the server that gave it, too.",
+	"dropped":       "Disconnected: no call uses your account any more. The server that gave the access could not be told to end it; look at your account there.",
 }
 
 func (s *site) frame(c echo.Context, by identity.Principal, title, active string) frame {
-	return frame{Title: title, By: by, Active: active, Notice: notices[c.QueryParam("did")],
-		Admin: by.Has(identity.Admin), Author: by.Has(identity.Author), Member: len(by.Roles) > 0, Connects: s.Connections.Any()}
+	f := frame{Title: title, By: by, Active: active, Notice: notices[c.QueryParam("did")],
+		Admin: by.Has(identity.Admin), Author: by.Has(identity.Author), Member: len(by.Roles) > 0, Record: readsRecord(by), Connects: s.Connections.Any()}
+	if f.Decider = s.Approvals != nil && approval.MayDecide(by); f.Decider {
+		pending, err := s.waiting(c)
+		if err != nil {
+			s.Log.Error("how many calls wait for a person could not be read", "err", err) // the page itself is whole
+		}
+		f.Held = len(pending)
+	}
+	return f
 }
 
 // pages are the parsed templates by name, each with the layout and the parts that pages share.

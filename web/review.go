@@ -27,6 +27,7 @@ type reviewPage struct {
 	OwnWork    bool // some of it is by who looks
 	Drifted    bool // approving will be refused
 	Solo       bool // single-operator mode
+	Two        bool // two reviewers must approve it
 }
 
 func (s *site) review(c echo.Context, by identity.Principal) error {
@@ -41,7 +42,8 @@ func (s *site) review(c echo.Context, by identity.Principal) error {
 	}
 	page := reviewPage{frame: s.frame(c, by, "Review: "+p.Title, "personas"), head: h, Revision: r,
 		Tools: s.grantCards(r), findings: s.findings(r), CatalogTokens: s.Catalog.Tokens(),
-		MayApprove: s.mayApprove(by, r), OwnWork: r.WrittenBy(by.Person), Solo: s.SingleOperator}
+		MayApprove: s.mayApprove(by, r), OwnWork: r.WrittenBy(by.Person), Solo: s.SingleOperator,
+		Two: s.Registry.TwoReviewers && r.NeedsTwo()}
 	mark(page.Tools, h.stopped)
 	page.Job = pieces(r.Job, r.Grants, page.Spans)
 	page.Tokens, page.Unknown = sumTokens(page.Tools)
@@ -64,10 +66,30 @@ func (s *site) postApprove(c echo.Context, by identity.Principal) error {
 		digest, tool, _ := strings.Cut(field, " ")
 		seen[catalog.ID(tool)] = catalog.Digest(digest)
 	}
-	if err := s.Registry.Approve(c.Request().Context(), by, id, revision, seen); err != nil {
+	if err := s.approve(c, by, id, revision, seen); err != nil {
 		return err
 	}
+	p, err := s.persona(c)
+	if err != nil {
+		return err
+	}
+	if r, ok := p.Revision(revision); ok && r.State == persona.Submitted {
+		return redirect(c, "/personas/"+string(id)+"/review", "first")
+	}
 	return redirect(c, "/personas/"+string(id)+"/live", "approved")
+}
+
+// approve leaves the dates as they are unless the form has them.
+func (s *site) approve(c echo.Context, by identity.Principal, id persona.ID, revision int, seen persona.Digests) error {
+	form := c.Request().PostForm
+	if !form.Has("expires") || !by.Has(identity.Reviewer) {
+		return s.Registry.Approve(c.Request().Context(), by, id, revision, seen)
+	}
+	until, was, err := s.readDates(form)
+	if err != nil {
+		return err
+	}
+	return s.Registry.ApproveUntil(c.Request().Context(), by, id, revision, seen, was, until)
 }
 
 func (s *site) postSendBack(c echo.Context, by identity.Principal) error {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -19,6 +20,7 @@ const (
 	anyone   access = iota
 	signedIn        // any person, even without a role
 	member          // a person with some role
+	recorded        // a person with a role that may read the record: any but viewer
 )
 
 type route struct {
@@ -35,6 +37,9 @@ var routes = []route{
 	{"POST", "/sign-in", anyone, (*site).postSignIn},
 	{"GET", "/link/:token", anyone, (*site).link},
 	{"POST", "/link/:token", anyone, (*site).postLink},
+	{"GET", "/sign-in/provider", anyone, (*site).toProvider},
+	{"GET", "/sign-in/callback", anyone, (*site).fromProvider},
+	{"POST", "/sign-in/logout", anyone, (*site).postProviderLogout},
 	{"POST", "/sign-out", signedIn, (*site).postSignOut},
 
 	{"GET", "/", signedIn, (*site).personas},
@@ -53,7 +58,15 @@ var routes = []route{
 	{"GET", "/personas/:id/diff", signedIn, (*site).diff},
 	{"POST", "/personas/:id/rollback", signedIn, (*site).postRollback},
 	{"POST", "/personas/:id/narrow", signedIn, (*site).postNarrow},
+	{"GET", "/personas/:id/shadow", member, (*site).shadow},
+	{"POST", "/personas/:id/shadow", signedIn, (*site).postShadow},
+	{"POST", "/personas/:id/shadow/stop", signedIn, (*site).postNoShadow},
 	{"POST", "/personas/:id/retire", signedIn, (*site).postRetire},
+	{"GET", "/personas/:id/unused", member, (*site).unused},
+	{"POST", "/personas/:id/unused", member, (*site).postUnused},
+	{"POST", "/personas/:id/recertify", signedIn, (*site).postRecertify},
+	{"POST", "/personas/:id/term", signedIn, (*site).postTerm},
+	{"POST", "/thaw", signedIn, (*site).postThaw},
 	{"POST", "/suspend", signedIn, (*site).postSuspend},
 	{"POST", "/resume", signedIn, (*site).postResume},
 
@@ -61,14 +74,19 @@ var routes = []route{
 	{"GET", "/catalog/duplicates", signedIn, (*site).duplicates},
 	{"GET", "/tool", signedIn, (*site).tool},
 	{"GET", "/api/tools", signedIn, (*site).apiTools},
+	{"GET", "/approvals", signedIn, (*site).approvals},
+	{"GET", "/approvals/:id", signedIn, (*site).approval},
+	{"POST", "/approvals/:id/approve", signedIn, (*site).postApproveCall},
+	{"POST", "/approvals/:id/deny", signedIn, (*site).postDenyCall},
 	{"GET", "/reach", member, (*site).reach},
 	{"GET", "/servers", member, (*site).servers},
 	{"GET", "/evals", member, (*site).evaluations},
 	{"GET", "/evals/compare", member, (*site).evalCompare},
 	{"GET", "/evals/:id", member, (*site).evalRun},
 	{"GET", "/evals/:id/report", member, (*site).evalReport},
-	{"GET", "/audit", member, (*site).audit},
-	{"POST", "/audit/verify", member, (*site).postVerify},
+	{"GET", "/audit", recorded, (*site).audit},
+	{"GET", "/api/audit", recorded, (*site).apiAudit},
+	{"POST", "/audit/verify", recorded, (*site).postVerify},
 	{"GET", "/people", signedIn, (*site).people},
 	{"POST", "/people", signedIn, (*site).postPerson},
 	{"POST", "/people/:name/roles", signedIn, (*site).postRoles},
@@ -76,6 +94,7 @@ var routes = []route{
 	{"POST", "/people/:name/link", signedIn, (*site).postNewLink},
 	{"GET", "/account", signedIn, (*site).account},
 	{"POST", "/account/password", signedIn, (*site).postPassword},
+	{"POST", "/account/sessions/end", signedIn, (*site).postEndSession},
 	{"GET", "/connections", signedIn, (*site).connections},
 	{"POST", "/connections/:server/connect", signedIn, (*site).postConnect},
 	{"GET", "/connections/:server/callback", signedIn, (*site).connectCallback},
@@ -90,8 +109,9 @@ var errSignIn = errors.New("sign in first; your session may have ended")
 func (s *site) admit(r route) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		var by identity.Principal
-		if token, err := c.Cookie(s.cookieName(c.Request())); err == nil {
-			by, err = s.Directory.Session(c.Request().Context(), token.Value)
+		if token := s.token(c); token != "" {
+			var err error
+			by, err = s.Directory.Session(c.Request().Context(), token)
 			if err != nil && !errors.Is(err, identity.ErrCredential) {
 				return err
 			}
@@ -100,8 +120,11 @@ func (s *site) admit(r route) echo.HandlerFunc {
 		if r.access != anyone && by.Person == "" {
 			return errSignIn
 		}
-		if r.access == member && len(by.Roles) == 0 {
+		if r.access >= member && len(by.Roles) == 0 {
 			return fmt.Errorf("%w: this needs a role; ask an admin for one", identity.ErrForbidden)
+		}
+		if r.access == recorded && !readsRecord(by) {
+			return fmt.Errorf("%w: the record is for people with another role than viewer, such as auditor", identity.ErrForbidden)
 		}
 		if r.method == http.MethodPost {
 			if err := c.Request().ParseForm(); err != nil {
@@ -110,6 +133,11 @@ func (s *site) admit(r route) echo.HandlerFunc {
 		}
 		return r.handle(s, c, by)
 	}
+}
+
+// readsRecord says whether somebody may read the record: who only views may not.
+func readsRecord(by identity.Principal) bool {
+	return slices.ContainsFunc(by.Roles, func(r identity.Role) bool { return r != identity.Viewer })
 }
 
 var errForm = errors.New("the form could not be read")

@@ -24,6 +24,7 @@ type serverRow struct {
 	State  string
 	Unwell bool
 	Switch killSwitch
+	Frozen []persona.FrozenPin // of its tools, one each
 }
 
 func (s *site) servers(c echo.Context, by identity.Principal) error {
@@ -35,7 +36,12 @@ func (s *site) servers(c echo.Context, by identity.Principal) error {
 	for _, v := range all {
 		page.Suspended = append(page.Suspended, newKillSwitch(all, by, v.Kind, v.Name))
 	}
+	pins, err := s.frozen(c.Request().Context(), by, "")
+	if err != nil {
+		return err
+	}
 	for i, row := range page.Rows {
+		page.Rows[i].Frozen = ofServer(pins, row.Server)
 		page.Rows[i].Switch = newKillSwitch(all, by, persona.OneServer, row.Server)
 		if row.Unwell {
 			page.Unwell++
@@ -51,4 +57,14 @@ func (s *site) serverRows() []serverRow {
 			Unwell: st.Health.State == upstream.Unwell || st.Err != ""})
 	}
 	return rows
+}
+
+// ofServer is the frozen pins of a server's tools, the first of each tool.
+func ofServer(pins []frozenPin, server string) (out []persona.FrozenPin) {
+	for _, p := range pins {
+		if of, _ := p.Tool.Split(); of == server && (len(out) == 0 || out[len(out)-1].Tool != p.Tool) {
+			out = append(out, p.FrozenPin)
+		}
+	}
+	return out
 }

@@ -15,6 +15,18 @@ type signInPage struct {
 	Name  string
 	Next  string // path of this site to go to afterwards
 	Error string
+
+	Provider  string // what to call the identity provider; empty without one
+	Passwords bool
+}
+
+// newSignIn is the page without what was typed.
+func (s *site) newSignIn(c echo.Context, by identity.Principal, next string) signInPage {
+	page := signInPage{frame: s.frame(c, by, "Sign in", ""), Next: local(next), Passwords: s.Provider == nil || !s.NoPasswords}
+	if s.Provider != nil {
+		page.Provider = s.Provider.Label()
+	}
+	return page
 }
 
 func (s *site) signIn(c echo.Context, by identity.Principal) error {
@@ -22,13 +34,17 @@ func (s *site) signIn(c echo.Context, by identity.Principal) error {
 	if by.Person != "" {
 		return redirect(c, next, "")
 	}
-	return s.render(c, http.StatusOK, "signin", signInPage{frame: s.frame(c, by, "Sign in", ""), Next: next})
+	return s.render(c, http.StatusOK, "signin", s.newSignIn(c, by, next))
 }
 
 // postSignIn gives one answer for an unknown name, a wrong password and a disabled person.
 func (s *site) postSignIn(c echo.Context, by identity.Principal) error {
 	form := c.Request().PostForm
-	page := signInPage{frame: s.frame(c, by, "Sign in", ""), Name: strings.TrimSpace(form.Get("name")), Next: local(form.Get("next"))}
+	page := s.newSignIn(c, by, form.Get("next"))
+	if page.Name = strings.TrimSpace(form.Get("name")); !page.Passwords {
+		page.Error = "Sign in at " + page.Provider + ": passwords are switched off here."
+		return s.render(c, http.StatusForbidden, "signin", page)
+	}
 	if !s.addresses.allow(c.RealIP()) || !s.names.allow(cutName(page.Name)) {
 		if err := s.Directory.TooManyTries(c.Request().Context(), page.Name); err != nil {
 			return err
@@ -45,10 +61,9 @@ func (s *site) postSignIn(c echo.Context, by identity.Principal) error {
 	if err != nil {
 		return err
 	}
-	if err := s.signOut(c); err != nil {
+	if err := s.enter(c, token); err != nil {
 		return err
 	}
-	s.setCookie(c, token)
 	return redirect(c, page.Next, "")
 }
 

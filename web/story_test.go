@@ -194,10 +194,10 @@ func TestEveryMoveNeedsItsRole(t *testing.T) {
 		"name": {"eve"}, "role": {"admin"}, "disabled": {"true"}}
 	for _, who := range []string{"vic", "ann"} {
 		b := w.as(t, who)
-		paths := []string{"/personas/p/approve", "/personas/p/send-back", "/personas/p/retire", "/personas/p/keys", "/people",
+		paths := []string{"/personas/p/approve", "/personas/p/send-back", "/personas/p/retire", "/personas/p/recertify", "/thaw", "/personas/p/keys", "/people",
 			"/people/rob/roles", "/people/rob/disable", "/people/rob/link"}
 		if who == "vic" {
-			paths = append(paths, "/new", "/personas/p/revise", "/audit/verify")
+			paths = append(paths, "/new", "/personas/p/revise", "/personas/p/term", "/audit/verify")
 		}
 		for _, path := range paths {
 			b.post(path, form)

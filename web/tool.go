@@ -18,6 +18,8 @@ type toolPage struct {
 	Tool                card
 	FirstSeen, LastSeen time.Time
 	Switch, Server      killSwitch
+	Frozen              []frozenPin // of live revisions
+	Confirm             *frozenPin  // one of them that is what was approved; nil for none
 }
 
 var errNoTool = errors.New("no upstream offers that tool now")
@@ -35,5 +37,17 @@ func (s *site) tool(c echo.Context, by identity.Principal) error {
 	page := toolPage{frame: s.frame(c, by, visible.Text(string(t.ID)), "catalog"), Tool: s.card(t.ID, t.Digest, t.Definition),
 		FirstSeen: t.FirstSeen, LastSeen: t.LastSeen,
 		Switch: newKillSwitch(all, by, persona.OneTool, string(t.ID)), Server: newKillSwitch(all, by, persona.OneServer, server)}
+	pins, err := s.frozen(c.Request().Context(), by, "")
+	if err != nil {
+		return err
+	}
+	for _, p := range pins {
+		if p.Tool != t.ID {
+			continue
+		}
+		if page.Frozen = append(page.Frozen, p); p.Confirmable() && p.Digest == t.Digest {
+			page.Confirm = &p
+		}
+	}
 	return s.render(c, http.StatusOK, "tool", page)
 }

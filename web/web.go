@@ -18,6 +18,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"remit/approval"
 	"remit/audit"
 	"remit/catalog"
 	"remit/catalog/crawl"
@@ -43,6 +44,16 @@ type Evals interface {
 	Run(ctx context.Context, id string) (evals.Run, error)      // evals.ErrNoRun
 }
 
+// Provider is an identity provider. An oidc.Client is one.
+type Provider interface {
+	Label() string // what people call it
+	// Start returns the address to send a browser to. ErrProvider.
+	Start(ctx context.Context, state, browser string) (string, error)
+	// Finish turns the provider's answer into whom it vouches for. ErrProvider, ErrDeclined, ErrAnswer.
+	Finish(ctx context.Context, answer url.Values, state, browser string) (identity.Provided, error)
+	Logout(ctx context.Context, token string) (identity.Logout, error) // ErrProvider, ErrAnswer
+}
+
 // Config of the site. Registry, Personas, Directory, Catalog, Composer, Audit and Evals are needed.
 type Config struct {
 	Registry  *persona.Registry
@@ -52,10 +63,18 @@ type Config struct {
 	Composer  Composer
 	Audit     audit.Log
 	Evals     Evals
+	// Approvals is where people decide on calls; nil means that there are no such pages.
+	Approvals *approval.Desk
 	// Usage is what the page of who can call a tool reads; nil means that there is no such page.
 	Usage usage.Source
 	// Connections are people's accounts at upstream servers; nil means that no server is called with them.
 	Connections *credential.Connections
+	// Shadows is what the page of a revision that runs beside the live one reads; nil means that there is no such page.
+	Shadows usage.Shadows
+	// Frozen lists tools that a reviewer has to confirm; nil means that no page shows them.
+	Frozen Frozen
+	// RemindBefore is how long before a date of a persona pages remind of it.
+	RemindBefore time.Duration
 	// Servers reports on the upstream servers; nil means that there are none.
 	Servers func() []crawl.ServerStatus
 	// PublicURL is where people and agents reach Remit, such as https://remit.example.com. Empty means wherever the
@@ -68,6 +87,10 @@ type Config struct {
 	TrustedProxies []string
 	// SingleOperator is the Registry's; it changes only what pages say.
 	SingleOperator bool
+	// Provider signs people in; nil means that they have accounts here only.
+	Provider Provider
+	// NoPasswords leaves sign-in by password out, where there is a Provider. One-time links stay.
+	NoPasswords bool
 	// ComposeTimeout bounds one draft; 0 means 2 minutes.
 	ComposeTimeout time.Duration
 	Log            *slog.Logger     // nil means slog's default

@@ -39,6 +39,7 @@ import (
 //	call NAME TOOL ARGUMENTS [HEADER:VALUE...]
 //	post NAME FILE [HEADER:VALUE...]           sends the bytes of the file
 //	flood NAME N TOOL ARGUMENTS    N calls at once; prints how many were answered and refused
+//	waiting NAME                   $id is the call of the agent that waits for a person, the newest
 //	until PATTERN COMMAND ARG...   runs the command until its output matches, at most two minutes
 //
 // Of list, call, post and submit, what is refused (a status from 400, a JSON-RPC error, a result that is an error) fails: "! call".
@@ -70,6 +71,7 @@ var stageCommands = map[string]func(ts *testscript.TestScript, neg bool, args []
 	"call":     acts(3, (*stage).call),
 	"post":     acts(2, (*stage).post),
 	"flood":    acts(4, (*stage).flood),
+	"waiting":  acts(1, (*stage).waiting),
 	"until":    acts(2, (*stage).until),
 }
 
@@ -371,6 +373,18 @@ func (s *stage) flood(ts *testscript.TestScript, args []string) bool {
 	}
 	fmt.Fprintf(ts.Stdout(), "%d answered, %d refused\n", n-refused, refused)
 	return false
+}
+
+func (s *stage) waiting(ts *testscript.TestScript, args []string) bool {
+	var held []heldCall
+	ts.Check(json.Unmarshal([]byte(run(ts, "remit", "approval", "list", "--json", "--config", "remit.yaml")), &held))
+	for _, h := range held {
+		if h.Agent == args[0] {
+			ts.Setenv("id", h.ID)
+			return false
+		}
+	}
+	return true
 }
 
 func (s *stage) until(ts *testscript.TestScript, args []string) bool {

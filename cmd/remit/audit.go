@@ -12,7 +12,12 @@ import (
 type auditCmd struct {
 	List   auditListCmd   `cmd:"" default:"withargs" help:"Print the newest entries (also without the word list)."`
 	Export auditExportCmd `cmd:"" help:"Write all entries that fit, oldest first, as JSON lines or CSV."`
-	Verify auditVerifyCmd `cmd:"" help:"Check the whole chain of entries for deletions, edits and reordering."`
+	Verify auditVerifyCmd `cmd:"" help:"Check the whole chain of entries for deletions, edits and reordering, and against signed checkpoints."`
+
+	Checkpoint auditCheckpointCmd `cmd:"" help:"Sign the end of the chain now, and print the signed note."`
+	Key        auditKeyCmd        `cmd:"" help:"Print the public key that the checkpoints are checked with."`
+	Prune      auditPruneCmd      `cmd:"" help:"Remove old entries, with a signed statement of what was removed."`
+	Sinks      auditSinksCmd      `cmd:"" help:"Show how far the record was sent to each place outside."`
 }
 
 type auditListCmd struct {
@@ -47,21 +52,24 @@ func (c auditListCmd) Run(a *app) error {
 
 // auditFilters narrow a list or an export: what fits all of them is in it.
 type auditFilters struct {
-	Persona  string `placeholder:"ID" help:"Only this persona."`
-	Revision int    `placeholder:"N" help:"Only this revision of personas."`
-	Agent    string `placeholder:"NAME" help:"Only this agent."`
-	User     string `placeholder:"NAME" help:"Only agents of this user."`
-	Person   string `placeholder:"NAME" help:"Only what this person did."`
-	Key      string `placeholder:"ID" help:"Only this access key, by its public id."`
-	Tool     string `placeholder:"SERVER/TOOL" help:"Only this tool, or this name that an agent made up."`
-	Server   string `placeholder:"NAME" help:"Only tools of this server."`
-	Kind     string `placeholder:"KIND" help:"Only this kind, such as tool.call or persona.approve."`
-	Decision string `enum:",allowed,refused,failed,unknown,changed" default:"" placeholder:"DECISION" help:"Only allowed, refused, failed, unknown or changed."`
-	Policy   string `placeholder:"RULE" help:"Only what this rule refused, such as find, policy or policy/hours."`
-	Client   string `placeholder:"NAME" help:"Only clients that name themselves so."`
-	Trace    string `placeholder:"ID" help:"Only this trace id."`
-	Since    string `placeholder:"TIME" help:"Only from this day or time on (UTC), or from so long ago: 2026-11-25, 2026-11-25T08:00:00Z or 36h."`
-	Until    string `placeholder:"TIME" help:"Only before this day or time, or before so long ago."`
+	Persona        string `placeholder:"ID" help:"Only this persona."`
+	Revision       int    `placeholder:"N" help:"Only this revision of personas."`
+	Agent          string `placeholder:"NAME" help:"Only this agent."`
+	User           string `placeholder:"NAME" help:"Only agents of this user."`
+	Person         string `placeholder:"NAME" help:"Only what this person did."`
+	Key            string `placeholder:"ID" help:"Only this access key, by its public id."`
+	Tool           string `placeholder:"SERVER/TOOL" help:"Only this tool, or this name that an agent made up."`
+	Server         string `placeholder:"NAME" help:"Only tools of this server."`
+	Kind           string `placeholder:"KIND" help:"Only this kind, such as tool.call or persona.approve."`
+	Decision       string `enum:",allowed,refused,failed,unknown,changed" default:"" placeholder:"DECISION" help:"Only allowed, refused, failed, unknown or changed."`
+	Policy         string `placeholder:"RULE" help:"Only what this rule refused, such as find, policy or policy/hours."`
+	Shadow         int    `placeholder:"N" help:"Only entries with what this revision would have decided beside the live one."`
+	ShadowDecision string `enum:",allowed,refused,undecided" default:"" placeholder:"DECISION" help:"Only where the shadow would have allowed or refused, or was undecided."`
+	ShadowPolicy   string `placeholder:"RULE" help:"Only where this rule of the shadow would have refused."`
+	Client         string `placeholder:"NAME" help:"Only clients that name themselves so."`
+	Trace          string `placeholder:"ID" help:"Only this trace id."`
+	Since          string `placeholder:"TIME" help:"Only from this day or time on (UTC), or from so long ago: 2026-11-25, 2026-11-25T08:00:00Z or 36h."`
+	Until          string `placeholder:"TIME" help:"Only before this day or time, or before so long ago."`
 }
 
 func (f auditFilters) query() (audit.Query, error) {
@@ -76,6 +84,7 @@ func (f auditFilters) query() (audit.Query, error) {
 	}
 	return audit.Query{Persona: f.Persona, Revision: f.Revision, Agent: f.Agent, User: f.User, Person: f.Person, Key: f.Key, Tool: f.Tool,
 		Server: f.Server, Kind: f.Kind, Decision: audit.Decision(f.Decision), Policy: f.Policy, Client: f.Client, Trace: f.Trace,
+		Shadow: f.Shadow, ShadowDecision: audit.Decision(f.ShadowDecision), ShadowPolicy: f.ShadowPolicy,
 		Since: since, Until: until}, nil
 }
 
@@ -106,18 +115,4 @@ func took(e audit.Entry) string {
 		return ""
 	}
 	return (time.Duration(e.Micros) * time.Microsecond).String()
-}
-
-type auditVerifyCmd struct{}
-
-// Run verifies the chain.
-func (auditVerifyCmd) Run(a *app) error {
-	return a.withStore(func(s *store.Store) error {
-		head, err := s.Verify(a.ctx)
-		if err != nil {
-			return fmt.Errorf("the record is not what was written: %w; compare it with a backup", err)
-		}
-		_, err = fmt.Fprintf(a.out, "%d entries verified; the last has the hash %s\n", head.Seq, head.Hash)
-		return err
-	})
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"remit/audit"
 	"remit/store"
@@ -53,7 +54,7 @@ func exportJSON(out io.Writer, all entries) error {
 
 var exportHead = []string{"seq", "time", "kind", "person", "agent", "user", "key", "persona", "revision", "tool", "digest", "decision", "reason", "policy",
 	"micros", "argument_bytes", "argument_digest", "result_bytes", "result_digest", "upstream_micros", "protocol", "client", "client_version", "trace",
-	"detail", "prev", "hash"}
+	"arguments", "shadow_revision", "shadow_decision", "shadow_policy", "shadow_reason", "detail", "prev", "hash"}
 
 func exportCSV(out io.Writer, all entries) error {
 	w := csv.NewWriter(out)
@@ -71,7 +72,8 @@ func exportCSV(out io.Writer, all entries) error {
 		}
 		row := []string{fmt.Sprint(e.Seq), e.Time.Format(time.RFC3339Nano), e.Kind, e.Person, e.Agent, e.User, e.Key, e.Persona, number(e.Revision),
 			e.Tool, e.Digest, string(e.Decision), e.Reason, e.Policy, number(e.Micros), number(e.ArgumentBytes), e.ArgumentDigest, number(e.ResultBytes),
-			e.ResultDigest, number(e.UpstreamMicros), e.Protocol, e.Client, e.ClientVersion, e.Trace, detail, e.Prev, e.Hash}
+			e.ResultDigest, number(e.UpstreamMicros), e.Protocol, e.Client, e.ClientVersion, e.Trace, e.Arguments,
+			number(e.Shadow.Revision), string(e.Shadow.Decision), e.Shadow.Policy, e.Shadow.Reason, detail, e.Prev, e.Hash}
 		for i := range row {
 			row[i] = cell(row[i])
 		}
@@ -94,7 +96,7 @@ func number[T int | int64](n T) string {
 
 // cell keeps a spreadsheet from taking text, which agents and servers can choose, for a formula.
 func cell(text string) string {
-	if text != "" && strings.ContainsRune("=+-@\t\r", rune(text[0])) {
+	if first, _ := utf8.DecodeRuneInString(text); text != "" && strings.ContainsRune("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20", first) {
 		return "'" + text
 	}
 	return text

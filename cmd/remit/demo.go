@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"remit/identity"
+	"remit/internal/config"
 	"remit/internal/demo"
 	"remit/upstream"
 )
@@ -35,6 +36,8 @@ func (demoCmd) Run(a *app) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	a.opts.Data = dir
+	a.source = &config.Source{} // nothing of it goes where the configuration sends a real record
+	a.opts.AuditKey, a.opts.AuditCheckpoints, a.opts.AuditRetention, a.opts.AuditArchive = "", "", 0, ""
 	var configs []upstream.Config
 	for _, name := range demo.Names() {
 		configs = append(configs, upstream.Config{Name: name, Command: self, Args: []string{"demo-server", name}})

@@ -58,6 +58,8 @@ func (c keyListCmd) Run(a *app) error {
 			switch {
 			case !k.Revoked.IsZero():
 				state = "revoked"
+			case k.Stopped(time.Now()):
+				state = "stopped with its user"
 			case !k.Live(time.Now()):
 				state = "expired"
 			}

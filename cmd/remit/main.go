@@ -30,7 +30,7 @@ const (
 	exitOK     = 0
 	exitFailed = 1 // the error says what to do next
 	exitUsage  = 2 // the command line is wrong
-	exitMissed = 3 // a suite was run and misses a minimum or maximum
+	exitMissed = 3 // the answer is printed and is not what was asked for: a suite misses a minimum, or calls would change
 )
 
 type cli struct {
@@ -52,6 +52,9 @@ type cli struct {
 	Suspend   suspendCmd   `cmd:"" help:"Stop a persona, a server or a tool everywhere, at once."`
 	Resume    resumeCmd    `cmd:"" help:"Let a persona, a server or a tool go on that is suspended."`
 	Suspended suspendedCmd `cmd:"" help:"List what is suspended, since when, by whom and why."`
+	Approval  approvalCmd  `cmd:"" help:"Decide on single calls of agents that wait for a person."`
+	Shadow    shadowCmd    `cmd:"" help:"Run a revision beside the live one and see what it would change."`
+	Replay    replayCmd    `cmd:"" help:"What a revision would have done with past calls."`
 	Audit     auditCmd     `cmd:"" help:"Read, export and verify the record."`
 	Reach     reachCmd     `cmd:"" help:"Who can call a tool, and what breaks without it."`
 	Eval      evalCmd      `cmd:"" help:"Measure search, drafts and the gateway against suites."`
@@ -109,7 +112,7 @@ func Main(args []string, in io.Reader, out, errs io.Writer) (code int) {
 		return a.fail(fmt.Errorf("%w; remit --help lists what there is", err), exitUsage)
 	}
 	a.opts = c.Options
-	if err := run.Run(); errors.Is(err, evals.ErrMissed) {
+	if err := run.Run(); errors.Is(err, evals.ErrMissed) || errors.Is(err, errWouldChange) {
 		return a.fail(err, exitMissed)
 	} else if err != nil {
 		return a.fail(err, exitFailed)

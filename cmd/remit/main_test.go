@@ -38,6 +38,12 @@ func TestMain(m *testing.M) {
 				os.Exit(1)
 			}
 		},
+		"rewrite": func() { // rewrite FILE OLD NEW: the attacker who seals the whole chain anew
+			if err := rewrite(os.Args[1], os.Args[2], os.Args[3]); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+		},
 		"scrape": func() { // scrape ARG...: remit serve with these, its metrics once, and its end
 			if err := scrape(os.Args[1:]); err != nil {
 				fmt.Fprintln(os.Stderr, err)
@@ -113,6 +119,31 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 	all := maps.Clone(stageCommands)
 	maps.Copy(all, accountCommands)
 	return all
+}
+
+func rewrite(file, old, new string) error {
+	db, err := sql.Open("sqlite", file)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	rows, err := db.Query("select body from audit order by seq")
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	var texts []string
+	for rows.Next() {
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			return err
+		}
+		texts = append(texts, strings.ReplaceAll(text, old, new))
+	}
+	if _, err := db.Exec("delete from audit; update audit_head set seq = 0, hash = ''"); err != nil {
+		return err
+	}
+	return record(file, texts)
 }
 
 // TestScripts reads as a manual: one file a story, with who acts in its header.

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"remit/identity"
 )
@@ -12,6 +13,7 @@ type personCmd struct {
 	Link    personLinkCmd    `cmd:"" help:"Print a new one-time sign-in link."`
 	Roles   personRolesCmd   `cmd:"" help:"Replace a person's roles."`
 	Disable personDisableCmd `cmd:"" help:"End a person's access at once; --undo restores it."`
+	Bind    personBindCmd    `cmd:"" help:"Let a person sign in at the identity provider, and there only."`
 	List    personListCmd    `cmd:"" help:"List everybody."`
 }
 
@@ -35,7 +37,7 @@ func (a *app) link(d *identity.Directory, name string) error {
 
 type personAddCmd struct {
 	Name  string   `arg:"" help:"Name to sign in with."`
-	Roles []string `required:"" placeholder:"ROLE" help:"Any of author, reviewer, admin."`
+	Roles []string `required:"" placeholder:"ROLE" help:"Any of viewer, author, reviewer, approver, auditor, admin."`
 }
 
 func (c personAddCmd) Run(a *app) error {
@@ -57,7 +59,7 @@ func (c personLinkCmd) Run(a *app) error {
 
 type personRolesCmd struct {
 	Name  string   `arg:"" help:"Whose roles."`
-	Roles []string `arg:"" help:"All roles from now on: author, reviewer, admin."`
+	Roles []string `arg:"" help:"All roles from now on, of viewer, author, reviewer, approver, auditor, admin."`
 }
 
 func (c personRolesCmd) Run(a *app) error {
@@ -77,6 +79,25 @@ func (c personDisableCmd) Run(a *app) error {
 	})
 }
 
+type personBindCmd struct {
+	Name    string `arg:"" help:"Who."`
+	Subject string `required:"" placeholder:"ID" help:"The person's subject (sub) at the provider; the refused sign-in shows it."`
+	Issuer  string `placeholder:"URL" help:"The provider's issuer (default: oidc.issuer of the configuration)."`
+}
+
+func (c personBindCmd) Run(a *app) error {
+	if c.Issuer == "" {
+		c.Issuer = a.opts.OIDC.Issuer
+	}
+	return a.directory(func(d *identity.Directory) error {
+		if err := d.Bind(a.ctx, identity.Operator(), c.Name, c.Issuer, c.Subject); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintf(a.out, "%s signs in at %s from now on; password, links and sessions ended\n", c.Name, c.Issuer)
+		return err
+	})
+}
+
 type personListCmd struct{}
 
 func (personListCmd) Run(a *app) error {
@@ -91,9 +112,15 @@ func (personListCmd) Run(a *app) error {
 			for _, r := range p.Roles {
 				names = append(names, string(r))
 			}
-			state := map[bool]string{false: "enabled", true: "disabled"}[p.Disabled]
-			rows = append(rows, []string{p.Name, orDash(strings.Join(names, ", ")), state, moment(p.Created)})
+			state := "enabled"
+			switch {
+			case p.Disabled:
+				state = "disabled"
+			case !p.Active(time.Now()):
+				state = "must sign in"
+			}
+			rows = append(rows, []string{p.Name, orDash(strings.Join(names, ", ")), state, moment(p.Created), orDash(p.Issuer)})
 		}
-		return table(a.out, []string{"NAME", "ROLES", "STATE", "SINCE"}, rows)
+		return table(a.out, []string{"NAME", "ROLES", "STATE", "SINCE", "PROVIDER"}, rows)
 	})
 }

@@ -15,7 +15,9 @@ type personaCmd struct {
 	Diff     personaDiffCmd     `cmd:"" help:"What one revision changes against another."`
 	Rollback personaRollbackCmd `cmd:"" help:"Make a revision live again that was live before, at once."`
 	Narrow   personaNarrowCmd   `cmd:"" help:"Take tools away from what is live, at once."`
-	Unused   personaUnusedCmd   `cmd:"" help:"Which granted tools nobody calls, and what is tried and refused."`
+	Unused   personaUnusedCmd   `cmd:"" help:"Which granted tools nobody calls, what is tried and refused, and a revision without them."`
+	Term     personaTermCmd     `cmd:"" help:"Show or set until when a persona may be used, and when a reviewer has to look at it again."`
+	Recert   personaRecertCmd   `cmd:"" name:"recertify" help:"Confirm what is live after looking at it again, and set the next date."`
 }
 
 type personaListCmd struct{}
@@ -34,9 +36,9 @@ func (personaListCmd) Run(a *app) error {
 				live = fmt.Sprintf("%d (%d tools)", r.Number, len(r.Grants))
 			}
 			last := p.Latest()
-			rows = append(rows, []string{string(p.ID), p.Title, live, fmt.Sprintf("%d %s", last.Number, last.State), last.Author})
+			rows = append(rows, []string{string(p.ID), p.Title, live, fmt.Sprintf("%d %s", last.Number, last.State), last.Author, a.dates(p)})
 		}
-		return table(a.out, []string{"PERSONA", "TITLE", "LIVE REVISION", "LATEST", "AUTHOR"}, rows)
+		return table(a.out, []string{"PERSONA", "TITLE", "LIVE REVISION", "LATEST", "AUTHOR", "DATES"}, rows)
 	})
 }
 
@@ -58,17 +60,21 @@ type granted struct {
 }
 
 type shown struct {
-	Persona    persona.ID    `json:"persona"`
-	Title      string        `json:"title"`
-	Revision   int           `json:"revision"`
-	State      persona.State `json:"state"`
-	Job        string        `json:"job"`
-	Author     string        `json:"author"`
-	ReviewedBy string        `json:"reviewed_by,omitempty"`
-	ReviewedAt time.Time     `json:"reviewed_at,omitzero"`
-	SoloReview bool          `json:"single_operator,omitempty"`
-	Narrowed   string        `json:"narrowed_by,omitempty"` // without a review of its own
-	Tools      []granted     `json:"tools"`
+	Persona    persona.ID     `json:"persona"`
+	Title      string         `json:"title"`
+	Revision   int            `json:"revision"`
+	State      persona.State  `json:"state"`
+	Job        string         `json:"job"`
+	Author     string         `json:"author"`
+	ReviewedBy string         `json:"reviewed_by,omitempty"`
+	ReviewedAt time.Time      `json:"reviewed_at,omitzero"`
+	SoloReview bool           `json:"single_operator,omitempty"`
+	Narrowed   string         `json:"narrowed_by,omitempty"` // without a review of its own
+	Expires    time.Time      `json:"expires,omitzero"`
+	Recertify  time.Time      `json:"recertify,omitzero"`
+	Missed     persona.Missed `json:"missed,omitempty"` // what happens when nobody has looked again
+	Over       string         `json:"over,omitempty"`   // why everything is refused
+	Tools      []granted      `json:"tools"`
 }
 
 // Run shows the revision.
@@ -86,7 +92,11 @@ func (c personaShowCmd) Run(a *app) error {
 		} else if !ok {
 			r = p.Latest()
 		}
-		s := shown{p.ID, p.Title, r.Number, r.State, r.Job, r.Author, r.ReviewedBy, r.ReviewedAt, r.SoloReview, r.Narrowed, []granted{}}
+		s := shown{p.ID, p.Title, r.Number, r.State, r.Job, r.Author, r.ReviewedBy, r.ReviewedAt, r.SoloReview, r.Narrowed,
+			p.Term.Expires, p.Term.Recertify, p.Term.Missed, "", []granted{}}
+		if o, over := p.Term.Over(time.Now()); over {
+			s.Over = o.Reason
+		}
 		for _, g := range r.Grants {
 			s.Tools = append(s.Tools, granted{g.Tool, g.Name, g.Effect, g.Digest, g.Reason, g.Confidence, g.AddedBy})
 		}
@@ -105,7 +115,11 @@ func (a *app) show(s shown) error {
 	if s.Narrowed != "" {
 		fmt.Fprintf(a.out, ", then narrowed by: %s", s.Narrowed)
 	}
-	fmt.Fprint(a.out, "\n\n")
+	fmt.Fprintf(a.out, "\nexpires: %s, a reviewer looks again by: %s\n", dateOf(s.Expires), dateOf(s.Recertify))
+	if s.Over != "" {
+		fmt.Fprintf(a.out, "everything is refused: %s\n", s.Over)
+	}
+	fmt.Fprintln(a.out)
 	var rows [][]string
 	for _, g := range s.Tools {
 		by := "draft"

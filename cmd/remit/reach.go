@@ -99,6 +99,9 @@ func (a *app) showReach(what string, r usage.Reach) error {
 			if t.Suspended != "" {
 				state = "suspended (" + t.Suspended + "): calls are refused"
 			}
+			if p.Over != "" {
+				state = "calls are refused: " + p.Over
+			}
 			grants = append(grants, []string{fmt.Sprintf("%s#%d", p.Persona, p.Revision), string(t.ID), t.Name, string(t.Effect), moment(t.LastCalled), state})
 		}
 	}

@@ -56,6 +56,11 @@ func explained(id string, err error) error {
 
 // registry runs do on a registry whose catalog is what the last crawl found.
 func (a *app) registry(do func(*persona.Registry) error) error {
+	return a.registryOn(func(_ *store.Store, r *persona.Registry) error { return do(r) })
+}
+
+// registryOn is registry for what reads the store, too.
+func (a *app) registryOn(do func(*store.Store, *persona.Registry) error) error {
 	return a.withStore(func(s *store.Store) error {
 		tools, err := s.Tools(a.ctx)
 		if err != nil {
@@ -67,6 +72,6 @@ func (a *app) registry(do func(*persona.Registry) error) error {
 				offered[t.ID] = t
 			}
 		}
-		return do(&persona.Registry{Store: s, Current: func(id catalog.ID) (catalog.Tool, bool) { t, ok := offered[id]; return t, ok }})
+		return do(s, &persona.Registry{Store: s, SingleOperator: a.opts.SingleOperator, Current: func(id catalog.ID) (catalog.Tool, bool) { t, ok := offered[id]; return t, ok }})
 	})
 }

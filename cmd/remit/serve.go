@@ -13,6 +13,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"remit/approval"
+	"remit/audit/notary"
 	"remit/composer"
 	"remit/gateway"
 	"remit/internal/slowbody"
@@ -74,7 +76,20 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 	} else if n > 0 {
 		log.Warn("calls were in flight when Remit last stopped; the record says so", "calls", n)
 	}
-	front, gate, err := a.front(s, log)
+	n, err := a.notary(s.store)
+	if err != nil {
+		return err
+	}
+	defer n.Close()
+	followers, err := a.followers(s.store, log)
+	if err != nil {
+		return err
+	}
+	desk, hook, err := a.desk(s, log)
+	if err != nil {
+		return err
+	}
+	front, gate, err := a.front(s, desk, n, log)
 	if err != nil {
 		return err
 	}
@@ -90,6 +105,15 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 		return nil
 	})
 	g.Go(func() error { return s.crawler.Run(ctx) })
+	g.Go(func() error { return a.lookout(s, gate, log).Run(ctx) })
+	g.Go(func() error { return n.Run(ctx) })
+	for _, f := range followers {
+		g.Go(func() error { return f.Run(ctx) })
+	}
+	g.Go(func() error { return desk.Run(ctx) })
+	if hook != nil {
+		g.Go(func() error { return hook.Run(ctx) })
+	}
 	g.Go(func() error {
 		<-ctx.Done()
 		log.Info("stopping: calls in flight may finish within 10 s")
@@ -102,7 +126,7 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 		fmt.Fprintf(a.out, "Metrics are at %s\n", metrics.url())
 	}
 	fmt.Fprintf(a.out, "Remit serves %s\n", a.opts.Address())
-	if err := ready(s, a.opts.Address()); err != nil {
+	if err := ready(s, a.opts.Address()); err != nil && a.ctx.Err() == nil { // to be stopped while it starts is no failure
 		end()
 		return errors.Join(err, g.Wait())
 	}
@@ -110,7 +134,7 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 }
 
 // front joins the pages and the gateway.
-func (a *app) front(s *system, log *slog.Logger) (http.Handler, *gateway.Gateway, error) {
+func (a *app) front(s *system, desk *approval.Desk, n *notary.Notary, log *slog.Logger) (http.Handler, *gateway.Gateway, error) {
 	hosts := append([]string{"localhost", "127.0.0.1", "::1"}, a.opts.AllowedHosts...)
 	if host, _, err := net.SplitHostPort(a.opts.Listen); err == nil && host != "" && !net.ParseIP(host).IsUnspecified() {
 		hosts = append(hosts, host)
@@ -125,15 +149,20 @@ func (a *app) front(s *system, log *slog.Logger) (http.Handler, *gateway.Gateway
 	limiter := policy.NewLimiter(s.store)
 	gate := gateway.New(gateway.Config{Personas: s.cache, Keys: s.people, Current: s.catalog.Tool, Upstreams: a.telemetry.Upstreams(gateway.Pool(s.pool)),
 		Audit: a.telemetry.Audit(s.store), Limiter: limiter, MaskKey: maskKey, Listed: s.crawler.Listed, AllowedHosts: hosts, AllowedOrigins: a.opts.AllowedOrigins, CallTimeout: a.opts.CallTimeout,
-		Connections: a.opts.Address() + "/connections", Observer: a.telemetry.Observer(), ForwardBaggage: a.opts.ForwardBaggage,
-		Version: version(), Log: log})
+		Account: s.pool.Account, Connections: a.opts.Address() + "/connections", Observer: a.telemetry.Observer(), ForwardBaggage: a.opts.ForwardBaggage,
+		Approvals: desk, ApprovalWait: a.opts.ApprovalWait,
+		History: s.store, KeepArguments: a.opts.KeepArguments, Version: version(), Log: log})
 	a.telemetry.Watch(s.state(gate, limiter))
 	s.people.Revoked = func(of string) { gate.Notify(persona.ID(of)) }
+	provider, err := a.provider()
+	if err != nil {
+		return nil, nil, err
+	}
 	registry := &persona.Registry{Store: s.store, Current: s.catalog.Tool, MaxTools: a.opts.MaxTools,
-		SingleOperator: a.opts.SingleOperator, Changed: gate.Notify}
-	site, err := web.New(web.Config{Registry: registry, Personas: s.store, Directory: s.people, Catalog: s.catalog,
-		Composer: composer.New(composer.Config{Finder: s.catalog, MaxTools: a.opts.MaxTools}), Audit: s.store, Evals: s.store, Usage: s.store, Connections: s.connections,
-		Servers: s.crawler.Status, PublicURL: a.opts.PublicURL, Hosts: hosts, TrustedProxies: a.opts.TrustedProxy, SingleOperator: a.opts.SingleOperator, Log: log})
+		SingleOperator: a.opts.SingleOperator, TwoReviewers: a.opts.TwoReviewers, Changed: gate.Notify}
+	site, err := web.New(web.Config{Registry: registry, Approvals: desk, Personas: s.store, Directory: s.people, Catalog: s.catalog,
+		Composer: composer.New(composer.Config{Finder: s.catalog, MaxTools: a.opts.MaxTools}), Audit: signedRecord{s.store, n}, Evals: s.store, Usage: s.store, Connections: s.connections, Shadows: s.store, Frozen: s.store, RemindBefore: a.opts.RemindBefore,
+		Servers: s.crawler.Status, PublicURL: a.opts.PublicURL, Hosts: hosts, TrustedProxies: a.opts.TrustedProxy, SingleOperator: a.opts.SingleOperator, Provider: provider, NoPasswords: !a.opts.OIDC.Passwords, Log: log})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -141,6 +170,15 @@ func (a *app) front(s *system, log *slog.Logger) (http.Handler, *gateway.Gateway
 	mux.Handle("/k/", gate)
 	mux.Handle("/", site)
 	return mux, gate, nil
+}
+
+// lookout watches the dates of personas, and reminds of them in the log, too.
+func (a *app) lookout(s *system, gate *gateway.Gateway, log *slog.Logger) *persona.Lookout {
+	return &persona.Lookout{Registry: &persona.Registry{Store: s.store, Changed: gate.Notify}, Looked: s.store.TermsSeen, Lead: a.opts.RemindBefore,
+		Told: func(r persona.Reminder) {
+			log.Warn("a persona "+r.Text(), "persona", r.Persona, "title", r.Title)
+		},
+		Failed: func(err error) { log.Error(err.Error()) }}
 }
 
 func lockPath(data string) string { return filepath.Join(data, "remit.lock") }

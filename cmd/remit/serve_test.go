@@ -23,6 +23,7 @@ import (
 	"remit/identity"
 	"remit/internal/fakemcp"
 	"remit/persona"
+	"remit/policy"
 	"remit/store"
 )
 
@@ -59,6 +60,15 @@ func startServeOf(t *testing.T, crm string) *served {
 	if err := os.WriteFile(filepath.Join(dir, "remit.yaml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	s.start()
+	return s
+}
+
+// start serves what there is and returns once the address answers.
+func (s *served) start() {
+	t := s.t
+	t.Helper()
+	s.url = ""
 	out, in := io.Pipe()
 	go func() {
 		s.code <- Main([]string{"serve"}, strings.NewReader(""), in, t.Output())
@@ -74,7 +84,6 @@ func startServeOf(t *testing.T, crm string) *served {
 		t.Fatal("serve ended before it listened")
 	}
 	go io.Copy(io.Discard, out)
-	return s
 }
 
 func must[T any](value T, err error) T {
@@ -109,10 +118,12 @@ func (s *served) list(key string) int {
 }
 
 // call calls the approved tool and returns the answer.
-func (s *served) call(key string) string {
+func (s *served) call(key string) string { return s.callWith(key, "{}") }
+
+func (s *served) callWith(key, arguments string) string {
 	s.t.Helper()
 	_, body := s.post(key, map[string]string{"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call", "Mcp-Name": "get_customer"},
-		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get_customer","arguments":{},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`)
+		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get_customer","arguments":`+arguments+`,"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`)
 	return body
 }
 
@@ -134,7 +145,10 @@ func (s *served) post(key string, header map[string]string, body string) (status
 }
 
 // approve makes a live persona of one tool, as an author and a reviewer do on the pages.
-func (s *served) approve(ctx context.Context) {
+func (s *served) approve(ctx context.Context) { s.approveWith(ctx, policy.Policy{}) }
+
+// approveWith gives the tool a policy.
+func (s *served) approveWith(ctx context.Context, rules policy.Policy) {
 	s.t.Helper()
 	db := must(store.Open(ctx, filepath.Join(s.data, "remit.db")))
 	defer db.Close()
@@ -149,7 +163,7 @@ func (s *served) approve(ctx context.Context) {
 	r := persona.Registry{Store: db, Current: func(id catalog.ID) (catalog.Tool, bool) { t, ok := tools[id]; return t, ok }}
 	ada := identity.Principal{Person: "ada", Roles: []identity.Role{identity.Author}}
 	ravi := identity.Principal{Person: "ravi", Roles: []identity.Role{identity.Reviewer}}
-	proposal := persona.Proposal{Job: "Look up customers.", Grants: []persona.Grant{{Pin: persona.Pin{Tool: tool}}}}
+	proposal := persona.Proposal{Job: "Look up customers.", Grants: []persona.Grant{{Pin: persona.Pin{Tool: tool}, Policy: rules}}}
 	for _, step := range []error{
 		r.Create(ctx, ada, "support", "Support", proposal),
 		r.Submit(ctx, ada, "support", 1),
@@ -158,6 +172,45 @@ func (s *served) approve(ctx context.Context) {
 		if step != nil {
 			s.t.Fatal(step)
 		}
+	}
+}
+
+// A call waits for a person: the webhook is told of it, and the call goes on when the operator approves it in another process.
+func TestHeldCallUnderARunningServer(t *testing.T) {
+	told := make(chan []byte, 10)
+	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		told <- append(must(io.ReadAll(r.Body)), r.Header.Get("Webhook-Signature")...)
+	}))
+	defer receiver.Close()
+	t.Setenv("REMIT_APPROVAL_WEBHOOK_URL", receiver.URL)
+	t.Setenv("REMIT_APPROVAL_WEBHOOK_SECRET", "${HOOK_SECRET}")
+	t.Setenv("HOOK_SECRET", strings.Repeat("s", 24))
+	s := startServe(t)
+	defer s.stop()
+	s.approveWith(t.Context(), policy.Policy{Approval: &policy.Approval{Minutes: 15}})
+	_, key, _ := s.remit("key", "create", "--persona", "support", "--agent", "bot", "--user", "zoe")
+	answer := make(chan string, 1)
+	go func() { answer <- s.callWith(strings.TrimSpace(key), `{"customer_id":"cus-1001"}`) }()
+	message := ""
+	select {
+	case body := <-told:
+		message = string(body)
+	case got := <-answer:
+		t.Fatalf("got %s before anybody was told", got)
+	}
+	var held []heldCall
+	_, list, _ := s.remit("approval", "list", "--json")
+	if err := json.Unmarshal([]byte(list), &held); err != nil || len(held) != 1 {
+		t.Fatalf("got %s, %v", list, err)
+	}
+	if !strings.Contains(message, s.url+"/approvals/"+held[0].ID) || !strings.Contains(message, "v1,") {
+		t.Errorf("the webhook was told %s", message)
+	}
+	if code, _, stderr := s.remit("approval", "approve", held[0].ID, "--seen", held[0].Seen); code != exitOK {
+		t.Fatal(stderr)
+	}
+	if got := <-answer; !strings.Contains(got, "cus-1001") || strings.Contains(got, "isError") {
+		t.Errorf("got %s", got)
 	}
 }
 
@@ -219,6 +272,60 @@ func TestSuspendUnderARunningServer(t *testing.T) {
 	}
 }
 
+// The operator lets a persona end in a moment: the running server refuses from then on by its own clock, and after a restart
+// it reminds of the end once.
+func TestExpiryUnderARunningServer(t *testing.T) {
+	fake := must(fakemcp.New(fakemcp.Config{Tools: []json.RawMessage{json.RawMessage(`{"name":"get_customer","inputSchema":{"type":"object"}}`)}}))
+	upstream := httptest.NewServer(fake)
+	defer upstream.Close()
+	defer upstream.CloseClientConnections()
+	s := startServeOf(t, "{url: "+upstream.URL+"}")
+	s.approve(t.Context())
+	_, key, _ := s.remit("key", "create", "--persona", "support", "--agent", "bot", "--user", "zoe")
+	key = strings.TrimSpace(key)
+	until(t, "the tool is called", func() bool { return strings.Contains(s.call(key), "get_customer {}") })
+	at := time.Now().Add(1500 * time.Millisecond)
+	if code, _, stderr := s.remit("persona", "term", "support", "--expires", at.Format(time.RFC3339Nano)); code != exitOK {
+		t.Fatal(stderr)
+	}
+	until(t, "it expires", func() bool { return strings.Contains(s.call(key), "may not be used now: it expired at") })
+	if time.Now().Before(at) {
+		t.Error("it expired too early")
+	}
+	for range 2 {
+		s.stop()
+		s.start()
+		until(t, "it reminds", func() bool {
+			_, out, _ := s.remit("audit", "--kind", "persona.remind", "--json")
+			return strings.Contains(out, `"due":"overdue"`)
+		})
+	}
+	defer s.stop()
+	if _, out, _ := s.remit("audit", "--kind", "persona.remind", "--json"); strings.Count(out, "persona.remind") != 1 {
+		t.Errorf("got %s, want one reminder", out)
+	}
+	if got := s.call(key); !strings.Contains(got, "it expired at") {
+		t.Errorf("after the restart: got %s", got)
+	}
+}
+
+// stream opens a stream of notifications with a key.
+func (s *served) stream(t *testing.T, key string) *http.Response {
+	t.Helper()
+	const body = `{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`
+	req := must(http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/k/support/mcp", strings.NewReader(body)))
+	for name, value := range map[string]string{"Content-Type": "application/json", "Authorization": "Bearer " + key,
+		"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "subscriptions/listen"} {
+		req.Header.Set(name, value)
+	}
+	stream := must(http.DefaultClient.Do(req))
+	t.Cleanup(func() { stream.Body.Close() })
+	if first := bufio.NewScanner(stream.Body); !first.Scan() || stream.StatusCode != http.StatusOK {
+		t.Fatalf("got %d, want an open stream", stream.StatusCode)
+	}
+	return stream
+}
+
 // A reviewer revokes a key on the pages: the agent's open stream ends at once, not only when the key is next checked.
 func TestRevokedKeysStreamEnds(t *testing.T) {
 	s := startServe(t)
@@ -242,17 +349,7 @@ func TestRevokedKeysStreamEnds(t *testing.T) {
 	}
 	post(strings.TrimSpace(said[at:]))
 
-	const body = `{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`
-	req := must(http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/k/support/mcp", strings.NewReader(body)))
-	for name, value := range map[string]string{"Content-Type": "application/json", "Authorization": "Bearer " + key,
-		"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "subscriptions/listen"} {
-		req.Header.Set(name, value)
-	}
-	stream := must(http.DefaultClient.Do(req))
-	defer stream.Body.Close()
-	if first := bufio.NewScanner(stream.Body); !first.Scan() || stream.StatusCode != http.StatusOK {
-		t.Fatalf("got %d, want an open stream", stream.StatusCode)
-	}
+	stream := s.stream(t, key)
 	began := time.Now()
 	post("/personas/support/keys/" + strings.Split(key, "_")[1] + "/revoke")
 	if _, err := io.ReadAll(stream.Body); err != nil {

@@ -47,7 +47,7 @@ func (a *app) withStore(do func(*store.Store) error) (err error) {
 
 // directory is withStore for commands about people and keys.
 func (a *app) directory(do func(*identity.Directory) error) error {
-	return a.withStore(func(s *store.Store) error { return do(&identity.Directory{Store: s}) })
+	return a.withStore(func(s *store.Store) error { return do(&identity.Directory{Store: s, Rules: a.rules()}) })
 }
 
 // embedder returns what the options choose: the model inside the binary, an endpoint, or nil for words only.
@@ -135,7 +135,7 @@ func (a *app) assemble(configs []upstream.Config, log *slog.Logger) (_ *system, 
 	if s.cache, err = store.NewCache(a.ctx, s.store); err != nil {
 		return nil, errors.Join(err, s.store.Close())
 	}
-	s.people = &identity.Directory{Store: s.cache}
+	s.people = &identity.Directory{Store: s.cache, Rules: a.rules()}
 	s.crawler, err = crawl.New(a.ctx, crawl.Config{Servers: s.pool.Servers(), Store: s.store, Catalog: s.catalog, Embedder: e,
 		Tokens: tokens.Count, Interval: a.opts.CrawlInterval, Grace: a.opts.ListGrace, Log: log, Listed: a.telemetry.Crawled,
 		Changed: func(server string, c crawl.Changes) {

@@ -59,12 +59,12 @@ func (c toolThawCmd) Run(a *app) error {
 	})
 }
 
-func (a *app) thaw(s *store.Store, pins []store.FrozenPin, tool catalog.ID) error {
-	of := slices.DeleteFunc(slices.Clone(pins), func(p store.FrozenPin) bool { return p.Tool != tool })
+func (a *app) thaw(s *store.Store, pins []persona.FrozenPin, tool catalog.ID) error {
+	of := slices.DeleteFunc(slices.Clone(pins), func(p persona.FrozenPin) bool { return p.Tool != tool })
 	if len(of) == 0 {
-		return store.ErrNotFrozen
+		return persona.ErrNotFrozen
 	}
-	i := slices.IndexFunc(of, store.FrozenPin.Confirmable)
+	i := slices.IndexFunc(of, persona.FrozenPin.Confirmable)
 	if i < 0 {
 		return fmt.Errorf("it is not what was approved: what it is now needs a new revision of each persona that remit tool frozen shows: %w", persona.ErrDrifted)
 	}

@@ -33,17 +33,30 @@ type Options struct {
 	AllowedOrigins []string      `yaml:"allowed-origins" env:"REMIT_ALLOWED_ORIGINS" default:"" placeholder:"URL" help:"Further web origins whose pages may call the endpoints (default: none)."`
 	TrustedProxy   []string      `yaml:"trusted-proxy" env:"REMIT_TRUSTED_PROXY" default:"" placeholder:"CIDR" help:"Networks of reverse proxies whose X-Forwarded-For names the client, for the limits on sign-ins (default: none)."`
 	SingleOperator bool          `yaml:"single-operator" env:"REMIT_SINGLE_OPERATOR" default:"false" negatable:"" help:"Let authors approve their own personas; each such approval says so in the record (default: false)."`
+	KeepArguments  bool          `yaml:"keep-arguments" env:"REMIT_KEEP_ARGUMENTS" default:"true" negatable:"" help:"Keep what calls are sent in the record, up to 4 KiB each, after masks and without secrets of a known form (default: true)."`
 	MaxTools       int           `yaml:"max-tools" env:"REMIT_MAX_TOOLS" default:"100" placeholder:"N" help:"Most tools that one persona may have (default: 100)."`
 	CrawlInterval  time.Duration `yaml:"crawl-interval" env:"REMIT_CRAWL_INTERVAL" default:"15m" placeholder:"TIME" help:"How often every upstream is listed again (default: 15m)."`
 	ListGrace      time.Duration `yaml:"list-grace" env:"REMIT_LIST_GRACE" default:"1h" placeholder:"TIME" help:"How long the tools of an upstream may be called while it cannot be listed and has announced no change (default: 1h)."`
+	RemindBefore   time.Duration `yaml:"remind-before" env:"REMIT_REMIND_BEFORE" default:"336h" placeholder:"TIME" help:"How long before a persona expires, or has to be looked at again, people are reminded (default: 336h, 14 days)."`
 	CallTimeout    time.Duration `yaml:"call-timeout" env:"REMIT_CALL_TIMEOUT" default:"2m" placeholder:"TIME" help:"Longest wait for an upstream's answer to one call (default: 2m)."`
+	ApprovalWait   time.Duration `yaml:"approval-wait" env:"REMIT_APPROVAL_WAIT" default:"45s" placeholder:"TIME" help:"How long a call that a person has to approve is held before the agent is told to repeat it; at most half of call-timeout (default: 45s)."`
 	ReadTimeout    time.Duration `yaml:"read-timeout" env:"REMIT_READ_TIMEOUT" default:"30s" placeholder:"TIME" help:"Longest wait for a client to send a request's headers, and then its body (default: 30s)."`
+	TwoReviewers   bool          `yaml:"two-reviewers" env:"REMIT_TWO_REVIEWERS" default:"false" negatable:"" help:"Let a persona whose tools do more than read go live only after two reviewers approved it (default: false)."`
 	MetricsAddress string        `yaml:"metrics-address" env:"REMIT_METRICS_ADDRESS" default:"" placeholder:"HOST:PORT" help:"Address of /metrics for Prometheus, such as 127.0.0.1:9464, never that of the pages; without a host it is 127.0.0.1 (default: none)."`
 	TracesEndpoint string        `yaml:"traces-endpoint" env:"REMIT_TRACES_ENDPOINT" default:"" placeholder:"URL" help:"Collector that takes OpenTelemetry traces over HTTP, such as http://127.0.0.1:4318 (default: that of OTEL_EXPORTER_OTLP_ENDPOINT; without it nothing is traced)."`
 	ForwardBaggage bool          `yaml:"forward-baggage" env:"REMIT_FORWARD_BAGGAGE" default:"false" negatable:"" help:"Pass the W3C baggage of agents on to upstreams; it is text that no schema or policy checks (default: false)."`
 	SecretKeyFile  string        `yaml:"secret-key-file" env:"REMIT_SECRET_KEY_FILE" default:"" placeholder:"FILE" help:"File with the key of the encrypted secrets, made if need be (default: secret.key in the data folder; the variable REMIT_SECRET_KEY may hold the key itself)."`
 	OAuthNetworks  []string      `yaml:"oauth-private-networks" env:"REMIT_OAUTH_PRIVATE_NETWORKS" name:"oauth-private-networks" default:"" placeholder:"CIDR" help:"Private networks in which the authorization servers of upstreams may be, also without https; for development 127.0.0.0/8 (default: none)."`
 	Embeddings     Embeddings    `yaml:"embeddings" embed:"" prefix:"embeddings-"`
+	OIDC           OIDC          `yaml:"oidc" embed:"" prefix:"oidc-" group:"Sign-in at an OpenID Connect provider (docs/identity.md):"`
+	Webhook        Webhook       `yaml:"approval-webhook" embed:"" prefix:"approval-webhook-"`
+	Audit          `yaml:",inline"`
+}
+
+// Webhook says who is told that a call waits for a person.
+type Webhook struct {
+	URL    string `yaml:"url" env:"REMIT_APPROVAL_WEBHOOK_URL" default:"" placeholder:"URL" help:"Where a signed message goes when a call waits for a person's approval (default: empty, nowhere)."`
+	Secret string `yaml:"secret" env:"REMIT_APPROVAL_WEBHOOK_SECRET" default:"" placeholder:"REFERENCE" help:"Secret of its signature, as $${NAME} or $${file:/path}: whsec_ and base64, or a text of at least 24 bytes (default: none; needed with a URL)."`
 }
 
 // Embeddings says where the vectors of the search come from.
@@ -90,6 +103,7 @@ type OAuth struct {
 type File struct {
 	Options   `yaml:",inline"`
 	Upstreams map[string]Upstream `yaml:"upstreams" help:"The MCP servers whose tools personas may be given, by name."`
+	Sinks     map[string]Sink     `yaml:"audit-sinks,omitempty" help:"Where every entry of the record is sent, by name."`
 
 	Path   string         `yaml:"-"` // where it was read; empty when there is none
 	values map[string]any // what the file sets, by flag name
@@ -105,7 +119,8 @@ func (o Options) Validate() error {
 			return fmt.Errorf("metrics-address is %q: write a host and a port, such as 127.0.0.1:9464", o.MetricsAddress)
 		}
 	}
-	for name, text := range map[string]string{"public-url": o.PublicURL, "embeddings.url": o.Embeddings.URL, "traces-endpoint": o.TracesEndpoint} {
+	for name, text := range map[string]string{"public-url": o.PublicURL, "embeddings.url": o.Embeddings.URL, "traces-endpoint": o.TracesEndpoint,
+		"approval-webhook.url": o.Webhook.URL} {
 		if text == "" || name == "embeddings.url" && o.Embeddings.Off() {
 			continue
 		}
@@ -128,18 +143,26 @@ func (o Options) Validate() error {
 	switch {
 	case o.Embeddings.URL != "" && !o.Embeddings.Off() && o.Embeddings.Model == "":
 		return errors.New("embeddings.url needs embeddings.model: name the model at that endpoint")
+	case o.TwoReviewers && o.SingleOperator:
+		return errors.New("two-reviewers and single-operator contradict each other: choose one")
+	case o.Webhook.URL != "" && o.Webhook.Secret == "":
+		return errors.New("approval-webhook.url needs approval-webhook.secret: a reference such as ${NAME} to what the receiver checks messages with")
+	case o.ApprovalWait < 0:
+		return fmt.Errorf("approval-wait is %s: it must be at least 0s, which does not hold calls at all", o.ApprovalWait)
 	case o.MaxTools < 1:
 		return fmt.Errorf("max-tools is %d: it must be at least 1", o.MaxTools)
 	case o.CrawlInterval < time.Second:
 		return fmt.Errorf("crawl-interval is %s: it must be at least 1s", o.CrawlInterval)
 	case o.ListGrace < time.Second:
 		return fmt.Errorf("list-grace is %s: it must be at least 1s", o.ListGrace)
+	case o.RemindBefore < 0:
+		return fmt.Errorf("remind-before is %s: it must not be negative", o.RemindBefore)
 	case o.CallTimeout < time.Second:
 		return fmt.Errorf("call-timeout is %s: it must be at least 1s", o.CallTimeout)
 	case o.ReadTimeout < time.Second:
 		return fmt.Errorf("read-timeout is %s: it must be at least 1s", o.ReadTimeout)
 	}
-	return nil
+	return errors.Join(o.OIDC.validate(), o.Audit.validate())
 }
 
 // Address is the URL at which people and agents reach Remit, without a slash at its end.

@@ -62,7 +62,9 @@ func TestEmptyFilesAreFine(t *testing.T) {
 
 // TestPrecedence pins flag > environment > file > default.
 func TestPrecedence(t *testing.T) {
-	path := write(t, "remit.yaml", "listen: file:1\nmax-tools: 7\ncrawl-interval: 1h\nsingle-operator: true\nallowed-hosts: [a, b]\nembeddings: {url: http://file, model: m}\n")
+	path := write(t, "remit.yaml", "listen: file:1\nmax-tools: 7\ncrawl-interval: 1h\nsingle-operator: true\nallowed-hosts: [a, b]\naudit-retention: 400d\naudit-sinks: {siem: {url: udp://h}}\nembeddings: {url: http://file, model: m}\n"+
+		"oidc: {issuer: https://file, client-id: remit, roles: [\"cn=a,dc=b=author\"]}\n")
+	t.Setenv("REMIT_OIDC_ROLES", "cn=a,dc=b=author;ops=admin")
 	t.Setenv("REMIT_LISTEN", "env:1")
 	t.Setenv("REMIT_MAX_TOOLS", "8")
 	t.Setenv("REMIT_EMBEDDINGS_MODEL", "env-model")
@@ -79,14 +81,22 @@ func TestPrecedence(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Options{Base: Base{Data: defaultData(), Listen: "env:1", LogLevel: "info", LogFormat: "text"}, MaxTools: 9,
-		AllowedHosts: []string{"a", "b"}, CrawlInterval: time.Hour, ListGrace: time.Hour, CallTimeout: 2 * time.Minute, ReadTimeout: 30 * time.Second,
-		Embeddings: Embeddings{URL: "http://file", Model: "env-model"}}
+		AllowedHosts: []string{"a", "b"}, KeepArguments: true, CrawlInterval: time.Hour, ListGrace: time.Hour, RemindBefore: 336 * time.Hour, CallTimeout: 2 * time.Minute, ApprovalWait: 45 * time.Second, ReadTimeout: 30 * time.Second,
+		OIDC: OIDC{Issuer: "https://file", ClientID: "remit", Scopes: []string{"profile", "email"}, GroupsClaim: "groups", Unknown: "refuse", VouchFor: 720 * time.Hour, Passwords: true,
+			Roles: []string{"cn=a,dc=b=author", "ops=admin"}},
+		Embeddings: Embeddings{URL: "http://file", Model: "env-model"}, Audit: Audit{CheckpointInterval: time.Hour, CheckpointEntries: 10000, AuditRetention: 400}}
 	got := cli.Options
 	if len(got.AllowedOrigins) == 0 {
 		got.AllowedOrigins = nil
 	}
+	if len(got.OIDC.Networks) == 0 {
+		got.OIDC.Networks = nil
+	}
 	if len(got.TrustedProxy) == 0 {
 		got.TrustedProxy = nil
+	}
+	if len(got.AuditPublicKeys) == 0 {
+		got.AuditPublicKeys = nil
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error("settings (-want +got):\n" + diff)
@@ -156,23 +166,36 @@ func TestSchemaNamesEveryKey(t *testing.T) {
 }
 
 func TestOptionsValidate(t *testing.T) {
-	good := Options{Base: Base{Listen: "127.0.0.1:1"}, MaxTools: 1, CrawlInterval: time.Minute, ListGrace: time.Minute, CallTimeout: time.Minute, ReadTimeout: time.Minute}
+	good := Options{Base: Base{Listen: "127.0.0.1:1"}, MaxTools: 1, CrawlInterval: time.Minute, ListGrace: time.Minute, CallTimeout: time.Minute, ReadTimeout: time.Minute,
+		Audit: Audit{CheckpointInterval: time.Hour, CheckpointEntries: 1}}
 	for name, c := range map[string]struct {
 		change func(*Options)
 		want   string
 	}{
-		"good":             {func(o *Options) {}, ""},
-		"off":              {func(o *Options) { o.Embeddings.URL = "off" }, ""},
-		"no port":          {func(o *Options) { o.Listen = "localhost" }, `listen is "localhost"`},
-		"public url":       {func(o *Options) { o.PublicURL = "remit.example" }, "public-url is not"},
-		"public path":      {func(o *Options) { o.PublicURL = "https://h.example/remit" }, "public-url has a path"},
-		"user in the url":  {func(o *Options) { o.Embeddings.URL = "http://u:hunter2@h" }, "embeddings.url is not"},
+		"good":            {func(o *Options) {}, ""},
+		"off":             {func(o *Options) { o.Embeddings.URL = "off" }, ""},
+		"no port":         {func(o *Options) { o.Listen = "localhost" }, `listen is "localhost"`},
+		"public url":      {func(o *Options) { o.PublicURL = "remit.example" }, "public-url is not"},
+		"public path":     {func(o *Options) { o.PublicURL = "https://h.example/remit" }, "public-url has a path"},
+		"user in the url": {func(o *Options) { o.Embeddings.URL = "http://u:hunter2@h" }, "embeddings.url is not"},
+		"two reviewers":   {func(o *Options) { o.TwoReviewers, o.SingleOperator = true, true }, "contradict"},
+		"no issuer":       {func(o *Options) { o.OIDC.ClientID = "remit" }, "no issuer"},
+		"no client":       {func(o *Options) { o.OIDC.Issuer = "https://p" }, "oidc.client-id"},
+		"no vouching":     {func(o *Options) { o.OIDC.Issuer, o.OIDC.ClientID = "https://p", "remit" }, "vouch-for"},
+		"a network": {func(o *Options) {
+			o.OIDC = OIDC{Issuer: "https://p", ClientID: "r", VouchFor: time.Hour, Networks: []string{"10.0.0.1"}}
+		}, "oidc.networks"},
 		"no model":         {func(o *Options) { o.Embeddings.URL = "http://h" }, "embeddings.model"},
 		"no tools":         {func(o *Options) { o.MaxTools = 0 }, "max-tools is 0"},
 		"negative crawl":   {func(o *Options) { o.CrawlInterval = -1 }, "crawl-interval"},
 		"proxy's address":  {func(o *Options) { o.TrustedProxy = []string{"10.0.0.1"} }, "10.0.0.1/32"},
 		"no time to send":  {func(o *Options) { o.ReadTimeout = 0 }, "read-timeout"},
 		"no grace":         {func(o *Options) { o.ListGrace = 0 }, "list-grace"},
+		"reminds later":    {func(o *Options) { o.RemindBefore = -1 }, "remind-before"},
+		"no checkpoints":   {func(o *Options) { o.CheckpointInterval = 0 }, "checkpoint-interval"},
+		"none by count":    {func(o *Options) { o.CheckpointEntries = 0 }, "checkpoint-entries"},
+		"short retention":  {func(o *Options) { o.AuditRetention = 1 }, "audit-retention is too short"},
+		"useless archive":  {func(o *Options) { o.AuditArchive = "a" }, "audit-archive needs"},
 		"no time for call": {func(o *Options) { o.CallTimeout = 0 }, "call-timeout"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -196,6 +219,19 @@ func TestAddress(t *testing.T) {
 	} {
 		if got := (Base{Listen: c.listen, PublicURL: c.public}).Address(); got != c.want {
 			t.Errorf("listen %q, public %q: got %q, want %q", c.listen, c.public, got, c.want)
+		}
+	}
+}
+
+func TestDays(t *testing.T) {
+	for text, want := range map[string]Days{"400d": 400, "0": 0, "": 0, "d": -1, "-1d": -1, "36h": -1, "4": -1, "99999d": -1, "1.5d": -1} {
+		var got Days
+		err := got.UnmarshalText([]byte(text))
+		if err != nil && want != -1 || err == nil && got != want {
+			t.Errorf("%q: got %d, %v, want %d", text, got, err, want)
+		}
+		if again, _ := got.MarshalText(); err == nil && text != "0" && string(again) != text {
+			t.Errorf("%q is written %q", text, again)
 		}
 	}
 }

@@ -168,7 +168,7 @@ func located(path string, err error) error {
 func flatten(prefix string, from, into map[string]any) {
 	for key, value := range from {
 		if below, ok := value.(map[string]any); ok {
-			if prefix+key != "upstreams" {
+			if prefix+key != "upstreams" && prefix+key != "audit-sinks" {
 				flatten(prefix+key+"-", below, into)
 			}
 		} else if value != nil {

@@ -21,6 +21,9 @@ func Schema() ([]byte, error) {
 }
 
 func durations(t reflect.Type) *jsonschema.Schema {
+	if t == reflect.TypeFor[Days]() {
+		return &jsonschema.Schema{Type: "string", Pattern: `^[0-9]+d$|^0?$`}
+	}
 	if t != reflect.TypeFor[time.Duration]() {
 		return nil
 	}
@@ -60,8 +63,12 @@ func annotate(s *jsonschema.Schema, t reflect.Type) {
 			}
 		}
 		if text := f.Tag.Get("default"); text != "" && !strings.Contains(text, "${") {
-			property.Default = text
-			if property.Type != "string" {
+			switch property.Type {
+			case "string":
+				property.Default = text
+			case "array":
+				property.Default = strings.Split(text, ",")
+			default:
 				property.Default = json.RawMessage(text)
 			}
 		}

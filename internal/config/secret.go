@@ -153,6 +153,26 @@ func (f *File) Warnings() []string {
 	if k := f.Embeddings.Key; k != "" && !reference.MatchString(k) {
 		warn("embeddings.key")
 	}
+	if k := f.OIDC.ClientSecret; k != "" && !reference.MatchString(k) {
+		warn("oidc.client-secret")
+	}
+	if k := f.Webhook.Secret; k != "" && !reference.MatchString(k) {
+		warn("approval-webhook.secret")
+	}
+	if f.AuditKey != "" && !reference.MatchString(f.AuditKey) {
+		warn("audit-key")
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.Sinks)) {
+		k := f.Sinks[name]
+		for _, header := range slices.Sorted(maps.Keys(k.Headers)) {
+			if looksSecret(header, k.Headers[header]) {
+				warn("audit-sinks: %s: header %s", name, header)
+			}
+		}
+		for _, parameter := range secretQuery(k.URL) {
+			warn("audit-sinks: %s: parameter %s of the url", name, parameter)
+		}
+	}
 	for _, name := range f.Servers() {
 		u := f.Upstreams[name]
 		for _, variable := range slices.Sorted(maps.Keys(u.Env)) {

@@ -36,6 +36,7 @@ func TestExpand(t *testing.T) {
 
 const withSecrets = `
 embeddings: {url: "https://e.example/v1", model: m, key: "${E_KEY}"}
+oidc: {issuer: "https://id.example", client-id: remit, client-secret: canary-0}
 upstreams:
   good:
     command: srv
@@ -60,7 +61,7 @@ func TestWarningsNameWrittenOutSecretsWithoutThem(t *testing.T) {
 		what, _, _ := strings.Cut(w, " looks like")
 		got = append(got, what)
 	}
-	want := []string{"upstream bad: env DB", "upstream bad: env GITHUB_TOKEN", "upstream bad: argument 2", "upstream bad: argument 3",
+	want := []string{"oidc.client-secret", "upstream bad: env DB", "upstream bad: env GITHUB_TOKEN", "upstream bad: argument 2", "upstream bad: argument 3",
 		"upstream bad: argument 4", "upstream bad: argument 5", "upstream web: header Authorization", "upstream web: parameter api_key of the url"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error("warnings (-want +got):\n" + diff)
@@ -76,7 +77,7 @@ func TestShowKeepsReferencesAndHidesSecrets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := Show(Options{Embeddings: Embeddings{Key: "canary-9"}}, f)
+	text, err := Show(Options{Embeddings: Embeddings{Key: "canary-9"}, OIDC: f.OIDC}, f)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,8 +17,27 @@ func Show(o Options, f *File) (string, error) {
 	if k := o.Embeddings.Key; k != "" && !reference.MatchString(k) {
 		shown.Embeddings.Key = hidden
 	}
+	if k := o.OIDC.ClientSecret; k != "" && !reference.MatchString(k) {
+		shown.OIDC.ClientSecret = hidden
+	}
+	if k := o.Webhook.Secret; k != "" && !reference.MatchString(k) {
+		shown.Webhook.Secret = hidden
+	}
 	for name, u := range f.Upstreams {
 		shown.Upstreams[name] = masked(u)
+	}
+	if o.AuditKey != "" && !reference.MatchString(o.AuditKey) {
+		shown.AuditKey = hidden
+	}
+	for name, k := range f.Sinks {
+		if shown.Sinks == nil {
+			shown.Sinks = map[string]Sink{}
+		}
+		k.Headers = maskedMap(k.Headers)
+		if names := secretQuery(k.URL); len(names) > 0 || revealing(k.URL) {
+			k.URL = maskedURL(k.URL, names)
+		}
+		shown.Sinks[name] = k
 	}
 	text, err := yaml.MarshalWithOptions(shown, yaml.IndentSequence(true))
 	return string(text), err

@@ -19,7 +19,10 @@ import (
 // allowed lists, for each package, which of ours it may import. Command packages may import all.
 var allowed = map[string][]string{
 	"audit":                   {}, // whatever decides or changes can write to the record
+	"audit/notary":            {"audit"},
+	"audit/ship":              {"audit"},
 	"identity":                {"audit"},
+	"identity/oidc":           {"identity", "internal/strictjson"},
 	"internal/strictjson":     {},
 	"catalog":                 {"internal/strictjson"},
 	"catalog/vector":          {"catalog"},
@@ -37,17 +40,21 @@ var allowed = map[string][]string{
 	"composer/fit":            nil,
 	"prompts":                 {},
 	"internal/llm":            {"prompts"},
-	"gateway":                 {"audit", "catalog", "identity", "internal/strictjson", "persona", "policy", "upstream"},
-	"store":                   {"audit", "catalog", "catalog/crawl", "credential", "evals", "identity", "persona", "policy"},
+	"approval":                {"audit", "identity"},
+	"approval/webhook":        {"approval"},
+	"gateway":                 {"approval", "audit", "catalog", "identity", "internal/strictjson", "persona", "policy", "upstream"},
+	"gateway/replay":          {"audit", "gateway", "persona", "policy"},
+	"store":                   {"approval", "audit", "catalog", "catalog/crawl", "credential", "evals", "identity", "persona", "policy"},
 	"evals":                   {"catalog", "composer", "persona", "policy"},
-	"evals/world":             {"audit", "catalog", "evals", "gateway", "identity", "internal/fakemcp", "persona", "policy", "store", "upstream"},
+	"evals/world":             {"approval", "audit", "catalog", "evals", "gateway", "identity", "internal/fakemcp", "persona", "policy", "store", "upstream"},
 	"evals/page":              {"evals", "internal/visible"},
-	"web":                     {"audit", "catalog", "catalog/crawl", "composer", "credential", "evals", "evals/page", "identity", "internal/visible", "persona", "persona/usage", "policy", "upstream"},
+	"web":                     {"approval", "audit", "catalog", "catalog/crawl", "composer", "credential", "evals", "evals/page", "identity", "internal/visible", "persona", "persona/usage", "policy", "upstream"},
 	"internal/config":         {"credential", "upstream"},
 	"internal/fakeoauth":      {},
 	"internal/demo":           {},
 	"internal/telemetry":      {"audit", "catalog/crawl", "gateway", "persona", "upstream"},
 	"internal/fakemcp":        {},
+	"internal/fakeoidc":       {},
 	"internal/visible":        {},
 	"internal/slowbody":       {},
 	"internal/fakeopenai":     {},
@@ -70,21 +77,26 @@ var owners = map[string][]string{
 	"github.com/pressly/goose/v3":              {"store"},                                                                                       // migrations
 	"github.com/oklog/ulid/v2":                 {"store"},                                                                                       // sortable unique ids
 	"github.com/tiktoken-go/tokenizer":         {"catalog/tokens"},                                                                              // o200k tokens
-	"github.com/cenkalti/backoff/v5":           {"upstream", "internal/llm"},                                                                    // retry delays
+	"github.com/cenkalti/backoff/v5":           {"upstream", "internal/llm", "audit/ship", "approval/webhook"},                                  // retry delays
 	"github.com/alecthomas/kong":               {"cmd/remit", "internal/config"},                                                                // flags, environment, help
 	"github.com/goccy/go-yaml":                 {"internal/config", "evals"},                                                                    // strict YAML that keeps comments and places
 	"github.com/agnivade/levenshtein":          {"internal/config"},                                                                             // nearest valid key
 	"github.com/schollz/progressbar/v3":        {"cmd/remit"},                                                                                   // progress of a crawl
 	"go.opentelemetry.io/otel":                 {"internal/telemetry"},                                                                          // traces: the SDK and its OTLP exporter
 	"github.com/prometheus/client_golang":      {"internal/telemetry"},                                                                          // metrics: reads state when it is scraped, and lints names, which OpenTelemetry's exporter does not
-	"golang.org/x/oauth2":                      {"credential"},                                                                                  // token requests, PKCE
-	"code.dny.dev/ssrf":                        {"credential"},                                                                                  // refuses private addresses when dialling
+	"github.com/coreos/go-oidc/v3":             {"identity/oidc"},                                                                               // discovery, key sets, signatures of ID and logout tokens
+	"golang.org/x/oauth2":                      {"credential", "identity/oidc"},                                                                 // authorization code with PKCE
+	"code.dny.dev/ssrf":                        {"credential", "identity/oidc"},                                                                 // refuses private addresses when dialling
+	"go.opentelemetry.io/proto/otlp":           {"audit/ship"},                                                                                  // OTLP logs
+	"google.golang.org/protobuf":               {"audit/ship"},                                                                                  // their encoding
+	"github.com/leodido/go-syslog/v4":          {"audit/ship"},                                                                                  // messages of RFC 5424
+	"golang.org/x/mod":                         {"audit/notary"},                                                                                // signed notes, the form of transparency logs' checkpoints
 	"golang.org/x/crypto":                      {"identity"},                                                                                    // argon2id
 	"golang.org/x/sync":                        {"catalog/crawl", "cmd/remit", "credential", "evals"},                                           // errgroup, singleflight
 	"golang.org/x/sys":                         {"catalog/embed", "catalog/vector"},                                                             // processor features
 	"golang.org/x/term":                        {"cmd/remit"},                                                                                   // is it a terminal?
 	"golang.org/x/text":                        {"catalog/embed", "gateway", "policy"},                                                          // NFKC, also before masking; the validator's messages
-	"golang.org/x/time":                        {"credential", "web"},                                                                           // rate limits
+	"golang.org/x/time":                        {"credential", "identity/oidc", "web"},                                                          // rate limits
 }
 
 // modelFree must not reach a model, an embedding or a prompt: the gateway runs without them.

@@ -21,7 +21,8 @@ type Holder struct {
 	Title    string     `json:"title"`
 	Revision int        `json:"revision"`
 	Tools    []Held     `json:"tools"`
-	Others   int        `json:"others"` // tools that it keeps without these
+	Others   int        `json:"others"`         // tools that it keeps without these
+	Over     string     `json:"over,omitempty"` // why everything is refused
 }
 
 // Held is one of the tools as a persona holds it.
@@ -110,6 +111,9 @@ func Find(ctx context.Context, from Source, of Of, now time.Time) (Reach, error)
 			if s, ok := persona.Stopped(stopped, p.ID, t.ID); ok {
 				h.Tools[i].Suspended = s.String()
 			}
+		}
+		if o, over := p.Term.Over(now); over {
+			h.Over = o.Reason
 		}
 		h.Others = len(live.Grants) - len(h.Tools)
 		r.Personas = append(r.Personas, h)

@@ -14,12 +14,24 @@ import (
 
 // Source is where grants, keys and the record are read. A store.Store is one.
 type Source interface {
+	Grants
+	Record
+}
+
+// Grants is what personas hold, and with which keys agents use it.
+type Grants interface {
 	Persona(ctx context.Context, id persona.ID) (persona.Persona, error)
 	Personas(ctx context.Context) ([]persona.Persona, error)
 	Frozen(ctx context.Context, id persona.ID, revision int, pin persona.Pin) (since time.Time, frozen bool, err error)
 	Suspensions(ctx context.Context) ([]persona.Suspension, error)
 	Keys(ctx context.Context, persona string) ([]identity.Key, error)
+}
+
+// Record is what agents did and people changed.
+type Record interface {
 	Tallies(ctx context.Context, q audit.Query) ([]audit.Tally, error)
+	Entries(ctx context.Context, q audit.Query) ([]audit.Entry, error)
+	Oldest(ctx context.Context) (audit.Entry, error) // of the record, the zero Entry when it is empty
 }
 
 // Tool is a granted tool.

@@ -48,6 +48,52 @@ func newWorld(t *testing.T) *store.Store {
 	return s
 }
 
+// history is a store whose personas become live at times of a test's choice.
+type history struct {
+	*persona.Registry
+	store *store.Store
+	at    time.Time
+	count int
+}
+
+func newHistory(t *testing.T) *history {
+	s, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "remit.db"))
+	must(t, err)
+	t.Cleanup(func() { s.Close() })
+	w := &history{store: s}
+	w.Registry = &persona.Registry{Store: s, Now: func() time.Time { return w.at }, Current: func(id catalog.ID) (catalog.Tool, bool) {
+		_, name := id.Split()
+		tool, err := catalog.Parse("crm", fmt.Appendf(nil, `{"name":%q,"description":"x","inputSchema":{"type":"object"}}`, name))
+		return tool, err == nil
+	}}
+	return w
+}
+
+// reviewer acts so long ago.
+func (w *history) reviewer(ago time.Duration) identity.Principal {
+	w.at = now.Add(-ago)
+	return identity.Principal{Person: "bob", Roles: []identity.Role{identity.Reviewer}}
+}
+
+// live has a further revision with the tools approved.
+func (w *history) live(t *testing.T, ago time.Duration, names ...string) {
+	t.Helper()
+	bob, ann, ctx := w.reviewer(ago), identity.Principal{Person: "ann", Roles: []identity.Role{identity.Author}}, t.Context()
+	p := persona.Proposal{Job: job}
+	for _, name := range names {
+		p.Grants = append(p.Grants, persona.Grant{Pin: persona.Pin{Tool: catalog.ID("crm/" + name)}})
+	}
+	if w.count++; w.count == 1 {
+		must(t, w.Create(ctx, ann, "support", "Support", p))
+	} else {
+		must(t, w.Revise(ctx, ann, "support", p))
+	}
+	must(t, w.Submit(ctx, ann, "support", w.count))
+	of, err := w.store.Persona(ctx, "support")
+	must(t, err)
+	must(t, w.Approve(ctx, bob, "support", w.count, of.Latest().Digests()))
+}
+
 const day = 24 * time.Hour
 
 func must(t *testing.T, err error) {

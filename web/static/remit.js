@@ -114,3 +114,49 @@ for (const box of document.querySelectorAll("[data-live]")) {
     }, 200);
   });
 }
+
+// A list of what waits for a person stays current while somebody looks at it.
+const waiting = document.querySelector("[data-waiting]");
+if (waiting) {
+  setInterval(async () => {
+    if (document.visibilityState !== "visible") return;
+    try {
+      const page = new DOMParser().parseFromString(await (await fetch(location.pathname)).text(), "text/html");
+      const now = page.querySelector("[data-waiting]");
+      if (now && now.dataset.waiting !== waiting.dataset.waiting) location.replace(location.pathname);
+    } catch { /* the next time may do */ }
+  }, 5000);
+}
+
+// Rules are added and taken away without asking the server; without scripts the same buttons ask it.
+function addRule(button) {
+  const form = button.closest("[data-number]");
+  const rows = button.parentElement.querySelector("[data-rows]");
+  const index = Math.max(-1, ...[...rows.children].map((row) => Number(row.dataset.row))) + 1;
+  if (index > 63) return false;
+  const row = document.getElementById("row-" + button.dataset.add).content.firstElementChild.cloneNode(true);
+  row.dataset.row = index;
+  row.setAttribute("aria-label", row.getAttribute("aria-label").replace("1", index + 1));
+  for (const el of row.querySelectorAll("*")) {
+    for (const { name, value } of [...el.attributes]) {
+      if (name === "name") el.setAttribute(name, value.replace(":0:", ":" + index + ":").replace("TOOL-OF-ROW", () => form.dataset.tool));
+      else if (name === "id" || name === "for") el.setAttribute(name, value.replace("-0-0-", "-" + form.dataset.number + "-" + index + "-"));
+      else if (name === "list") el.setAttribute(name, value.replace("-0", "-" + form.dataset.number));
+    }
+  }
+  rows.append(row);
+  row.querySelector("input:not([type=hidden]), select, textarea").focus();
+  return true;
+}
+addEventListener("click", (event) => {
+  const button = event.target.closest?.("[data-add], [data-drop]");
+  if (!button) return;
+  if (button.dataset.add) {
+    if (addRule(button)) event.preventDefault();
+    return;
+  }
+  event.preventDefault();
+  const section = button.closest(".rulekind");
+  button.closest("[data-row]").remove();
+  section.querySelector("[data-add]").focus();
+});

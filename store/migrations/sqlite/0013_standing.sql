@@ -51,6 +51,15 @@ create trigger frozen_update after update on frozen begin update standing set ve
 create trigger frozen_delete after delete on frozen begin update standing set version = version + 1; end;
 -- +goose StatementEnd
 -- +goose StatementBegin
+create trigger shadow_insert after insert on shadow begin update standing set version = version + 1; end;
+-- +goose StatementEnd
+-- +goose StatementBegin
+create trigger shadow_update after update on shadow begin update standing set version = version + 1; end;
+-- +goose StatementEnd
+-- +goose StatementBegin
+create trigger shadow_delete after delete on shadow begin update standing set version = version + 1; end;
+-- +goose StatementEnd
+-- +goose StatementBegin
 create trigger access_key_insert after insert on access_key begin update standing set version = version + 1; end;
 -- +goose StatementEnd
 -- +goose StatementBegin
@@ -59,8 +68,20 @@ create trigger access_key_update after update of hash, agent, usr, persona, expi
 -- +goose StatementBegin
 create trigger access_key_delete after delete on access_key begin update standing set version = version + 1; end;
 -- +goose StatementEnd
+-- +goose StatementBegin
+create trigger term_insert after insert on term begin update standing set version = version + 1; end;
+-- +goose StatementEnd
+-- +goose StatementBegin
+create trigger term_update after update on term begin update standing set version = version + 1; end;
+-- +goose StatementEnd
+-- +goose StatementBegin
+create trigger term_delete after delete on term begin update standing set version = version + 1; end;
+-- +goose StatementEnd
 
 -- +goose Down
+drop trigger term_delete;
+drop trigger term_update;
+drop trigger term_insert;
 drop trigger access_key_delete;
 drop trigger access_key_update;
 drop trigger access_key_insert;
@@ -79,4 +100,7 @@ drop trigger revision_insert;
 drop trigger persona_delete;
 drop trigger persona_update;
 drop trigger persona_insert;
+drop trigger shadow_insert;
+drop trigger shadow_update;
+drop trigger shadow_delete;
 drop table standing;
