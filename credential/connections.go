@@ -89,6 +89,11 @@ type Connection struct {
 	Keys   []Key
 }
 
+// Unused says that nobody may use the account.
+func (c Connection) Unused() bool {
+	return c.State == Connected && !slices.ContainsFunc(c.Keys, func(k Key) bool { return k.Allowed })
+}
+
 // State of a connection.
 type State string
 

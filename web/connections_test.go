@@ -112,7 +112,7 @@ func TestConnections(t *testing.T) {
 	ann.post("/connections/crm/allow", url.Values{"key": {other}})
 	ann.wants(http.StatusUnprocessableEntity, "is not one that works for you")
 	ann.post("/connections/crm/allow", nil)
-	ann.wants(200, "It holds from the next call on.")
+	ann.wants(200, "It holds from the next call on.", `data-testid="unused-crm"`)
 	if _, err := auth.Token(t.Context(), upstream.Subject{User: "ann", Client: key}, ""); !errors.Is(err, upstream.ErrNotConnected) {
 		t.Errorf("a key that is not allowed any more: got %v", err)
 	}

@@ -56,14 +56,14 @@ type Options struct {
 // Webhook says who is told that a call waits for a person.
 type Webhook struct {
 	URL    string `yaml:"url" env:"REMIT_APPROVAL_WEBHOOK_URL" default:"" placeholder:"URL" help:"Where a signed message goes when a call waits for a person's approval (default: empty, nowhere)."`
-	Secret string `yaml:"secret" env:"REMIT_APPROVAL_WEBHOOK_SECRET" default:"" placeholder:"REFERENCE" help:"Secret of its signature, as $${NAME} or $${file:/path}: whsec_ and base64, or a text of at least 24 bytes (default: none; needed with a URL)."`
+	Secret string `yaml:"secret" env:"REMIT_APPROVAL_WEBHOOK_SECRET" default:"" placeholder:"REFERENCE" help:"Secret of its signature, as $${secret:NAME}, $${NAME} or $${file:/path}: whsec_ and base64, or a text of at least 24 bytes (default: none; needed with a URL)."`
 }
 
 // Embeddings says where the vectors of the search come from.
 type Embeddings struct {
 	URL   string `yaml:"url" env:"REMIT_EMBEDDINGS_URL" default:"" placeholder:"URL" help:"OpenAI-compatible embeddings endpoint, such as http://127.0.0.1:11434/v1; \"off\" searches by words only (default: empty, the model inside the binary)."`
 	Model string `yaml:"model" env:"REMIT_EMBEDDINGS_MODEL" default:"" placeholder:"NAME" help:"Model at that endpoint (default: none; needed with a URL)."`
-	Key   string `yaml:"key" env:"REMIT_EMBEDDINGS_KEY" default:"" placeholder:"REFERENCE" help:"Key of that endpoint, as $${NAME} or $${file:/path} (default: none)."`
+	Key   string `yaml:"key" env:"REMIT_EMBEDDINGS_KEY" default:"" placeholder:"REFERENCE" help:"Key of that endpoint, as $${secret:NAME}, $${NAME} or $${file:/path} (default: none)."`
 }
 
 // Off says that the search shall use words only.
