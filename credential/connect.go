@@ -169,6 +169,9 @@ func (c *Connections) take(ctx context.Context, by identity.Principal, browser, 
 		return a, err
 	}
 	text, err := c.vault.unseal(ctx, r)
+	if err != nil && !errors.Is(err, ErrDamaged) {
+		return a, err
+	}
 	if err == nil {
 		err = json.Unmarshal(text, &a)
 	}

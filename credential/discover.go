@@ -191,7 +191,7 @@ func (p *party) ask(ctx context.Context) (issuer, resource string, err error) {
 // covers says whether a resource is the upstream or a part of its address above it.
 func covers(resource string, upstream *url.URL) bool {
 	r, err := url.Parse(resource)
-	if err != nil || r.Scheme != upstream.Scheme || !strings.EqualFold(r.Host, upstream.Host) || r.User != nil || r.Fragment != "" {
+	if err != nil || r.Scheme != upstream.Scheme || !strings.EqualFold(r.Host, upstream.Host) || r.User != nil || strings.Contains(resource, "#") {
 		return false
 	}
 	path := strings.TrimRight(r.Path, "/")

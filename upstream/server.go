@@ -78,6 +78,7 @@ type Server struct {
 	changed  chan struct{} // holds one unannounced change
 
 	retryFrom, retryTo time.Duration // a test shortens them
+	userIdle           time.Duration // likewise
 
 	mu      sync.Mutex
 	health  Health
@@ -98,7 +99,7 @@ func newServer(c Config, log *slog.Logger) *Server {
 	s := &Server{
 		cfg: c, log: log.With("server", c.Name), secret: newRedactor(c),
 		places: make(chan struct{}, c.Concurrency), changed: make(chan struct{}, 1),
-		retryFrom: retryFrom, retryTo: retryTo,
+		retryFrom: retryFrom, retryTo: retryTo, userIdle: userIdle,
 		turn: make(chan struct{}), end: context.Background(), users: map[string]*userConn{}, health: Health{Since: time.Now()},
 	}
 	s.userLife, s.endUsers = context.WithCancel(context.Background())

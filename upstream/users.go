@@ -77,7 +77,7 @@ func (s *Server) release(grant string, u *userConn) {
 	defer s.mu.Unlock()
 	u.calls--
 	if u.calls == 0 && s.users[grant] == u {
-		u.end = time.AfterFunc(userIdle, func() { s.drop(grant, u) })
+		u.end = time.AfterFunc(s.userIdle, func() { s.drop(grant, u) })
 	}
 }
 
