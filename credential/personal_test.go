@@ -370,7 +370,9 @@ func TestNoTokenIsTold(t *testing.T) {
 	secrets := append(w.provider.Tokens(), fakeoauth.Secret)
 	s, _ := w.pool.Server("crm")
 	_, err := s.Call(t.Context(), upstream.Call{Tool: "error", For: upstream.Subject{User: "ada", Client: w.keys["ada"]}}) // repeats the headers
-	tell(err)
+	if tell(err); !strings.Contains(fmt.Sprint(err), "Authorization:[Bearer [redacted]]") {
+		t.Errorf("the server did not repeat the headers: %v", err)
+	}
 	w.provider.Forget()
 	w.later(10 * time.Minute)
 	w.provider.Do(func() { w.provider.Refuse = "invalid_scope" }) // whose description repeats what was sent

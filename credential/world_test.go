@@ -76,7 +76,7 @@ func machine(w *world) credential.Config {
 }
 
 var whoami = []json.RawMessage{json.RawMessage(`{"name":"whoami","description":"Says whose token came.","inputSchema":{"type":"object"}}`),
-	json.RawMessage(`{"name":"slow","description":"Waits.","inputSchema":{"type":"object"}}`)}
+	json.RawMessage(`{"name":"error","description":"Repeats the headers.","inputSchema":{"type":"object"}}`)}
 
 func newWorld(t *testing.T, configure func(*world) credential.Config) *world {
 	t.Helper()
