@@ -25,12 +25,14 @@ func public(w *world) credential.Config {
 func TestDiscovery(t *testing.T) {
 	for _, open := range []bool{false, true} { // with a challenge that names the metadata, and without
 		w := newWorld(t, public)
-		w.resource.Open = open
+		w.resource.Do(func() { w.resource.Open = open })
 		w.connect("ada")
-		w.resource.Open = true
+		w.resource.Do(func() { w.resource.Open = true })
 		w.wants("ada", "ada@crm")
 		w.start(public(w))
-		w.resource.Metadata = `{"resource":"` + w.resource.URL + `","authorization_servers":["https://evil.example"]}` // the upstream has another one now
+		w.resource.Do(func() {
+			w.resource.Metadata = `{"resource":"` + w.resource.URL + `","authorization_servers":["https://evil.example"]}`
+		}) // the upstream has another one now
 		w.provider.Forget()
 		w.later(3600e9)
 		w.wants("ada", "ada@crm") // renewed where it came from, and nowhere else
@@ -60,15 +62,21 @@ func TestHostileMetadata(t *testing.T) {
 		want string
 	}{
 		"another resource": {func(w *world) {
-			w.resource.Metadata = fmt.Sprintf(`{"resource":"https://another.example/mcp","authorization_servers":[%q]}`, w.provider.URL)
+			w.resource.Do(func() {
+				w.resource.Metadata = fmt.Sprintf(`{"resource":"https://another.example/mcp","authorization_servers":[%q]}`, w.provider.URL)
+			})
 		}, "of another resource"},
 		"a sibling resource": {func(w *world) {
-			w.resource.Metadata = fmt.Sprintf(`{"resource":"%sx","authorization_servers":[%q]}`, w.resource.URL, w.provider.URL)
+			w.resource.Do(func() {
+				w.resource.Metadata = fmt.Sprintf(`{"resource":"%sx","authorization_servers":[%q]}`, w.resource.URL, w.provider.URL)
+			})
 		}, "of another resource"},
 		"two servers": {func(w *world) {
-			w.resource.Metadata = fmt.Sprintf(`{"resource":%q,"authorization_servers":[%q,"https://evil.example"]}`, w.resource.URL, w.provider.URL)
+			w.resource.Do(func() {
+				w.resource.Metadata = fmt.Sprintf(`{"resource":%q,"authorization_servers":[%q,"https://evil.example"]}`, w.resource.URL, w.provider.URL)
+			})
 		}, "configure one of them"},
-		"no JSON":        {func(w *world) { w.resource.Metadata = "<html>" }, "not JSON"},
+		"no JSON":        {func(w *world) { w.resource.Do(func() { w.resource.Metadata = "<html>" }) }, "not JSON"},
 		"another issuer": {func(w *world) { w.provider.Metadata["issuer"] = "https://evil.example" }, "another name"},
 		"no PKCE":        {func(w *world) { w.provider.Metadata["code_challenge_methods_supported"] = []string{"plain"} }, "PKCE"},
 		"a token endpoint without https": {func(w *world) {
@@ -102,7 +110,9 @@ func TestHostileMetadata(t *testing.T) {
 	for _, host := range []string{"127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0", "0177.0.0.1", "2130706433", "0x7f000001", "127.1",
 		"10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "[fd00::1]", "[fe80::1]", "[64:ff9b::7f00:1]"} {
 		for scheme, want := range map[string]string{"https": "not public|no usable address", "http": "not https|no usable address"} {
-			w.resource.Metadata = fmt.Sprintf(`{"resource":%q,"authorization_servers":["%s://%s:%s"]}`, w.resource.URL, scheme, host, port)
+			w.resource.Do(func() {
+				w.resource.Metadata = fmt.Sprintf(`{"resource":%q,"authorization_servers":["%s://%s:%s"]}`, w.resource.URL, scheme, host, port)
+			})
 			_, err = own.Begin(t.Context(), person("ada"), "session", "crm", back, nil)
 			if !errors.Is(err, credential.ErrConnect) || !regexp.MustCompile(want).MatchString(err.Error()) {
 				t.Errorf("%s at %s: got %v, want %q", scheme, host, err, want)

@@ -36,7 +36,7 @@ func (w *world) connected() {
 // Remit's own token is had once for all calls, for the right resource and scopes, renewed before it ends and once after a 401.
 func TestClientCredentials(t *testing.T) {
 	w := newWorld(t, machine)
-	w.resource.Open = false
+	w.resource.Do(func() { w.resource.Open = false })
 	w.connected()
 	var group sync.WaitGroup
 	for range 20 {

@@ -245,10 +245,12 @@ func TestServerThatRefusesEveryToken(t *testing.T) {
 	w.connect("ada")
 	w.wants("ada", "ada@crm")
 	w.later(10 * time.Minute)
-	w.provider.Instead["/token"] = func(rw http.ResponseWriter, _ *http.Request) {
-		rw.Header().Set("Content-Type", "application/json")
-		fmt.Fprint(rw, `{"access_token":"useless-canary","token_type":"bearer","expires_in":3600}`)
-	}
+	w.provider.Do(func() {
+		w.provider.Instead["/token"] = func(rw http.ResponseWriter, _ *http.Request) {
+			rw.Header().Set("Content-Type", "application/json")
+			fmt.Fprint(rw, `{"access_token":"useless-canary","token_type":"bearer","expires_in":3600}`)
+		}
+	})
 	w.provider.Forget()
 	for range 5 {
 		if _, err := w.call("ada", w.keys["ada"]); !errors.Is(err, upstream.ErrUnauthorized) {
@@ -344,7 +346,7 @@ func TestListAs(t *testing.T) {
 		c.ListAs = "ada"
 		return c
 	})
-	w.resource.Open = false
+	w.resource.Do(func() { w.resource.Open = false })
 	s, _ := w.pool.Server("crm")
 	short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()

@@ -25,7 +25,14 @@ type Resource struct {
 	mixed    []string
 	refused  int
 	Metadata string // in place of the honest document (RFC 9728)
-	Open     bool   // lists and handshakes need no token
+	Open     bool   // a request without a token is taken, as nobody's
+}
+
+// Do changes Metadata and Open while requests may be under way.
+func (r *Resource) Do(change func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	change()
 }
 
 // Protect runs next behind a guard.
@@ -54,9 +61,11 @@ func (r *Resource) Refused() int {
 }
 
 func (r *Resource) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	r.mu.Lock()
+	doc, open := r.Metadata, r.Open
+	r.mu.Unlock()
 	metadata := r.server.URL + "/.well-known/oauth-protected-resource/mcp"
 	if strings.HasPrefix(req.URL.Path, "/.well-known/") {
-		doc := r.Metadata
 		if doc == "" {
 			doc = fmt.Sprintf(`{"resource":%q,"authorization_servers":[%q]}`, r.URL, r.provider.URL)
 		}
@@ -66,7 +75,7 @@ func (r *Resource) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	token, _ := strings.CutPrefix(req.Header.Get("Authorization"), "Bearer ")
 	user, ok := r.provider.who(token, r.URL)
-	if !ok && !(r.Open && token == "") {
+	if !ok && !(open && token == "") {
 		r.mu.Lock()
 		r.refused++
 		r.mu.Unlock()
