@@ -22,6 +22,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"remit/internal/fakemcp"
+	"remit/internal/fakeoauth"
 )
 
 // stage is what the actors of one script act on: a remit serve of the script's own, MCP servers that are not ours, people with
@@ -47,15 +48,16 @@ type stage struct {
 	mu     sync.Mutex
 	fakes  map[string]*fakemcp.Server
 	people map[string]*http.Client
-	agents map[string]credential
+	agents map[string]bearer
 }
 
-type credential struct{ secret, persona string }
+type bearer struct{ secret, persona string }
 
 type stageKey struct{}
 
 func newStage(env *testscript.Env) {
-	env.Values[stageKey{}] = &stage{fakes: map[string]*fakemcp.Server{}, people: map[string]*http.Client{}, agents: map[string]credential{}}
+	env.Values[accountsKey{}] = accounts{map[string]*fakeoauth.Provider{}, map[string]*fakeoauth.Resource{}}
+	env.Values[stageKey{}] = &stage{fakes: map[string]*fakemcp.Server{}, people: map[string]*http.Client{}, agents: map[string]bearer{}}
 }
 
 var stageCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
@@ -290,7 +292,7 @@ func (s *stage) rotate(ts *testscript.TestScript, args []string) bool {
 
 // hold gives an agent a secret.
 func (s *stage) hold(ts *testscript.TestScript, name, id, secret string) {
-	s.agents[name] = credential{secret, id}
+	s.agents[name] = bearer{secret, id}
 	ts.Setenv(name, secret)
 	if parts := strings.Split(secret, "_"); len(parts) == 3 {
 		ts.Setenv(name+"_id", parts[1])
