@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"remit/audit"
+	"remit/internal/invalid"
 )
 
 // Limits of sessions and links.
@@ -69,7 +70,7 @@ func (d *Directory) Bootstrap(ctx context.Context) (name, link string, created b
 // AddPerson creates a person. Without a password they sign in with a one-time link and set one.
 func (d *Directory) AddPerson(ctx context.Context, by Principal, name string, roles []Role, password string) error {
 	if !validName.MatchString(name) {
-		return fmt.Errorf("%w: a name has 1 to 64 lower-case letters, digits and . _ @ -, not %q", ErrInvalid, name)
+		return invalidField("name", "a name has 1 to 64 lower-case letters, digits and . _ @ -, not %q", name)
 	}
 	encoded, err := encodePassword(password)
 	if err != nil {
@@ -77,7 +78,7 @@ func (d *Directory) AddPerson(ctx context.Context, by Principal, name string, ro
 	}
 	return d.changePerson(ctx, by, name, "person.add", roles, Ends{}, func(p Person) (Person, error) {
 		if p.Name != "" {
-			return p, fmt.Errorf("%w: there is a person %q already", ErrInvalid, name)
+			return p, invalidField("name", "there is a person %q already", name)
 		}
 		return Person{Name: name, Roles: roles, Password: encoded, Created: d.now()}, validRoles(roles)
 	})
@@ -136,6 +137,9 @@ func (d *Directory) changePerson(ctx context.Context, by Principal, name, kind s
 		return fmt.Errorf("%w: this needs the role admin", ErrForbidden)
 	}
 	return d.Store.UpdatePerson(ctx, name, ends, func(p Person) (Person, audit.Entry, error) {
+		if err := machineMay(by, p, name, kind, roles); err != nil {
+			return p, audit.Entry{}, err
+		}
 		p, err := change(p)
 		e := audit.Entry{Time: d.now(), Kind: kind, Actor: by.Actor(), Decision: audit.Changed, Detail: map[string]string{"person": name}}
 		if roles != nil {
@@ -143,6 +147,23 @@ func (d *Directory) changePerson(ctx context.Context, by Principal, name, kind s
 		}
 		return p, e, err
 	})
+}
+
+// machineMay holds management tokens to what lets nobody in and gives no role that the token lacks. Its creator's roles, which
+// are its own, it leaves alone.
+func machineMay(by Principal, p Person, name, kind string, roles []Role) error {
+	if !by.Machine() || kind == "person.disable" {
+		return nil
+	}
+	if name == by.Owner || kind != "person.add" && kind != "person.roles" {
+		return ErrMachine
+	}
+	for _, r := range roles {
+		if !by.Has(r) && !slices.Contains(p.Roles, r) && slices.Contains(Roles, r) {
+			return fmt.Errorf("%w: the management token does not have the role %s itself", ErrForbidden, r)
+		}
+	}
+	return nil
 }
 
 // keepAdmin refuses to take the role from the last person who has it.
@@ -185,7 +206,7 @@ func exists(p Person) error {
 func validRoles(roles []Role) error {
 	for _, r := range roles {
 		if !slices.Contains(Roles, r) {
-			return fmt.Errorf("%w: there is no role %q; the roles are %s", ErrInvalid, r, joinRoles(Roles))
+			return invalidField("roles", "there is no role %q; the roles are %s", r, joinRoles(Roles))
 		}
 	}
 	return nil
@@ -223,13 +244,13 @@ func (d *Directory) IssueKey(ctx context.Context, by Principal, spec KeySpec) (s
 	now := d.now()
 	for what, value := range map[string]string{"agent": spec.Agent, "user": spec.User, "persona": spec.Persona} {
 		if value != strings.TrimSpace(value) || value == "" || len(value) > 100 || !utf8.ValidString(value) || strings.ContainsFunc(value, unprintable) {
-			return "", Key{}, fmt.Errorf("%w: the key's %s has 1 to 100 printable characters", ErrInvalid, what)
+			return "", Key{}, invalidField(what, "the key's %s has 1 to 100 printable characters", what)
 		}
 	}
 	if !spec.Expires.IsZero() && !spec.Expires.After(now) {
-		return "", Key{}, fmt.Errorf("%w: the key would expire in the past", ErrInvalid)
+		return "", Key{}, invalidField("expires", "the key would expire in the past")
 	}
-	id, secret := newKey()
+	id, secret := newSecret(keyPrefix)
 	key = Key{ID: id, Hash: hash(secret), Agent: spec.Agent, User: spec.User, Persona: spec.Persona, Created: now,
 		By: by.Person, Expires: spec.Expires.UTC().Truncate(time.Second)}
 	err = d.changeKey(ctx, by, id, "key.issue", func(old Key) (Key, error) {
@@ -285,7 +306,7 @@ func (d *Directory) Keys(ctx context.Context, by Principal, persona string) ([]K
 
 // Authenticate returns the principal that a key's secret is bound to. Every refusal is ErrCredential.
 func (d *Directory) Authenticate(ctx context.Context, secret string) (Principal, error) {
-	id, ok := keyID(secret)
+	id, ok := secretID(keyPrefix, secret)
 	if !ok {
 		return Principal{}, ErrCredential
 	}
@@ -306,6 +327,10 @@ func (d *Directory) Authenticate(ctx context.Context, secret string) (Principal,
 		}
 	}
 	return Principal{Agent: k.Agent, User: k.User, Persona: k.Persona, Key: k.ID}, nil
+}
+
+func invalidField(field, format string, args ...any) error {
+	return invalid.At(field, fmt.Errorf("%w: %s", ErrInvalid, fmt.Sprintf(format, args...)))
 }
 
 func unprintable(r rune) bool { return !unicode.IsPrint(r) }

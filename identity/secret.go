@@ -19,6 +19,9 @@ import (
 // chance and a mistyped one is refused without a look-up.
 const keyPrefix = "remit_"
 
+// tokenPrefix begins a management token, which is built alike. No text is both.
+const tokenPrefix = "remitmt_"
+
 var b32 = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
 const (
@@ -27,10 +30,10 @@ const (
 	sumLen    = 7  // 32 bits
 )
 
-// newKey returns a fresh key's public id and its whole text.
-func newKey() (id, text string) {
+// newSecret returns a fresh key's or token's public id and its whole text.
+func newSecret(prefix string) (id, text string) {
 	id = b32.EncodeToString(random(7))[:idLen]
-	text = keyPrefix + id + "_" + b32.EncodeToString(random(32))
+	text = prefix + id + "_" + b32.EncodeToString(random(32))
 	return id, text + checksum(text)
 }
 
@@ -38,14 +41,17 @@ func checksum(text string) string {
 	return b32.EncodeToString(binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE([]byte(text))))
 }
 
-// keyID returns the public id of a well-formed key.
-func keyID(text string) (string, bool) {
-	if len(text) != len(keyPrefix)+idLen+1+secretLen+sumLen || !strings.HasPrefix(text, keyPrefix) ||
-		text[len(keyPrefix)+idLen] != '_' || checksum(text[:len(text)-sumLen]) != text[len(text)-sumLen:] {
+// secretID returns the public id of a well-formed key or token.
+func secretID(prefix, text string) (string, bool) {
+	if len(text) != len(prefix)+idLen+1+secretLen+sumLen || !strings.HasPrefix(text, prefix) ||
+		text[len(prefix)+idLen] != '_' || checksum(text[:len(text)-sumLen]) != text[len(text)-sumLen:] {
 		return "", false
 	}
-	return text[len(keyPrefix) : len(keyPrefix)+idLen], true
+	return text[len(prefix) : len(prefix)+idLen], true
 }
+
+// SessionTokenLen is the length of a session's token. No key and no management token is as short.
+const SessionTokenLen = 43
 
 // newToken returns 256 random bits for a cookie or a link.
 func newToken() string { return base64.RawURLEncoding.EncodeToString(random(32)) }

@@ -6,11 +6,11 @@ import (
 )
 
 func TestKeyText(t *testing.T) {
-	id, text := newKey()
-	if got, ok := keyID(text); !ok || got != id {
-		t.Errorf("keyID(%q): got %q, %v, want %q", text, got, ok, id)
+	id, text := newSecret(keyPrefix)
+	if got, ok := secretID(keyPrefix, text); !ok || got != id {
+		t.Errorf("secretID(%q): got %q, %v, want %q", text, got, ok, id)
 	}
-	if other, _ := newKey(); other == id {
+	if other, _ := newSecret(keyPrefix); other == id {
 		t.Errorf("two keys have the id %q", id)
 	}
 	for name, wrong := range map[string]string{
@@ -26,7 +26,7 @@ func TestKeyText(t *testing.T) {
 		"a long string":  strings.Repeat("remit_", 1000),
 		"leading spaces": " " + text,
 	} {
-		if _, ok := keyID(wrong); ok {
+		if _, ok := secretID(keyPrefix, wrong); ok {
 			t.Errorf("%s: %q was taken for a key", name, wrong)
 		}
 	}

@@ -158,7 +158,7 @@ func (r Revision) NeedsTwo() bool {
 
 // authors is whose work a revision that by makes from p's newest holds: everybody's since the last one that a reviewer
 // approved. Who saves somebody else's draft again does not take its authorship over.
-func (p Persona) authors(by string) []string {
+func (p Persona) authors(by []string) []string {
 	var all []string
 	for _, r := range p.Revisions {
 		if r.Narrowed != "" {
@@ -171,7 +171,7 @@ func (p Persona) authors(by string) []string {
 		all = append(append(all, r.Authors...), r.Author)
 	}
 	var each []string
-	for _, name := range append(all, by) {
+	for _, name := range append(all, by...) {
 		if !slices.Contains(each, name) {
 			each = append(each, name)
 		}

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -207,22 +208,30 @@ func (s *site) drifted(r persona.Revision) bool {
 	})
 }
 
-// postCompose drafts anew for a changed job. Tools that a person added stay.
-func (s *site) postCompose(c echo.Context, by identity.Principal) error {
-	p, err := s.openDraft(c)
+// composeAgain drafts anew for a changed job. Tools that a person added to the draft before stay.
+func (s *site) composeAgain(ctx context.Context, by identity.Principal, before persona.Revision, job string) (persona.Proposal, error) {
+	next, err := s.compose(ctx, by, job)
 	if err != nil {
-		return err
+		return next, err
 	}
-	next, err := s.compose(c.Request().Context(), by, jobText(c.Request().PostForm.Get("job")))
-	if err != nil {
-		return err
-	}
-	for _, g := range p.Latest().Grants {
+	for _, g := range before.Grants {
 		same := func(o persona.Grant) bool { return o.Tool == g.Tool }
 		if _, offered := s.Catalog.Tool(g.Tool); g.AddedBy != "" && offered && !slices.ContainsFunc(next.Grants, same) {
 			g.Words = nil
 			next.Grants = append(next.Grants, g)
 		}
+	}
+	return next, nil
+}
+
+func (s *site) postCompose(c echo.Context, by identity.Principal) error {
+	p, err := s.openDraft(c)
+	if err != nil {
+		return err
+	}
+	next, err := s.composeAgain(c.Request().Context(), by, p.Latest(), jobText(c.Request().PostForm.Get("job")))
+	if err != nil {
+		return err
 	}
 	if err := s.Registry.Revise(c.Request().Context(), by, p.ID, next); err != nil {
 		return err

@@ -15,6 +15,7 @@ import (
 	"remit/identity"
 	"remit/internal/visible"
 	"remit/persona"
+	"remit/web/api"
 )
 
 type errorPage struct {
@@ -31,8 +32,12 @@ func (s *site) fail(err error, c echo.Context) {
 		return
 	}
 	r := c.Request()
-	api := strings.HasPrefix(r.URL.Path, "/api/")
-	if errors.Is(err, errSignIn) && r.Method == http.MethodGet && !api {
+	if strings.HasPrefix(r.URL.Path, api.Base+"/") {
+		s.failAPI(c, err)
+		return
+	}
+	script := strings.HasPrefix(r.URL.Path, "/api/")
+	if errors.Is(err, errSignIn) && r.Method == http.MethodGet && !script {
 		to := "/sign-in"
 		if r.URL.RequestURI() != "/" {
 			to += "?next=" + url.QueryEscape(r.URL.RequestURI())
@@ -44,7 +49,7 @@ func (s *site) fail(err error, c echo.Context) {
 	if status == http.StatusInternalServerError {
 		s.Log.Error("a page failed", "method", r.Method, "route", c.Path(), "error", err)
 	}
-	if api {
+	if script {
 		_ = c.JSON(status, map[string]string{"error": visible.Text(text)})
 		return
 	}

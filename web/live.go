@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -147,11 +148,7 @@ func (s *site) postKey(c echo.Context, by identity.Principal) error {
 	page.Agent, page.User, page.Expires = strings.TrimSpace(form.Get("agent")), strings.TrimSpace(form.Get("user")), form.Get("expires")
 	spec := identity.KeySpec{Agent: page.Agent, User: page.User, Persona: string(page.ID)}
 	if spec.Expires, err = expiry(page.Expires, s.Now()); err == nil {
-		if page.Retired {
-			err = fmt.Errorf("%w: the persona is retired", persona.ErrState)
-		} else {
-			page.Secret, _, err = s.Directory.IssueKey(c.Request().Context(), by, spec)
-		}
+		page.Secret, _, err = s.issueKey(c.Request().Context(), by, page.Retired, spec)
 	}
 	if err != nil && !expected(err) {
 		return err
@@ -162,6 +159,13 @@ func (s *site) postKey(c echo.Context, by identity.Principal) error {
 		return s.renderLive(c, status, page)
 	}
 	return s.renderLive(c, http.StatusOK, page)
+}
+
+func (s *site) issueKey(ctx context.Context, by identity.Principal, retired bool, spec identity.KeySpec) (string, identity.Key, error) {
+	if retired {
+		return "", identity.Key{}, fmt.Errorf("%w: the persona is retired", persona.ErrState)
+	}
+	return s.Directory.IssueKey(ctx, by, spec)
 }
 
 // expiry reads a number of days; "never" is said, not left out.
