@@ -151,6 +151,17 @@ func (r Revision) WrittenBy(person string) bool {
 		slices.ContainsFunc(r.Grants, func(g Grant) bool { return g.AddedBy == person })
 }
 
+// Cited is the words of the job that spans cover.
+func (r Revision) Cited(words []Span) []string {
+	var out []string
+	for _, w := range words {
+		if w.Start >= 0 && w.Start < w.End && w.End <= len(r.Job) {
+			out = append(out, r.Job[w.Start:w.End])
+		}
+	}
+	return out
+}
+
 // NeedsTwo says that some tool of r does more than read: with the two-reviewer rule one approval is not enough for it.
 func (r Revision) NeedsTwo() bool {
 	return slices.ContainsFunc(r.Grants, func(g Grant) bool { return g.Effect != catalog.Read })

@@ -50,22 +50,9 @@ func (s *site) apiKeys(a ask) (api.List[api.Key], error) {
 	keys, err := s.Directory.Keys(a.ctx(), a.by, a.QueryParam("persona"))
 	var out []api.Key
 	for _, k := range keys {
-		out = append(out, apiKey(k, s.Now()))
+		out = append(out, api.KeyOf(k, s.Now()))
 	}
 	return items(out), err
-}
-
-func apiKey(k identity.Key, now time.Time) api.Key {
-	state := "live"
-	switch {
-	case !k.Revoked.IsZero():
-		state = "revoked"
-	case k.Stopped(now):
-		state = "stopped with its user"
-	case !k.Live(now):
-		state = "expired"
-	}
-	return api.Key{ID: k.ID, Persona: k.Persona, Agent: k.Agent, User: k.User, State: state, By: k.By, Created: k.Created, Expires: k.Expires, LastUse: k.LastUse}
 }
 
 func (s *site) apiIssueKey(a ask, in api.NewKey) (api.IssuedKey, error) {
@@ -81,7 +68,7 @@ func (s *site) apiIssueKey(a ask, in api.NewKey) (api.IssuedKey, error) {
 		spec.Expires = s.Now().Add(90 * 24 * time.Hour)
 	}
 	secret, key, err := s.issueKey(a.ctx(), a.by, p.Retired(), spec)
-	return api.IssuedKey{Key: apiKey(key, s.Now()), Secret: secret}, err
+	return api.IssuedKey{Key: api.KeyOf(key, s.Now()), Secret: secret}, err
 }
 
 func (s *site) apiRevokeKey(a ask) (api.Done, error) {
@@ -92,18 +79,14 @@ func (s *site) apiTokens(a ask) (api.List[api.Token], error) {
 	all, err := s.Directory.Tokens(a.ctx(), a.by)
 	var out []api.Token
 	for _, t := range all {
-		out = append(out, apiToken(t, s.Now()))
+		out = append(out, api.TokenOf(t, s.Now()))
 	}
 	return items(out), err
 }
 
-func apiToken(t identity.Token, now time.Time) api.Token {
-	return api.Token{ID: t.ID, Name: t.Name, Roles: append([]identity.Role{}, t.Roles...), State: t.State(now), By: t.By, Created: t.Created, Expires: t.Expires, LastUse: t.LastUse}
-}
-
 func (s *site) apiIssueToken(a ask, in api.NewToken) (api.IssuedToken, error) {
 	secret, t, err := s.Directory.IssueToken(a.ctx(), a.by, identity.TokenSpec{Name: in.Name, Roles: in.Roles, Expires: in.Expires})
-	return api.IssuedToken{Token: apiToken(t, s.Now()), Secret: secret}, err
+	return api.IssuedToken{Token: api.TokenOf(t, s.Now()), Secret: secret}, err
 }
 
 func (s *site) apiRevokeToken(a ask) (api.Done, error) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"remit/identity"
 	"remit/internal/invalid"
 	"remit/persona"
 	"remit/web/api"
@@ -73,29 +72,7 @@ func (s *site) personaOf(ctx context.Context, id persona.ID, number int) (api.Pe
 }
 
 func (s *site) personaNow(p persona.Persona, number int) api.Persona {
-	r, _ := p.Revision(number)
-	out := api.Persona{ID: p.ID, Title: p.Title, Created: p.Created, Basis: p.Basis().Number, Dates: api.Dates(p.Term.Dates),
-		Shadow: p.Shadow.Revision, Revision: s.apiRevision(r)}
-	_, out.Over = s.dates(p)
-	if live, ok := p.Live(); ok {
-		out.Live = live.Number
-	}
-	for _, r := range p.Revisions {
-		out.Revisions = append(out.Revisions, api.Step{Number: r.Number, State: r.State, Author: r.Author, Created: r.Created})
-	}
-	return out
-}
-
-func (s *site) apiRevision(r persona.Revision) api.Revision {
-	out := api.Revision{Step: api.Step{Number: r.Number, State: r.State, Author: r.Author, Created: r.Created}, Base: base(r), Job: r.Job,
-		Authors: append([]string{}, r.Authors...), SubmittedAt: r.SubmittedAt, ReviewedBy: r.ReviewedBy, ReviewedAt: r.ReviewedAt,
-		Comment: r.Comment, Solo: r.SoloReview, FirstReview: r.FirstReview, Narrowed: r.Narrowed, Tools: []api.Grant{}}
-	for _, g := range r.Grants {
-		now, _ := s.Catalog.Tool(g.Tool)
-		out.Tools = append(out.Tools, api.Grant{Tool: g.Tool, Name: g.Name, Digest: g.Digest, Offered: now.Digest, Effect: g.Effect, Reason: g.Reason,
-			Words: quoted(r.Job, g.Words), Confidence: g.Confidence, AddedBy: g.AddedBy, Policy: g.Policy, Rules: g.Policy.Words()})
-	}
-	return out
+	return api.PersonaOf(p, number, s.Catalog.Tool, s.Now())
 }
 
 func (s *site) apiCreate(a ask, in api.Create) (api.Persona, error) {
@@ -105,7 +82,7 @@ func (s *site) apiCreate(a ask, in api.Create) (api.Persona, error) {
 		id, err = s.create(a.ctx(), a.by, in.ID, in.Title, jobText(in.Job))
 	} else {
 		var p persona.Proposal
-		if p, err = s.wanted(a.by, in.Job, in.Tools, persona.Revision{}); err == nil {
+		if p, err = api.ProposalOf(s.Registry, a.by, in.Job, in.Tools, persona.Revision{}); err == nil {
 			id, err = s.createAs(a.ctx(), a.by, in.ID, in.Title, p)
 		}
 	}
@@ -127,7 +104,7 @@ func (s *site) apiRevise(a ask, in api.Revise) (api.Persona, error) {
 	if in.Tools == nil {
 		next, err = s.composeAgain(a.ctx(), a.by, p.Latest(), jobText(in.Job))
 	} else {
-		next, err = s.wanted(a.by, in.Job, in.Tools, p.Basis())
+		next, err = api.ProposalOf(s.Registry, a.by, in.Job, in.Tools, p.Basis())
 	}
 	if err != nil {
 		return api.Persona{}, err
@@ -136,22 +113,6 @@ func (s *site) apiRevise(a ask, in api.Revise) (api.Persona, error) {
 		return api.Persona{}, err
 	}
 	return s.personaOf(a.ctx(), p.ID, 0)
-}
-
-// wanted is the proposal of exactly these tools. What the basis knows of a tool beside what is asked, such as the words of the
-// job that ask for it, stays.
-func (s *site) wanted(by identity.Principal, job string, wants []api.Want, basis persona.Revision) (persona.Proposal, error) {
-	p := api.Proposal(by, job, wants, basis)
-	preview, err := s.Registry.Preview(by, p)
-	if err != nil {
-		return p, err
-	}
-	for i, g := range preview.Grants {
-		if want := wants[i].Name; want != "" && g.Name != want {
-			return p, invalid.At(fmt.Sprintf("tools/%d/name", i), fmt.Errorf("%w: an agent cannot call a tool %q: a name has at most 64 letters, digits, _ and -, and no other tool has it", persona.ErrInvalid, want))
-		}
-	}
-	return p, nil
 }
 
 func (s *site) apiPlan(a ask, in api.Plan) (api.Difference, error) {

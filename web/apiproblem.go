@@ -54,8 +54,9 @@ func problem(err error) api.Problem {
 	if body, ok := errors.AsType[errBody](err); ok {
 		p.Status, text = body.status, body.text
 	}
-	if param, ok := errors.AsType[paramError](err); ok {
-		p.Status, p.Code, p.Next, text = http.StatusUnprocessableEntity, "invalid", "correct it and ask again; GET "+api.Base+"/openapi.json says what there is", string(param)
+	_, inParam := errors.AsType[paramError](err)
+	if _, inBody := errors.AsType[memberError](err); inParam || inBody {
+		p.Status, p.Code, p.Next, text = http.StatusUnprocessableEntity, "invalid", "correct it and ask again; GET "+api.Base+"/openapi.json says what there is", err.Error()
 	}
 	for _, k := range problems {
 		if p.Code == "" && anyOf(err, k.is) {
@@ -73,12 +74,15 @@ func problem(err error) api.Problem {
 			known = byStatus[http.StatusInternalServerError]
 		}
 		p.Code, p.Next = known[0], known[1]
+		if p.Code == "no-such-route" {
+			text = "there is no such route, or not with this method"
+		}
 	}
 	p.Type, p.Title, p.Detail = "urn:remit:problem:"+p.Code, titleOf(p.Code), visible.Text(text)
 	if field := invalid.Field(err); field != "" {
 		pointer := "/" + field
-		if _, ok := errors.AsType[paramError](err); ok && !strings.Contains(field, "/") {
-			pointer = field
+		if _, ok := errors.AsType[paramError](err); ok {
+			pointer = field // of the address
 		}
 		p.Errors = []api.Field{{Pointer: visible.Text(pointer), Detail: p.Detail}}
 	}

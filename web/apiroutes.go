@@ -224,6 +224,11 @@ type errBody struct {
 
 func (e errBody) Error() string { return e.text }
 
+// memberError is what is wrong with a member of the body.
+type memberError string
+
+func (e memberError) Error() string { return string(e) }
+
 // bodyLimits bound what a request may say.
 var bodyLimits = strictjson.Limits{Bytes: maxBody, Depth: 32, Names: 20_000}
 
@@ -241,7 +246,7 @@ func readBody[In any](a ask) (in In, err error) {
 	}
 	err = strict.Unmarshal(raw, &in, strict.RejectUnknownMembers(true))
 	if semantic, ok := errors.AsType[*strict.SemanticError](err); ok {
-		return in, invalid.At(strings.TrimPrefix(string(semantic.JSONPointer), "/"), paramError(said(semantic)))
+		return in, invalid.At(strings.TrimPrefix(string(semantic.JSONPointer), "/"), memberError(said(semantic)))
 	}
 	return in, err
 }

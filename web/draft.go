@@ -16,6 +16,7 @@ import (
 	"remit/catalog"
 	"remit/identity"
 	"remit/persona"
+	"remit/web/api"
 )
 
 type draftPage struct {
@@ -101,7 +102,7 @@ func (s *site) showDraft(c echo.Context, by identity.Principal, p persona.Person
 }
 
 // base names a state of a draft: every save creates it anew.
-func base(r persona.Revision) string { return fmt.Sprintf("%d.%d", r.Number, r.Created.UnixNano()) }
+func base(r persona.Revision) string { return api.BaseOf(r) }
 
 // postDraft saves what the form keeps, adds a tool if a button asked for one, and submits if asked to.
 func (s *site) postDraft(c echo.Context, by identity.Principal) error {

@@ -132,6 +132,8 @@ func (m *matrix) request(method, path string) (string, url.Values) {
 		form = url.Values{"kind": {"persona"}, "name": {id}, "reason": {"a test"}}
 	case "/account/password":
 		form = url.Values{"password": {password}, "again": {password}, "current": {password}}
+	case "/account/tokens":
+		form = url.Values{"name": {name}, "role": {"viewer"}, "expires": {"7"}}
 	case "/account/sessions/end":
 		form = url.Values{"others": {"yes"}}
 	}

@@ -91,6 +91,9 @@ var routes = []route{
 	{"GET", "/account", signedIn, (*site).account},
 	{"POST", "/account/password", signedIn, (*site).postPassword},
 	{"POST", "/account/sessions/end", signedIn, (*site).postEndSession},
+	{"GET", "/account/tokens", signedIn, (*site).tokens},
+	{"POST", "/account/tokens", signedIn, (*site).postToken},
+	{"POST", "/account/tokens/:key/revoke", signedIn, (*site).postRevokeToken},
 }
 
 // errSignIn asks for a sign-in; the error page turns it into a redirect where that loses nothing.

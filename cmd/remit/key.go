@@ -7,6 +7,7 @@ import (
 	"remit/identity"
 	"remit/persona"
 	"remit/store"
+	"remit/web/api"
 )
 
 type keyCmd struct {
@@ -23,6 +24,9 @@ type keyCreateCmd struct {
 }
 
 func (c keyCreateCmd) Run(a *app) error {
+	if a.remote != nil {
+		return c.remote(a)
+	}
 	return a.withStore(func(s *store.Store) error {
 		if _, err := s.Persona(a.ctx, persona.ID(c.Persona)); err != nil {
 			return fmt.Errorf("persona %q: %w; remit persona list shows them", c.Persona, err)
@@ -47,26 +51,28 @@ type keyListCmd struct {
 }
 
 func (c keyListCmd) Run(a *app) error {
+	if a.remote != nil {
+		return c.remote(a)
+	}
 	return a.directory(func(d *identity.Directory) error {
 		keys, err := d.Keys(a.ctx, identity.Operator(), c.Persona)
 		if err != nil {
 			return err
 		}
-		var rows [][]string
+		var all []api.Key
 		for _, k := range keys {
-			state := "live"
-			switch {
-			case !k.Revoked.IsZero():
-				state = "revoked"
-			case k.Stopped(time.Now()):
-				state = "stopped with its user"
-			case !k.Live(time.Now()):
-				state = "expired"
-			}
-			rows = append(rows, []string{k.ID, k.Persona, k.Agent, k.User, state, moment(k.Created), moment(k.Expires), moment(k.LastUse)})
+			all = append(all, api.KeyOf(k, time.Now()))
 		}
-		return table(a.out, []string{"KEY", "PERSONA", "AGENT", "USER", "STATE", "CREATED", "EXPIRES", "LAST USE"}, rows)
+		return a.showKeys(all)
 	})
+}
+
+func (a *app) showKeys(keys []api.Key) error {
+	var rows [][]string
+	for _, k := range keys {
+		rows = append(rows, []string{k.ID, k.Persona, k.Agent, k.User, k.State, moment(k.Created), moment(k.Expires), moment(k.LastUse)})
+	}
+	return table(a.out, []string{"KEY", "PERSONA", "AGENT", "USER", "STATE", "CREATED", "EXPIRES", "LAST USE"}, rows)
 }
 
 type keyRevokeCmd struct {
@@ -74,11 +80,16 @@ type keyRevokeCmd struct {
 }
 
 func (c keyRevokeCmd) Run(a *app) error {
-	return a.directory(func(d *identity.Directory) error {
-		if err := d.RevokeKey(a.ctx, identity.Operator(), c.ID); err != nil {
-			return err
-		}
-		_, err := fmt.Fprintf(a.out, "key %s is revoked: its next call is refused\n", c.ID)
+	revoke := func(d *identity.Directory) error { return d.RevokeKey(a.ctx, identity.Operator(), c.ID) }
+	var err error
+	if a.remote != nil {
+		err = a.remote.Delete(a.ctx, path("keys", c.ID), &api.Done{})
+	} else {
+		err = a.directory(revoke)
+	}
+	if err != nil {
 		return err
-	})
+	}
+	_, err = fmt.Fprintf(a.out, "key %s is revoked: its next call is refused\n", c.ID)
+	return err
 }

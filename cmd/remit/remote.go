@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 
@@ -14,6 +15,20 @@ var remoteCommands = []string{
 	"persona list", "persona show", "persona diff", "persona rollback", "persona narrow", "persona unused", "persona term",
 	"persona export", "persona plan", "persona apply", "key create", "key list", "key revoke", "token list", "token revoke",
 	"suspend", "resume", "suspended", "search", "reach tool", "reach server", "reach effect", "audit",
+}
+
+// serverOf takes --server URL from before the command, or REMIT_SERVER. It is no flag of all commands: remit audit has one of
+// that name, which chooses entries.
+func serverOf(args []string) (server string, rest []string) {
+	if len(args) > 0 {
+		if value, ok := strings.CutPrefix(args[0], "--server="); ok {
+			return value, args[1:]
+		}
+		if args[0] == "--server" && len(args) > 1 {
+			return args[1], args[2:]
+		}
+	}
+	return os.Getenv("REMIT_SERVER"), args
 }
 
 // to makes the commands ask the server.

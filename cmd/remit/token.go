@@ -3,9 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"remit/identity"
+	"remit/persona"
 	"remit/web/api"
 )
 
@@ -55,7 +57,7 @@ func (tokenListCmd) Run(a *app) error {
 		}
 		var all []api.Token
 		for _, t := range tokens {
-			all = append(all, api.Token{ID: t.ID, Name: t.Name, Roles: t.Roles, State: t.State(time.Now()), By: t.By, Created: t.Created, Expires: t.Expires, LastUse: t.LastUse})
+			all = append(all, api.TokenOf(t, time.Now()))
 		}
 		return a.showTokens(all)
 	})
@@ -64,7 +66,7 @@ func (tokenListCmd) Run(a *app) error {
 func (a *app) showTokens(all []api.Token) error {
 	var rows [][]string
 	for _, t := range all {
-		rows = append(rows, []string{t.ID, t.Name, joinRoles(t.Roles), t.By, t.State, moment(t.Created), moment(t.Expires), moment(t.LastUse)})
+		rows = append(rows, []string{t.ID, t.Name, strings.Join(names(t.Roles), ", "), t.By, t.State, moment(t.Created), moment(t.Expires), moment(t.LastUse)})
 	}
 	return table(a.out, []string{"TOKEN", "NAME", "ROLES", "CREATED BY", "STATE", "CREATED", "EXPIRES", "LAST USE"}, rows)
 }
@@ -89,7 +91,7 @@ func (c tokenRevokeCmd) Run(a *app) error {
 
 // days reads a date that has to be there.
 func days(text string, now time.Time) (time.Time, error) {
-	at, err := parseDate(text, now)
+	at, err := persona.ParseDate(text, now)
 	if err == nil && at.IsZero() {
 		err = errors.New("--expires: a management token cannot live for ever; give a date within 366 days")
 	}

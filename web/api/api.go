@@ -242,6 +242,20 @@ type Key struct {
 	LastUse time.Time `json:"last_use,omitzero"`
 }
 
+// KeyOf is a key at the time.
+func KeyOf(k identity.Key, now time.Time) Key {
+	state := "live"
+	switch {
+	case !k.Revoked.IsZero():
+		state = "revoked"
+	case k.Stopped(now):
+		state = "stopped with its user"
+	case !k.Live(now):
+		state = "expired"
+	}
+	return Key{ID: k.ID, Persona: k.Persona, Agent: k.Agent, User: k.User, State: state, By: k.By, Created: k.Created, Expires: k.Expires, LastUse: k.LastUse}
+}
+
 // NewKey asks for a key.
 type NewKey struct {
 	Persona string    `json:"persona"`
@@ -267,6 +281,11 @@ type Token struct {
 	Created time.Time       `json:"created"`
 	Expires time.Time       `json:"expires"`
 	LastUse time.Time       `json:"last_use,omitzero"`
+}
+
+// TokenOf is a token at the time.
+func TokenOf(t identity.Token, now time.Time) Token {
+	return Token{ID: t.ID, Name: t.Name, Roles: append([]identity.Role{}, t.Roles...), State: t.State(now), By: t.By, Created: t.Created, Expires: t.Expires, LastUse: t.LastUse}
 }
 
 // NewToken asks for a management token.

@@ -12,9 +12,30 @@ import (
 	"remit/policy"
 )
 
-// Proposal is what an author's wish asks of the registry. What the basis knows of a tool beside what is asked, such as the words
+// ProposalOf is the proposal of exactly these tools, if it can be one.
+func ProposalOf(r *persona.Registry, by identity.Principal, job string, wants []Want, basis persona.Revision) (persona.Proposal, error) {
+	p, _, err := preview(r, by, job, wants, basis)
+	return p, err
+}
+
+// preview refuses names that would not be kept.
+func preview(r *persona.Registry, by identity.Principal, job string, wants []Want, basis persona.Revision) (persona.Proposal, persona.Revision, error) {
+	p := proposal(by, job, wants, basis)
+	draft, err := r.Preview(by, p)
+	if err != nil {
+		return p, draft, err
+	}
+	for i, g := range draft.Grants {
+		if want := wants[i].Name; want != "" && g.Name != want {
+			return p, draft, invalid.At(fmt.Sprintf("tools/%d/name", i), fmt.Errorf("%w: an agent cannot call a tool %q: a name has at most 64 letters, digits, _ and -, and no other tool has it", persona.ErrInvalid, want))
+		}
+	}
+	return p, draft, nil
+}
+
+// proposal is what an author's wish asks of the registry. What the basis knows of a tool beside what is asked, such as the words
 // of the job that ask for it, stays.
-func Proposal(by identity.Principal, job string, wants []Want, basis persona.Revision) persona.Proposal {
+func proposal(by identity.Principal, job string, wants []Want, basis persona.Revision) persona.Proposal {
 	p := persona.Proposal{Job: job, Seen: persona.Digests{}}
 	if job == basis.Job {
 		p.Notes = basis.Notes
@@ -51,7 +72,7 @@ func PlanOf(r *persona.Registry, by identity.Principal, p persona.Persona, want 
 			return DifferenceOf(basis, basis), nil
 		}
 	}
-	draft, err := r.Preview(by, Proposal(by, want.Job, want.Tools, basis))
+	_, draft, err := preview(r, by, want.Job, want.Tools, basis)
 	if err != nil {
 		return Difference{}, err
 	}
@@ -79,7 +100,10 @@ func DifferenceOf(from, to persona.Revision) Difference {
 	c := persona.Compare(from, to)
 	d := Difference{From: from.Number, To: to.Number, SameJob: c.SameJob, Changes: []Change{}}
 	for _, g := range c.Added {
-		words := []string{"the agent calls it " + g.Name}
+		words := []string{}
+		if _, name := g.Tool.Split(); name != g.Name {
+			words = append(words, "the agent calls it "+g.Name)
+		}
 		for _, w := range g.Policy.Words() {
 			words = append(words, "rule: "+w)
 		}
