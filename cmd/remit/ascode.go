@@ -158,6 +158,7 @@ func (a *app) showChange(c change) {
 	}
 	if c.NoneYet {
 		fmt.Fprintf(a.out, "%s: a new persona, %s\n", c.Persona, plain(c.Title))
+		c.SameJob = true // there is no other that it could differ from
 	} else {
 		fmt.Fprintf(a.out, "%s: against revision %d\n", c.Persona, c.now.Basis)
 	}

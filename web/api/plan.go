@@ -121,7 +121,7 @@ func DifferenceOf(from, to persona.Revision) Difference {
 		if !both {
 			continue
 		}
-		words := changed(before, g)
+		words := []string{}
 		for _, change := range c.Changed {
 			if change.Is.Tool != g.Tool {
 				continue
@@ -130,7 +130,7 @@ func DifferenceOf(from, to persona.Revision) Difference {
 				words = append(words, string(w.Severity)+": "+w.Text)
 			}
 		}
-		if len(words) > 0 {
+		if words = append(words, changed(before, g)...); len(words) > 0 {
 			d.Changes = append(d.Changes, Change{"changed", g.Tool, g.Effect, words})
 		}
 	}
@@ -138,8 +138,7 @@ func DifferenceOf(from, to persona.Revision) Difference {
 }
 
 // changed is what an author chose otherwise of a tool, in words.
-func changed(was, is persona.Grant) []string {
-	words := []string{}
+func changed(was, is persona.Grant) (words []string) {
 	if was.Name != is.Name {
 		words = append(words, fmt.Sprintf("the agent calls it %s, no longer %s", is.Name, was.Name))
 	}
