@@ -32,6 +32,37 @@ func TestKeyText(t *testing.T) {
 	}
 }
 
+// An access key is no management token, and the other way round.
+func TestKindsOfSecretStayApart(t *testing.T) {
+	_, key := newSecret(keyPrefix)
+	_, token := newSecret(tokenPrefix)
+	if _, ok := secretID(tokenPrefix, key); ok {
+		t.Errorf("the key %q was taken for a token", key)
+	}
+	if _, ok := secretID(keyPrefix, token); ok {
+		t.Errorf("the token %q was taken for a key", token)
+	}
+	if len(key) == SessionTokenLen || len(token) == SessionTokenLen || len(newToken()) != SessionTokenLen {
+		t.Error("a session's token can be taken for a key or a management token")
+	}
+}
+
+// FuzzSecretID: nothing but what newSecret could have made is well-formed, and of one kind only.
+func FuzzSecretID(f *testing.F) {
+	_, key := newSecret(keyPrefix)
+	_, token := newSecret(tokenPrefix)
+	f.Add(key)
+	f.Add(token)
+	f.Add(keyPrefix + tokenPrefix)
+	f.Fuzz(func(t *testing.T, text string) {
+		id, isKey := secretID(keyPrefix, text)
+		_, isToken := secretID(tokenPrefix, text)
+		if isKey && isToken || isKey && !strings.HasPrefix(text, keyPrefix+id+"_") {
+			t.Errorf("%q is a key: %v, a token: %v, id %q", text, isKey, isToken, id)
+		}
+	})
+}
+
 func flip(b byte) string {
 	if b == 'a' {
 		return "b"

@@ -68,7 +68,7 @@ var owners = map[string][]string{
 	"github.com/sashabaranov/go-openai":        {"internal/llm"},                                                                                                           // the only caller of a model
 	"github.com/philippgille/chromem-go":       {"catalog/vector"},                                                                                                         // keeps the vectors in memory
 	"github.com/labstack/echo/v4":              {"web"},                                                                                                                    // routes of the site
-	"github.com/invopop/jsonschema":            {"internal/config", "evals", "web"},                                                                                               // JSON Schema of the configuration file and of suites, and of the API
+	"github.com/invopop/jsonschema":            {"internal/config", "evals", "web"},                                                                                        // JSON Schema of the configuration file and of suites, and of the API
 	"github.com/go-json-experiment/json":       {"internal/strictjson", "gateway", "upstream", "persona", "persona/manifest", "policy", "internal/config", "evals", "web"}, // JSON without ambiguity
 	"github.com/santhosh-tekuri/jsonschema/v6": {"gateway"},                                                                                                                // arguments against input schemas
 	"cel.dev/cel-go":                           {"policy"},                                                                                                                 // conditions on a call: typed, bounded in cost, without loops or effects
