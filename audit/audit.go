@@ -30,6 +30,12 @@ const (
 	RequestRefused = "request.refuse" // before a tool was named: bad credential, origin, body
 	Checkpointed   = "audit.checkpoint"
 	Pruned         = "audit.prune" // says what is removed from the front of the record, see Cut
+
+	ApprovalRequest = "approval.request" // a call waits for a person
+	ApprovalApprove = "approval.approve"
+	ApprovalDeny    = "approval.deny"
+	ApprovalExpire  = "approval.expire" // nobody decided in time, or nobody called again
+	ApprovalUse     = "approval.use"    // the call is being made
 )
 
 // Actor says who: a signed-in person, or an agent's key bound to a user and a persona. Fields that do not apply are
@@ -53,7 +59,8 @@ type Call struct {
 	Protocol       string `json:"protocol,omitempty"` // version of MCP
 	Client         string `json:"client,omitempty"`   // as it names itself, which nobody checks
 	ClientVersion  string `json:"client_version,omitempty"`
-	Trace          string `json:"trace,omitempty"` // id in W3C Trace Context: of our span, or as the client sent it
+	Trace          string `json:"trace,omitempty"`    // id in W3C Trace Context: of our span, or as the client sent it
+	Approval       string `json:"approval,omitempty"` // id of the request that a person decided, or is to decide
 }
 
 // Digest is "sha256:" and the hex SHA-256 of the parts together.

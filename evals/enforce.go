@@ -56,8 +56,9 @@ type EnforceTool struct {
 type EnforceMove struct {
 	// Do is revoke (the caller's key), retire (the persona), narrow (to Grants, reviewed and approved), draft (a newer
 	// revision with Grants that nobody approved), change (Tool now has Definition), remove (Tool is gone), stop (Tool's
-	// server does not answer any more), call (the case's own request was sent before) or close-store (the database fails).
-	Do         string             `json:"do" jsonschema:"enum=revoke,enum=retire,enum=narrow,enum=draft,enum=change,enum=remove,enum=stop,enum=call,enum=close-store"`
+	// server does not answer any more), call (the case's own request was sent before), approve or deny (a person decides on
+	// all calls that wait) or close-store (the database fails).
+	Do         string             `json:"do" jsonschema:"enum=revoke,enum=retire,enum=narrow,enum=draft,enum=change,enum=remove,enum=stop,enum=call,enum=approve,enum=deny,enum=close-store"`
 	Tool       catalog.ID         `json:"tool,omitempty"`
 	Definition stdjson.RawMessage `json:"definition,omitempty"`
 	Grants     []catalog.ID       `json:"grants,omitempty"`
@@ -79,7 +80,7 @@ type EnforceOutcome struct {
 
 var (
 	enforceCallers = []string{"", "key", "revoked", "expired", "wrong", "other", "none"}
-	enforceMoves   = []string{"revoke", "retire", "narrow", "draft", "change", "remove", "stop", "call", "close-store"}
+	enforceMoves   = []string{"revoke", "retire", "narrow", "draft", "change", "remove", "stop", "call", "approve", "deny", "close-store"}
 )
 
 // Validate says what is wrong with the case, without its file and line.

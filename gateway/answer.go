@@ -31,6 +31,7 @@ type fault struct {
 	code      int    // of JSON-RPC
 	tool      bool   // it is a tool's result with isError, which agents are shown, and no error of the protocol
 	silent    bool   // the request was cancelled by a message of its own: it gets no response
+	result    []byte // the whole result, where it is neither
 	message   string // a sentence for the agent, with the next step
 	data      []byte // JSON, or nil
 	reason    string // for the record; empty means message
@@ -91,6 +92,9 @@ func (x *exchange) resultOf(result ...[]byte) response {
 }
 
 func (x *exchange) faultOf(f *fault) response {
+	if f.result != nil {
+		return x.resultOf(f.result)
+	}
 	if f.tool {
 		return x.resultOf(x.toolError(f.message))
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"remit/approval"
 	"remit/audit"
 	"remit/persona"
 	"remit/policy"
@@ -21,6 +22,7 @@ type call struct {
 	began     time.Time
 	name      string          // as the agent calls the tool
 	arguments json.RawMessage // an object, as sent
+	person    *person         // who has to approve the call; nil where nobody has
 	canonical []byte          // the same, as it is digested
 	revision  *view
 	grant     *grant
@@ -45,6 +47,7 @@ var steps = slices.Concat([]step{
 	{"identify", (*Gateway).identifyCall},
 	{"shadow", (*Gateway).shadow},
 }, deciding, []step{
+	{"approve", (*Gateway).approve},
 	counting,
 	{"record", (*Gateway).begin},
 	{"forward", (*Gateway).forward},
@@ -84,9 +87,11 @@ func (g *Gateway) call(x *exchange) {
 		}
 	}()
 	var f *fault
-	for _, s := range steps {
-		if f = g.step(ctx, c, s); f != nil {
-			c.entry.Policy, c.entry.Reason = cmp.Or(f.policy, s.name), f.why()
+	for i := 0; i < len(steps); i++ {
+		if f = g.step(ctx, c, steps[i]); f == anew {
+			f, i = nil, 0 // but for what the request itself says
+		} else if f != nil {
+			c.entry.Policy, c.entry.Reason = cmp.Or(f.policy, steps[i].name), f.why()
 			break
 		}
 	}
@@ -237,6 +242,12 @@ func (g *Gateway) validate(_ context.Context, c *call) *fault {
 // decide asks the grant's policy. The refusal is a tool's result, so that the model reads what would be allowed.
 func (g *Gateway) decide(_ context.Context, c *call) *fault {
 	d := c.grant.rules.Decide(policy.Call{Agent: c.who.Agent, User: c.who.User, Persona: c.who.Persona, Arguments: c.arguments, Now: g.c.Now()})
+	switch {
+	case !d.Approval:
+		c.person = nil
+	case c.person == nil:
+		c.person = &person{}
+	}
 	if d.Allowed {
 		return nil
 	}
@@ -261,13 +272,24 @@ func (g *Gateway) limit(ctx context.Context, c *call) *fault {
 	return f
 }
 
-// begin records the intent, so that nothing is forwarded without a record.
+// begin records the intent, so that nothing is forwarded without a record; with it the approval is used up. What is forwarded
+// then are the arguments as the person saw them, which read the same as those that were sent.
 func (g *Gateway) begin(ctx context.Context, c *call) *fault {
 	g.keepArguments(c)
 	e := c.entry
 	e.Time, e.Decision = c.began, audit.Unknown
 	var err error
-	if c.ticket, err = g.c.Audit.Begin(ctx, e); err != nil {
+	if c.person != nil {
+		c.ticket, c.arguments, err = g.c.Approvals.Use(ctx, c.person.approved, c.binding(), e)
+	} else {
+		c.ticket, err = g.c.Audit.Begin(ctx, e)
+	}
+	if errors.Is(err, approval.ErrOver) {
+		f := toolFault("Refused: another call used the approval first, or its time is over. Call again to ask for another one.", "the approval was not there to be used")
+		f.policy = "approve/used"
+		return f
+	}
+	if err != nil {
 		g.complain("a call could not be recorded and was not forwarded", err)
 		return rpcFault(codeInternal, "The call could not be recorded, so it was not made; try again later.")
 	}

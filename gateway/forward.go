@@ -20,8 +20,7 @@ import (
 func (g *Gateway) forward(ctx context.Context, c *call) *fault {
 	server, tool := c.grant.Tool.Split()
 	out := upstream.Call{Tool: tool, Arguments: c.arguments, Meta: c.traceMeta(g.c.ForwardBaggage), InputSchema: c.grant.schema.raw}
-	if token := c.meta["progressToken"]; validID(token) && acceptsStream(c.r) {
-		c.progress = c.stream()
+	if token := c.streams(); token != nil {
 		out.Progress = func(params json.RawMessage) {
 			if event := progressEvent(params, token, c.grant.rules.MaskText); event != nil {
 				c.progress.message(event)
@@ -65,6 +64,18 @@ func (g *Gateway) forward(ctx context.Context, c *call) *fault {
 	}
 	c.entry.Decision = audit.Allowed
 	return nil
+}
+
+// streams opens the call's stream, or returns the token of the one that is open; nil if the client asked for no progress.
+func (c *call) streams() jsontext.Value {
+	token := c.meta["progressToken"]
+	if !validID(token) || !acceptsStream(c.r) {
+		return nil
+	}
+	if c.progress == nil {
+		c.progress = c.stream()
+	}
+	return token
 }
 
 // mask hides in the result what the policy says, and notes in the record how much of what was found, never what.

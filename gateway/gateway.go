@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"remit/approval"
 	"remit/audit"
 	"remit/catalog"
 	"remit/identity"
@@ -63,6 +64,7 @@ type Config struct {
 	Audit     audit.Log
 	Limiter   *policy.Limiter // of calls; default one that knows of no calls before the gateway's start
 	MaskKey   []byte          // of masks that hash; without one they redact
+	Approvals *approval.Desk  // where people decide on calls; without one, calls that need an approval are refused
 	History   policy.History  // of calls, for the limits of shadows; default one that knows of no calls before the shadow
 	// KeepArguments has the record hold what calls were sent, after masks.
 	KeepArguments bool
@@ -78,6 +80,7 @@ type Config struct {
 	AllowedOrigins []string
 	MaxBody        int64         // bytes of a request; default 4 MiB
 	CallTimeout    time.Duration // of one call, from its arrival to its answer; default 2 minutes
+	ApprovalWait   time.Duration // how long a call is held until a person decides on it, at most half of CallTimeout; 0 is not at all
 	SessionIdle    time.Duration // after which a session of the older era ends; default 1 hour
 	Recheck        time.Duration // how often the key of an open stream is checked; default 15 seconds
 	Version        string        // of Remit, as clients are told; default "dev"
@@ -126,6 +129,7 @@ func New(c Config) *Gateway {
 	}
 	c.MaxBody = orDefault(c.MaxBody, 4<<20)
 	c.CallTimeout = orDefault(c.CallTimeout, 2*time.Minute)
+	c.ApprovalWait = min(c.ApprovalWait, c.CallTimeout/2)
 	c.SessionIdle = orDefault(c.SessionIdle, time.Hour)
 	c.Recheck = orDefault(c.Recheck, 15*time.Second)
 	c.Version = orDefault(c.Version, "dev")

@@ -168,11 +168,17 @@ func (t *trial) step(ctx context.Context, s step) (out audit.Shadow, over bool) 
 			own := t.c.grant
 			t.c.grant = &grant{Grant: own.Grant, rules: t.blind[t.c.name]}
 			out, over = run()
-			if t.c.grant = own; over {
-				return out, true
+			t.c.grant = own
+			if !over {
+				out, over = t.unseenRules()
 			}
-			return t.unseenRules()
+		} else {
+			out, over = run()
 		}
+		if t.c.person != nil && t.e.Approval == "" {
+			t.doubt = needsPerson
+		}
+		return out, over
 	case counting.name:
 		if t.doubt != "" {
 			t.Count(ctx, t.e)

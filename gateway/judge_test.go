@@ -70,6 +70,7 @@ func TestJudge(t *testing.T) {
 	narrower := narrow
 	narrower.Conditions = []policy.Condition{{CEL: "args.n != 3"}}
 	night := policy.Policy{Hours: []policy.Hours{{From: "22:00", To: "06:00"}}, Arguments: narrow.Arguments}
+	asking := policy.Policy{Approval: &policy.Approval{Minutes: 5, When: "args.n > 2"}}
 	other := s.grant("s/b", "b", narrow)
 	other.Digest, other.Definition = "", json.RawMessage(`{"name":"b","inputSchema":{"type":"object","properties":{"n":{"type":"integer"}}}}`)
 	other.Digest, _ = catalog.DigestOf(other.Definition)
@@ -81,6 +82,7 @@ func TestJudge(t *testing.T) {
 		{Number: 3, Grants: []persona.Grant{s.grant("s/a", "a", narrower)}},
 		{Number: 4, Grants: []persona.Grant{s.grant("s/a", "a", night)}},
 		{Number: 5, Grants: []persona.Grant{s.grant("s/a", "a", narrow)}},
+		{Number: 6, Grants: []persona.Grant{s.grant("s/a", "a", asking)}},
 	}}
 	const unknown = "sha256:of what was not kept"
 	at := func(tool string, d audit.Decision, rule string) audit.Entry {
@@ -94,6 +96,8 @@ func TestJudge(t *testing.T) {
 		e.Arguments, e.ArgumentDigest = arguments, audit.Digest([]byte(arguments))
 		return e
 	}
+	approved := kept(at("s/a", audit.Allowed, ""), `{"n":3}`)
+	approved.Approval = "a1"
 	early := at("x", audit.Refused, "identify")
 	early.Revision = 0
 	for name, tc := range map[string]struct {
@@ -130,6 +134,10 @@ func TestJudge(t *testing.T) {
 		"suspended":                    {2, at("s/a", audit.Refused, "suspended"), audit.Refused, "suspended"},
 		"before any revision":          {2, early, audit.Refused, "identify"},
 		"a step of another kind":       {5, kept(at("s/a", audit.Refused, "approve"), `{"n":2}`), audit.Undecided, ""},
+		"a person has to look":         {6, kept(at("s/a", audit.Allowed, ""), `{"n":3}`), audit.Undecided, ""},
+		"a person need not look":       {6, kept(at("s/a", audit.Allowed, ""), `{"n":2}`), audit.Allowed, ""},
+		"whether a person has to look": {6, at("s/a", audit.Allowed, ""), audit.Undecided, ""},
+		"a person looked then":         {6, approved, audit.Allowed, ""},
 		"outside the hours":            {4, at("s/a", audit.Allowed, ""), audit.Refused, "policy/hours"},
 		"outside the hours, whatever":  {4, at("a", audit.Refused, "find"), audit.Refused, "policy/hours"},
 	} {

@@ -102,7 +102,7 @@ func (g *Gateway) step(ctx context.Context, c *call, s step) *fault {
 	}
 	began := time.Now()
 	f := s.run(g, ctx, c)
-	g.c.Observer.Step(ctx, s.name, began, f != nil)
+	g.c.Observer.Step(ctx, s.name, began, f != nil && f != anew)
 	return f
 }
 

@@ -105,8 +105,14 @@ func (g *Gateway) decided(ctx context.Context, c *call) *fault {
 			return f
 		}
 	}
+	if c.person != nil {
+		return &fault{undecided: true, reason: needsPerson}
+	}
 	return nil
 }
+
+// needsPerson is why a revision beside the live one, or on the past, cannot tell: nobody is asked for it.
+const needsPerson = "a person would have to approve the call"
 
 func verdict(mark persona.Shadow, f *fault) audit.Shadow {
 	switch {

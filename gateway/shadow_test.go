@@ -344,3 +344,13 @@ func logged() (*slog.Logger, *bytes.Buffer) {
 	var text bytes.Buffer
 	return slog.New(slog.NewTextHandler(&text, nil)), &text
 }
+
+// A shadow asks no person: where somebody would have to approve the call, it cannot tell.
+func TestShadowAsksNobody(t *testing.T) {
+	s := newStage(t)
+	s.beside([]persona.Grant{s.grant("s/a", "a", policy.Policy{})}, []persona.Grant{s.grant("s/a", "a", policy.Policy{Approval: &policy.Approval{Minutes: 5}})})
+	got := ask(s.gateway(nil), "k", "a", "{}")
+	if e := s.last(); !strings.Contains(got, `"content":[]`) || e.Decision != audit.Allowed || e.Shadow.Decision != audit.Undecided || !strings.Contains(e.Shadow.Reason, "a person would have to approve") {
+		t.Errorf("got %s, %s and %+v", got, e.Decision, e.Shadow)
+	}
+}

@@ -22,6 +22,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"remit/approval"
+	"remit/audit"
 	"remit/catalog"
 	"remit/identity"
 	"remit/persona"
@@ -35,9 +37,10 @@ var update = flag.Bool("update", false, "write the answers that came into testda
 //
 //	request   what the client sends; $KEY_support is the key of persona support, $NAME what an answer kept. The line
 //	          "+modern METHOD [NAME]" stands for the headers of the stateless era, "+key PERSONA" for the key.
-//	response  the status, the headers that are compared ("Name: -> X" keeps one as $X), and the body; … is any text
+//	response  the status, the headers that are compared ("Name: -> X" keeps one as $X), and the body; … is any text, and «NAME» is any text that is kept as $NAME
 //	do        what people and servers do meanwhile
 //	audit     the entries so far, as kind decision persona/revision tool [policy] reason, and what a shadow would have decided
+//	approvals what people decided and what became of it, as kind person persona/revision tool reason
 //	calls     how many calls reached the servers so far
 func TestStories(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
@@ -88,13 +91,15 @@ func play(t *testing.T, a *txtar.Archive) {
 					got += fmt.Sprintf("  beside it %d %s [%s] %s\n", e.Shadow.Revision, e.Shadow.Decision, e.Shadow.Policy, e.Shadow.Reason)
 				}
 			}
+		case "approvals":
+			got = s.approvals(t)
 		case "calls":
 			got = fmt.Sprint(w.calls())
 		default:
 			t.Fatalf("got a section %q that has no meaning", section.Name)
 		}
 		got = strings.TrimSpace(got)
-		if matches(text, got) {
+		if s.matches(text, got) {
 			continue
 		}
 		if *update {
@@ -105,10 +110,50 @@ func play(t *testing.T, a *txtar.Archive) {
 	}
 }
 
-// matches compares with … for any text.
-func matches(want, got string) bool {
+var kept = regexp.MustCompile(`«(\w+)»`)
+
+// matches compares with … for any text, and keeps «NAME».
+func (s *story) matches(want, got string) bool {
 	pattern := strings.ReplaceAll(regexp.QuoteMeta(want), "…", "(?s:.*?)")
-	return regexp.MustCompile("^" + pattern + "$").MatchString(got)
+	found := regexp.MustCompile("^" + kept.ReplaceAllString(pattern, `(?P<$1>[^"]*)`) + "$")
+	m := found.FindStringSubmatch(got)
+	for i, name := range found.SubexpNames() {
+		if m != nil && name != "" {
+			s.vars[name] = m[i]
+		}
+	}
+	return m != nil
+}
+
+func (s *story) approvals(t *testing.T) (out string) {
+	t.Helper()
+	all, err := s.store.Entries(t.Context(), audit.Query{Limit: 1000})
+	must(t, err)
+	for _, e := range slices.Backward(all) {
+		if strings.HasPrefix(e.Kind, "approval.") {
+			out += fmt.Sprintf("%s %s %s/%d %s %s\n", e.Kind, orNone(e.Person), e.Persona, e.Revision, e.Tool, orNone(e.Reason))
+		}
+	}
+	return out
+}
+
+// decide has a person decide on the request that waits longest, as the page does; want is what they are told, if not nothing.
+func (s *story) decide(t *testing.T, person string, approve bool, want string) {
+	t.Helper()
+	pending, err := s.desk.Store.Approvals(t.Context(), []approval.State{approval.Pending}, 100)
+	must(t, err)
+	if len(pending) == 0 {
+		t.Fatal("nothing waits for a decision")
+	}
+	r := pending[len(pending)-1]
+	by := map[string]identity.Principal{"ann": ann, "bob": bob, "carol": carol, "dan": dan,
+		"agent": {Agent: r.Agent, User: r.User, Persona: r.Persona, Key: r.Key}}[person]
+	err = s.desk.Decide(t.Context(), by, r.ID, r.Arguments, approve, "")
+	if want == "" {
+		must(t, err)
+	} else if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("%s decides: got %v, want %q", person, err, want)
+	}
 }
 
 type story struct {
@@ -194,6 +239,16 @@ func (s *story) do(t *testing.T, words []string) {
 	switch words[0] {
 	case "revoke-key":
 		s.revoke(words[1])
+	case "approve", "deny": // dan [what he is told instead]
+		s.decide(t, words[1], words[0] == "approve", strings.Join(words[2:], " "))
+	case "later": // 16m: the clock goes on
+		ahead, err := time.ParseDuration(words[1])
+		must(t, err)
+		s.ahead.Add(int64(ahead))
+	case "key": // second clerk: another key for the same agent, user and persona
+		secret, _, err := s.people.IssueKey(t.Context(), bob, identity.KeySpec{Agent: "bot", User: "carol", Persona: words[2]})
+		must(t, err)
+		s.keys[words[1]] = secret
 	case "retire":
 		must(t, s.world.persona.Retire(t.Context(), bob, persona.ID(words[1])))
 	case "narrow": // to the tools named

@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"remit/approval"
 	"remit/audit"
 	"remit/catalog"
 	"remit/catalog/crawl"
@@ -40,6 +41,7 @@ type world struct {
 	server  *httptest.Server
 	crawler *crawl.Crawler
 	catalog *catalog.Catalog
+	desk    *approval.Desk
 	keys    map[string]string // secrets, by persona
 	ids     map[string]string // public ids of the keys, by persona
 	ahead   atomic.Int64      // nanoseconds that the clock is ahead
@@ -103,6 +105,9 @@ func grant(ids ...catalog.ID) (out []persona.Grant) {
 var (
 	ann = identity.Principal{Person: "ann", Roles: []identity.Role{identity.Author}}
 	bob = identity.Principal{Person: "bob", Roles: []identity.Role{identity.Reviewer, identity.Admin}}
+	dan = identity.Principal{Person: "dan", Roles: []identity.Role{identity.Approver}}
+	// carol is whom every key's agent works for.
+	carol = identity.Principal{Person: "carol", Roles: []identity.Role{identity.Approver, identity.Reviewer, identity.Admin}}
 )
 
 // newWorld builds it. change may adapt the gateway's configuration.
@@ -142,6 +147,8 @@ func newWorld(t testing.TB, change func(*gateway.Config)) *world {
 	must(t, err)
 	c := gateway.Config{Personas: cache, Audit: db, Current: w.current, Listed: w.crawler.Listed, Upstreams: gateway.Pool(w.pool), Log: quiet,
 		AllowedOrigins: []string{"https://tools.example"}, MaxBody: 1 << 20, Recheck: 20 * time.Millisecond, Version: "1", Now: w.now}
+	w.desk = &approval.Desk{Store: db, Key: make([]byte, 32), URL: "http://remit.test", Now: w.now}
+	c.Approvals = w.desk
 	w.people = &identity.Directory{Store: cache}
 	c.Keys = w.people
 	if change != nil {

@@ -17,10 +17,10 @@ type Role string
 const (
 	Viewer   Role = "viewer"   // reads personas, the catalog, the servers and evaluations
 	Author   Role = "author"   // describes jobs, edits and submits drafts
-	Reviewer Role = "reviewer" // approves, sends back and retires personas that others wrote
-	Approver Role = "approver" // answers single calls that wait for a person
+	Reviewer Role = "reviewer" // approves, sends back and retires personas that others wrote; approves calls, too
+	Approver Role = "approver" // approves single calls of agents that work for others
 	Auditor  Role = "auditor"  // reads and verifies the record
-	Admin    Role = "admin"    // people, keys, upstreams
+	Admin    Role = "admin"    // people, keys, upstreams; approves calls, too
 )
 
 // Roles lists every role.

@@ -140,17 +140,22 @@ func (c *Compiled) meets(call Call) string {
 	if len(c.conditions) == 0 {
 		return ""
 	}
-	args, err := values(call.Arguments)
+	variables, err := call.variables()
 	if err != nil {
 		return "the conditions could not be evaluated: " + err.Error()
 	}
-	variables := map[string]any{"args": args, "agent": call.Agent, "user": call.User, "persona": call.Persona, "now": call.Now.UTC()}
 	for _, k := range c.conditions {
 		if why := k.unmet(variables); why != "" {
 			return why
 		}
 	}
 	return ""
+}
+
+// variables are what an expression may speak of.
+func (call Call) variables() (map[string]any, error) {
+	args, err := values(call.Arguments)
+	return map[string]any{"args": args, "agent": call.Agent, "user": call.User, "persona": call.Persona, "now": call.Now.UTC()}, err
 }
 
 func (k condition) unmet(variables map[string]any) string {

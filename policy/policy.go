@@ -20,6 +20,7 @@ type Policy struct {
 	Arguments      []Constraint `json:"arguments,omitempty"`
 	Conditions     []Condition  `json:"conditions,omitempty"`
 	Hours          []Hours      `json:"hours,omitempty"`            // none means always; of several, one suffices
+	Approval       *Approval    `json:"approval,omitempty"`         // a person approves each call; nil is none
 	Mask           []Mask       `json:"mask,omitempty"`             // applied in order
 	MaxResultBytes int          `json:"max_result_bytes,omitempty"` // of the result; 0 is what the server may send
 	TimeoutSeconds int          `json:"timeout_seconds,omitempty"`  // of the call; 0 is the gateway's
@@ -27,7 +28,7 @@ type Policy struct {
 
 // IsZero says that the policy asks for nothing.
 func (p Policy) IsZero() bool {
-	return len(p.Limits)+p.Concurrent+len(p.Arguments)+len(p.Conditions)+len(p.Hours)+len(p.Mask)+p.MaxResultBytes+p.TimeoutSeconds == 0
+	return len(p.Limits)+p.Concurrent+len(p.Arguments)+len(p.Conditions)+len(p.Hours)+len(p.Mask)+p.MaxResultBytes+p.TimeoutSeconds == 0 && p.Approval == nil
 }
 
 // Limit is how many calls may begin in any stretch of time of the length. Bursts are bounded by a second limit ("100 a day and 5
@@ -131,6 +132,7 @@ const (
 	maxRules      = 32 // of each kind
 	maxResult     = 64 << 20
 	maxTimeout    = 3600
+	maxApproval   = 24 * 60 // minutes
 )
 
 // Call is what is decided on.
@@ -143,8 +145,10 @@ type Call struct {
 // Decision says whether a call may be made.
 type Decision struct {
 	Allowed bool
-	Rule    string // which part of the policy decided: "hours", "arguments", "conditions"; empty when allowed
-	Reason  string // for the agent, without its arguments' values
+	// Approval says that the call, allowed by all else, may be made only once a person has approved this very call.
+	Approval bool
+	Rule     string // which part of the policy decided: "hours", "arguments", "conditions"; empty when allowed
+	Reason   string // for the agent, without its arguments' values
 }
 
 // Compiled is a policy that was checked and is ready to decide. It is safe for concurrent use.
@@ -153,6 +157,7 @@ type Compiled struct {
 	hours       []window
 	constraints []constraint
 	conditions  []condition
+	asks        *condition // when a call needs an approval; nil is always, where there is the rule
 	masks       []mask
 	patterned   bool   // a mask has a pattern, which may match short texts
 	hashKey     []byte // of masks that hash
@@ -184,6 +189,12 @@ func (p Policy) Compile(inputSchema json.RawMessage) (*Compiled, error) {
 			return nil, invalid("condition %d: %v", i+1, err)
 		}
 		c.conditions = append(c.conditions, k)
+	}
+	if p.Approval != nil {
+		var err error
+		if c.asks, err = p.Approval.compile(); err != nil {
+			return nil, invalid("approval: %v", err)
+		}
 	}
 	for i, m := range p.Mask {
 		k, err := m.compile(i + 1)
@@ -223,14 +234,14 @@ func (p Policy) bounds() error {
 	return nil
 }
 
-// Decide says whether the call may be made, by hours, arguments and conditions. Limits are counted by a [Limiter], since they
+// Decide says whether the call may be made, by hours, arguments and conditions, and whether a person has to approve it first. Limits are counted by a [Limiter], since they
 // depend on other calls.
 func (c *Compiled) Decide(call Call) Decision {
 	if !c.open(call.Now) {
 		return Decision{Rule: "hours", Reason: "this tool may be used " + c.when() + " only"}
 	}
 	if len(c.constraints) == 0 && len(c.conditions) == 0 {
-		return Decision{Allowed: true}
+		return Decision{Allowed: true, Approval: c.needsApproval(call)}
 	}
 	args, err := decode(call.Arguments)
 	if err != nil {
@@ -244,5 +255,5 @@ func (c *Compiled) Decide(call Call) Decision {
 	if why := c.meets(call); why != "" {
 		return Decision{Rule: "conditions", Reason: why}
 	}
-	return Decision{Allowed: true}
+	return Decision{Allowed: true, Approval: c.needsApproval(call)}
 }

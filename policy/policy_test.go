@@ -87,6 +87,10 @@ func TestInvalid(t *testing.T) {
 		`{"timeout_seconds":4000}`:                                       "timeout_seconds",
 		`{"max_result_bytes":-5}`:                                        "max_result_bytes",
 		`{"arguments":[{"path":"/amount","const":1,"enum":[1]}]}`:        "not both",
+		`{"approval":{}}`:                                 "approval: minutes are 1 to 1440, not 0",
+		`{"approval":{"minutes":1441}}`:                   "not 1441",
+		`{"approval":{"minutes":5,"when":"args.amount"}}`: "approval: when: the expression has to be true or false",
+		`{"approval":{"minutes":5,"when":" "}}`:           "approval: when: the expression is empty",
 	} {
 		var p Policy
 		if err := json.Unmarshal([]byte(text), &p); err != nil {

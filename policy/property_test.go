@@ -98,6 +98,7 @@ type rules struct {
 	constraints []string
 	conditions  []string
 	hours       []Hours
+	approval    *Approval
 }
 
 var anyRules = rapid.Custom(func(t *rapid.T) rules {
@@ -107,11 +108,12 @@ var anyRules = rapid.Custom(func(t *rapid.T) rules {
 		}), 0, 3).Draw(t, "constraints"),
 		rapid.SliceOfN(anyCondition, 0, 3).Draw(t, "conditions"),
 		rapid.SliceOfN(anyHours, 0, 1).Draw(t, "hours"),
+		rapid.SampledFrom([]*Approval{nil, {Minutes: 5}, {Minutes: 5, When: "args.amount > 50"}, {Minutes: 5, When: "false"}}).Draw(t, "approval"),
 	}
 })
 
 func (r rules) compile(t *rapid.T) *Compiled {
-	p := Policy{Hours: r.hours}
+	p := Policy{Hours: r.hours, Approval: r.approval}
 	for _, text := range r.constraints {
 		var c Constraint
 		if err := json.Unmarshal([]byte(text), &c); err != nil {
@@ -146,9 +148,12 @@ func TestAnotherRuleAllowsNoMore(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		few, more, call := anyRules.Draw(t, "few"), anyRules.Draw(t, "more"), anyCall.Draw(t, "call")
 		both := rules{rapid.Permutation(append(few.constraints, more.constraints...)).Draw(t, "constraints"),
-			rapid.Permutation(append(few.conditions, more.conditions...)).Draw(t, "conditions"), few.hours}
+			rapid.Permutation(append(few.conditions, more.conditions...)).Draw(t, "conditions"), few.hours, few.approval}
 		if len(few.hours) == 0 {
 			both.hours = more.hours
+		}
+		if few.approval == nil {
+			both.approval = more.approval
 		}
 		a, b, c := few.compile(t).Decide(call), more.compile(t).Decide(call), both.compile(t).Decide(call)
 		if c.Allowed && !a.Allowed {
@@ -157,7 +162,10 @@ func TestAnotherRuleAllowsNoMore(t *testing.T) {
 		if len(few.hours) == 0 && c.Allowed != (a.Allowed && b.Allowed) {
 			t.Fatalf("%s: got %+v for both, %+v and %+v alone", call.Arguments, c, a, b)
 		}
-		if !c.Allowed && (c.Rule == "" || c.Reason == "") || c.Allowed && c != (Decision{Allowed: true}) {
+		if c.Allowed && !c.Approval && (a.Approval || b.Approval && few.approval == nil) {
+			t.Fatalf("%s: %+v and %+v became %+v, which nobody has to approve", call.Arguments, a, b, c)
+		}
+		if !c.Allowed && (c.Rule == "" || c.Reason == "") || c.Allowed && c != (Decision{Allowed: true, Approval: c.Approval}) {
 			t.Fatalf("%s: got %+v", call.Arguments, c)
 		}
 	})

@@ -19,6 +19,9 @@ func (p Policy) Words() []string {
 	for _, c := range p.Conditions {
 		out = append(out, "only if "+c.CEL)
 	}
+	if p.Approval != nil {
+		out = append(out, p.Approval.words())
+	}
 	for _, l := range p.Limits {
 		out = append(out, l.words())
 	}

@@ -74,6 +74,7 @@ func TestConformance(t *testing.T) {
 		"frozen pins": frozenPins, "approval thaws": approvalThaws, "rollback does not thaw": rollbackKeepsFrozen, "narrowing does not thaw": narrowingKeepsFrozen, "forgotten server": forgottenServer,
 		"terms": terms, "suspensions": suspensions, "shadows": shadows, "shadow decisions": shadowDecisions, "suspended while gone": suspendedWhileGone,
 		"provided people": provided, "sign-in flows": flows, "too many flows": tooManyFlows, "own sessions": ownSessions,
+		"approvals": approvals, "approvals of one call": parallelUses, "approvals are bounded": approvalBounds,
 		"swept definitions": sweptDefinitions, "frozen by upgrade": frozenByUpgrade,
 	} {
 		for _, e := range engines(t) {

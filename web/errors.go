@@ -9,6 +9,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"remit/approval"
 	"remit/catalog"
 	"remit/composer"
 	"remit/evals"
@@ -74,18 +75,22 @@ func explain(err error) (status int, heading, text string) {
 		return http.StatusServiceUnavailable, "The identity provider does not answer", "Nobody new can sign in there now; sessions that are open go on. Try again in a minute. If it lasts, tell whoever runs Remit: the cause is in its log. An admin can let somebody in with an account of Remit's own: remit person link NAME."
 	case errors.Is(err, errForm):
 		return http.StatusBadRequest, "The form could not be read", "Go back, reload the page and try again."
-	case errors.Is(err, persona.ErrNotFound), errors.Is(err, identity.ErrNotFound), errors.Is(err, persona.ErrNoTarget), errors.Is(err, errNoTool), errors.Is(err, evals.ErrNoRun):
+	case errors.Is(err, persona.ErrNotFound), errors.Is(err, identity.ErrNotFound), errors.Is(err, persona.ErrNoTarget), errors.Is(err, errNoTool), errors.Is(err, evals.ErrNoRun),
+		errors.Is(err, approval.ErrNotFound):
 		return http.StatusNotFound, "Not found", "There is nothing here under that name. It may never have existed."
 	case errors.Is(err, persona.ErrOwnWork), errors.Is(err, persona.ErrSecond):
 		return http.StatusForbidden, "Your own work", err.Error()
-	case errors.Is(err, persona.ErrForbidden), errors.Is(err, identity.ErrForbidden):
+	case errors.Is(err, approval.ErrOwnCall):
+		return http.StatusForbidden, "An agent of yours", err.Error()
+	case errors.Is(err, approval.ErrForbidden), errors.Is(err, persona.ErrForbidden), errors.Is(err, identity.ErrForbidden):
 		return http.StatusForbidden, "Not allowed", err.Error()
 	case errors.Is(err, persona.ErrDrifted), errors.Is(err, persona.ErrFrozen):
 		return http.StatusConflict, "A tool has changed", err.Error()
-	case errors.Is(err, persona.ErrState), errors.Is(err, persona.ErrSuspended), errors.Is(err, persona.ErrNotSuspended), errors.Is(err, persona.ErrNotFrozen), errors.Is(err, errStale):
+	case errors.Is(err, persona.ErrState), errors.Is(err, persona.ErrSuspended), errors.Is(err, persona.ErrNotSuspended), errors.Is(err, persona.ErrNotFrozen), errors.Is(err, errStale),
+		errors.Is(err, approval.ErrOver), errors.Is(err, approval.ErrUnseen):
 		return http.StatusConflict, "This has moved on", err.Error()
 	case errors.Is(err, persona.ErrInvalid), errors.Is(err, identity.ErrInvalid), errors.Is(err, catalog.ErrEmptyQuery),
-		errors.Is(err, catalog.ErrLikeness), errors.Is(err, composer.ErrJob):
+		errors.Is(err, catalog.ErrLikeness), errors.Is(err, composer.ErrJob), errors.Is(err, approval.ErrInvalid):
 		return http.StatusUnprocessableEntity, "That does not work", err.Error()
 	case errors.Is(err, context.DeadlineExceeded):
 		return http.StatusGatewayTimeout, "That took too long", "Remit stopped waiting. Try again, or with a shorter job."

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"remit/approval"
 	"remit/audit"
 	"remit/composer"
 	"remit/identity"
@@ -50,8 +51,9 @@ func newElsewhere(t *testing.T, rules identity.ProviderRules, change func(*web.C
 	if err != nil {
 		t.Fatal(err)
 	}
+	e.desk = &approval.Desk{Store: e.store, Key: make([]byte, 32), Now: e.now}
 	cfg := web.Config{Registry: e.registry, Personas: e.store, Directory: e.directory, Catalog: e.catalog,
-		Composer: composer.New(composer.Config{Finder: e.catalog}), Audit: e.store, Evals: e.store, Usage: e.store, Provider: e.client, Now: e.now,
+		Composer: composer.New(composer.Config{Finder: e.catalog}), Audit: e.store, Evals: e.store, Usage: e.store, Shadows: e.store, Frozen: e.store, Approvals: e.desk, Provider: e.client, Now: e.now,
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
 	if change != nil {
 		change(&cfg)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"remit/approval"
 	"remit/catalog"
 	"remit/identity"
 	"remit/internal/visible"
@@ -32,6 +33,9 @@ type frame struct {
 	Author bool
 	Member bool
 	Record bool // may be read
+
+	Decider bool // may decide on calls
+	Held    int  // how many wait for that
 }
 
 const frameKey = "by"
@@ -42,7 +46,6 @@ var notices = map[string]string{
 	"composed":      "The draft was composed anew.",
 	"submitted":     "Submitted. A reviewer sees it now.",
 	"approved":      "Approved. The gateway serves this revision from the next request on.",
-	"first":         "Your approval is noted. A second reviewer must approve it before anything is served.",
 	"again":         "Live again. The gateway serves this revision from the next request on.",
 	"narrowed":      "Removed. The gateway refuses what was removed from the next request on.",
 	"proposed":      "A draft without the unused tools was started. Edit and submit it; the live revision goes on until it is approved.",
@@ -51,6 +54,7 @@ var notices = map[string]string{
 	"thawed":        "Confirmed as it was approved: it may be called again from the next request on.",
 	"beside":        "It runs beside the live revision from the next call on.",
 	"not-beside":    "It runs beside the live revision no more.",
+	"first":         "Your approval is noted. A second reviewer must approve it before anything is served.",
 	"returned":      "Sent back to its author.",
 	"revoked":       "The key is revoked: its next call is refused.",
 	"token-revoked": "The token is revoked: its next request is refused.",
@@ -62,11 +66,21 @@ var notices = map[string]string{
 	"password":      "Your password is changed.",
 	"ended":         "Ended: whoever has that session must sign in again.",
 	"out":           "You are signed out.",
+	"call-approved": "Approved: the call may be made once, if everything else still allows it.",
+	"call-denied":   "Denied: the call is refused.",
 }
 
 func (s *site) frame(c echo.Context, by identity.Principal, title, active string) frame {
-	return frame{Title: title, By: by, Active: active, Notice: notices[c.QueryParam("did")],
+	f := frame{Title: title, By: by, Active: active, Notice: notices[c.QueryParam("did")],
 		Admin: by.Has(identity.Admin), Author: by.Has(identity.Author), Member: len(by.Roles) > 0, Record: readsRecord(by)}
+	if f.Decider = s.Approvals != nil && approval.MayDecide(by); f.Decider {
+		pending, err := s.waiting(c)
+		if err != nil {
+			s.Log.Error("how many calls wait for a person could not be read", "err", err) // the page itself is whole
+		}
+		f.Held = len(pending)
+	}
+	return f
 }
 
 // pages are the parsed templates by name, each with the layout and the parts that pages share.

@@ -13,6 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"remit/approval"
+	"remit/audit"
 	"remit/catalog"
 	"remit/identity"
 	"remit/persona"
@@ -146,6 +148,12 @@ func (m *matrix) request(method, path string) (string, url.Values) {
 	if strings.HasPrefix(path, "/people/") {
 		m.must(m.directory.AddPerson(m.t.Context(), identity.Operator(), name, nil, ""))
 		form = url.Values{"role": {"author"}, "disabled": {"true"}}
+	}
+	if strings.HasPrefix(path, "/approvals/:id") {
+		m.persona(persona.ID(id), method, path, nil)
+		asked, _, err := m.desk.Ask(m.t.Context(), approval.Binding{Key: id, Agent: "bot", User: "zoe", Persona: id, Revision: 1, Tool: "crm/get_customer", Arguments: audit.Digest([]byte("{}"))}, []byte("{}"), 5)
+		m.must(err)
+		id, form = asked.ID, url.Values{"seen": {asked.Arguments}}
 	}
 	key := "none"
 	if strings.Contains(path, ":key") {

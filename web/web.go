@@ -18,6 +18,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"remit/approval"
 	"remit/audit"
 	"remit/catalog"
 	"remit/catalog/crawl"
@@ -61,6 +62,8 @@ type Config struct {
 	Composer  Composer
 	Audit     audit.Log
 	Evals     Evals
+	// Approvals is where people decide on calls; nil means that there are no such pages.
+	Approvals *approval.Desk
 	// Usage is what the page of who can call a tool reads; nil means that there is no such page.
 	Usage usage.Source
 	// Shadows is what the page of a revision that runs beside the live one reads; nil means that there is no such page.

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"remit/approval"
 	"remit/catalog"
 	"remit/catalog/crawl"
 	"remit/composer"
@@ -35,6 +36,7 @@ type world struct {
 	registry  *persona.Registry
 	catalog   *catalog.Catalog
 	servers   []crawl.ServerStatus
+	desk      *approval.Desk
 }
 
 func newWorld(t *testing.T, definitions map[string][]string) *world {
@@ -51,6 +53,7 @@ func newWorldOf(t *testing.T, c *catalog.Catalog, definitions map[string][]strin
 	}
 	w := &world{store: db, directory: &identity.Directory{Store: db}, catalog: c}
 	w.offer(t, definitions)
+	w.desk = &approval.Desk{Store: db, Key: make([]byte, 32)}
 	w.registry = &persona.Registry{Store: db, Current: w.catalog.Tool}
 	for name, roles := range map[string][]identity.Role{"ann": {identity.Author}, "rob": {identity.Author, identity.Reviewer},
 		"root": {identity.Admin}, "vic": {}} {
@@ -59,7 +62,7 @@ func newWorldOf(t *testing.T, c *catalog.Catalog, definitions map[string][]strin
 		}
 	}
 	site, err := web.New(web.Config{Registry: w.registry, Personas: db, Directory: w.directory, Catalog: w.catalog,
-		Composer: composer.New(composer.Config{Finder: w.catalog}), Audit: db, Evals: db, Usage: db, Shadows: db, Frozen: db, RemindBefore: 14 * 24 * time.Hour,
+		Composer: composer.New(composer.Config{Finder: w.catalog}), Audit: db, Evals: db, Usage: db, Shadows: db, Approvals: w.desk, Frozen: db, RemindBefore: 14 * 24 * time.Hour,
 		Servers: func() []crawl.ServerStatus { return w.servers }, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	if err != nil {
 		t.Fatal(err)

@@ -41,6 +41,7 @@ import (
 //	token NAME PERSON ROLES        PERSON makes a management token on their page; $NAME is its secret
 //	api WHO METHOD PATH [BODY]     asks the management API as a token, an agent, or with WHO itself as the secret
 //	remotely TOKEN ARG...          remit --server $site ARG..., on a machine without data; "! remotely" fails
+//	waiting NAME                   $id is the call of the agent that waits for a person, the newest
 //	until PATTERN COMMAND ARG...   runs the command until its output matches, at most two minutes
 //
 // Of list, call, post, submit and api, what is refused (a status from 400, a JSON-RPC error, a result that is an error) fails: "! call".
@@ -74,6 +75,7 @@ var stageCommands = map[string]func(ts *testscript.TestScript, neg bool, args []
 	"token":    acts(3, (*stage).token),
 	"api":      acts(3, (*stage).api),
 	"remotely": acts(2, (*stage).remotely),
+	"waiting":  acts(1, (*stage).waiting),
 	"until":    acts(2, (*stage).until),
 }
 
@@ -423,6 +425,18 @@ func (s *stage) remotely(ts *testscript.TestScript, args []string) bool {
 		ts.Check(err)
 	}
 	return failed
+}
+
+func (s *stage) waiting(ts *testscript.TestScript, args []string) bool {
+	var held []heldCall
+	ts.Check(json.Unmarshal([]byte(run(ts, "remit", "approval", "list", "--json", "--config", "remit.yaml")), &held))
+	for _, h := range held {
+		if h.Agent == args[0] {
+			ts.Setenv("id", h.ID)
+			return false
+		}
+	}
+	return true
 }
 
 func (s *stage) until(ts *testscript.TestScript, args []string) bool {

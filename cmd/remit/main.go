@@ -53,6 +53,7 @@ type cli struct {
 	Suspend   suspendCmd   `cmd:"" help:"Stop a persona, a server or a tool everywhere, at once."`
 	Resume    resumeCmd    `cmd:"" help:"Let a persona, a server or a tool go on that is suspended."`
 	Suspended suspendedCmd `cmd:"" help:"List what is suspended, since when, by whom and why."`
+	Approval  approvalCmd  `cmd:"" help:"Decide on single calls of agents that wait for a person."`
 	Shadow    shadowCmd    `cmd:"" help:"Run a revision beside the live one and see what it would change."`
 	Replay    replayCmd    `cmd:"" help:"What a revision would have done with past calls."`
 	Audit     auditCmd     `cmd:"" help:"Read, export and verify the record."`

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"remit/approval"
 	"remit/audit/notary"
 	"remit/composer"
 	"remit/gateway"
@@ -84,7 +85,11 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 	if err != nil {
 		return err
 	}
-	front, gate, err := a.front(s, n, log)
+	desk, hook, err := a.desk(s, log)
+	if err != nil {
+		return err
+	}
+	front, gate, err := a.front(s, desk, n, log)
 	if err != nil {
 		return err
 	}
@@ -104,6 +109,10 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 	g.Go(func() error { return n.Run(ctx) })
 	for _, f := range followers {
 		g.Go(func() error { return f.Run(ctx) })
+	}
+	g.Go(func() error { return desk.Run(ctx) })
+	if hook != nil {
+		g.Go(func() error { return hook.Run(ctx) })
 	}
 	g.Go(func() error {
 		<-ctx.Done()
@@ -125,7 +134,7 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 }
 
 // front joins the pages and the gateway.
-func (a *app) front(s *system, n *notary.Notary, log *slog.Logger) (http.Handler, *gateway.Gateway, error) {
+func (a *app) front(s *system, desk *approval.Desk, n *notary.Notary, log *slog.Logger) (http.Handler, *gateway.Gateway, error) {
 	hosts := append([]string{"localhost", "127.0.0.1", "::1"}, a.opts.AllowedHosts...)
 	if host, _, err := net.SplitHostPort(a.opts.Listen); err == nil && host != "" && !net.ParseIP(host).IsUnspecified() {
 		hosts = append(hosts, host)
@@ -141,6 +150,7 @@ func (a *app) front(s *system, n *notary.Notary, log *slog.Logger) (http.Handler
 	gate := gateway.New(gateway.Config{Personas: s.cache, Keys: s.people, Current: s.catalog.Tool, Upstreams: a.telemetry.Upstreams(gateway.Pool(s.pool)),
 		Audit: a.telemetry.Audit(s.store), Limiter: limiter, MaskKey: maskKey, Listed: s.crawler.Listed, AllowedHosts: hosts, AllowedOrigins: a.opts.AllowedOrigins, CallTimeout: a.opts.CallTimeout,
 		Observer: a.telemetry.Observer(), ForwardBaggage: a.opts.ForwardBaggage,
+		Approvals: desk, ApprovalWait: a.opts.ApprovalWait,
 		History: s.store, KeepArguments: a.opts.KeepArguments, Version: version(), Log: log})
 	a.telemetry.Watch(s.state(gate, limiter))
 	s.people.Revoked = func(of string) { gate.Notify(persona.ID(of)) }
@@ -150,7 +160,7 @@ func (a *app) front(s *system, n *notary.Notary, log *slog.Logger) (http.Handler
 	}
 	registry := &persona.Registry{Store: s.store, Current: s.catalog.Tool, MaxTools: a.opts.MaxTools,
 		SingleOperator: a.opts.SingleOperator, TwoReviewers: a.opts.TwoReviewers, Changed: gate.Notify}
-	site, err := web.New(web.Config{Registry: registry, Personas: s.store, Directory: s.people, Catalog: s.catalog,
+	site, err := web.New(web.Config{Registry: registry, Approvals: desk, Personas: s.store, Directory: s.people, Catalog: s.catalog,
 		Composer: composer.New(composer.Config{Finder: s.catalog, MaxTools: a.opts.MaxTools}), Audit: signedRecord{s.store, n}, Evals: s.store, Usage: s.store, Shadows: s.store, Frozen: s.store, RemindBefore: a.opts.RemindBefore,
 		Servers: s.crawler.Status, PublicURL: a.opts.PublicURL, Hosts: hosts, TrustedProxies: a.opts.TrustedProxy, SingleOperator: a.opts.SingleOperator, Provider: provider, NoPasswords: !a.opts.OIDC.Passwords, Log: log})
 	if err != nil {

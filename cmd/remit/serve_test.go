@@ -23,6 +23,7 @@ import (
 	"remit/identity"
 	"remit/internal/fakemcp"
 	"remit/persona"
+	"remit/policy"
 	"remit/store"
 )
 
@@ -117,10 +118,12 @@ func (s *served) list(key string) int {
 }
 
 // call calls the approved tool and returns the answer.
-func (s *served) call(key string) string {
+func (s *served) call(key string) string { return s.callWith(key, "{}") }
+
+func (s *served) callWith(key, arguments string) string {
 	s.t.Helper()
 	_, body := s.post(key, map[string]string{"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call", "Mcp-Name": "get_customer"},
-		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get_customer","arguments":{},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`)
+		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get_customer","arguments":`+arguments+`,"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`)
 	return body
 }
 
@@ -142,7 +145,10 @@ func (s *served) post(key string, header map[string]string, body string) (status
 }
 
 // approve makes a live persona of one tool, as an author and a reviewer do on the pages.
-func (s *served) approve(ctx context.Context) {
+func (s *served) approve(ctx context.Context) { s.approveWith(ctx, policy.Policy{}) }
+
+// approveWith gives the tool a policy.
+func (s *served) approveWith(ctx context.Context, rules policy.Policy) {
 	s.t.Helper()
 	db := must(store.Open(ctx, filepath.Join(s.data, "remit.db")))
 	defer db.Close()
@@ -157,7 +163,7 @@ func (s *served) approve(ctx context.Context) {
 	r := persona.Registry{Store: db, Current: func(id catalog.ID) (catalog.Tool, bool) { t, ok := tools[id]; return t, ok }}
 	ada := identity.Principal{Person: "ada", Roles: []identity.Role{identity.Author}}
 	ravi := identity.Principal{Person: "ravi", Roles: []identity.Role{identity.Reviewer}}
-	proposal := persona.Proposal{Job: "Look up customers.", Grants: []persona.Grant{{Pin: persona.Pin{Tool: tool}}}}
+	proposal := persona.Proposal{Job: "Look up customers.", Grants: []persona.Grant{{Pin: persona.Pin{Tool: tool}, Policy: rules}}}
 	for _, step := range []error{
 		r.Create(ctx, ada, "support", "Support", proposal),
 		r.Submit(ctx, ada, "support", 1),
@@ -166,6 +172,45 @@ func (s *served) approve(ctx context.Context) {
 		if step != nil {
 			s.t.Fatal(step)
 		}
+	}
+}
+
+// A call waits for a person: the webhook is told of it, and the call goes on when the operator approves it in another process.
+func TestHeldCallUnderARunningServer(t *testing.T) {
+	told := make(chan []byte, 10)
+	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		told <- append(must(io.ReadAll(r.Body)), r.Header.Get("Webhook-Signature")...)
+	}))
+	defer receiver.Close()
+	t.Setenv("REMIT_APPROVAL_WEBHOOK_URL", receiver.URL)
+	t.Setenv("REMIT_APPROVAL_WEBHOOK_SECRET", "${HOOK_SECRET}")
+	t.Setenv("HOOK_SECRET", strings.Repeat("s", 24))
+	s := startServe(t)
+	defer s.stop()
+	s.approveWith(t.Context(), policy.Policy{Approval: &policy.Approval{Minutes: 15}})
+	_, key, _ := s.remit("key", "create", "--persona", "support", "--agent", "bot", "--user", "zoe")
+	answer := make(chan string, 1)
+	go func() { answer <- s.callWith(strings.TrimSpace(key), `{"customer_id":"cus-1001"}`) }()
+	message := ""
+	select {
+	case body := <-told:
+		message = string(body)
+	case got := <-answer:
+		t.Fatalf("got %s before anybody was told", got)
+	}
+	var held []heldCall
+	_, list, _ := s.remit("approval", "list", "--json")
+	if err := json.Unmarshal([]byte(list), &held); err != nil || len(held) != 1 {
+		t.Fatalf("got %s, %v", list, err)
+	}
+	if !strings.Contains(message, s.url+"/approvals/"+held[0].ID) || !strings.Contains(message, "v1,") {
+		t.Errorf("the webhook was told %s", message)
+	}
+	if code, _, stderr := s.remit("approval", "approve", held[0].ID, "--seen", held[0].Seen); code != exitOK {
+		t.Fatal(stderr)
+	}
+	if got := <-answer; !strings.Contains(got, "cus-1001") || strings.Contains(got, "isError") {
+		t.Errorf("got %s", got)
 	}
 }
 

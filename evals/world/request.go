@@ -3,6 +3,7 @@ package world
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"strings"
 
+	"remit/approval"
 	"remit/audit"
 	"remit/evals"
 )
@@ -64,11 +66,27 @@ func (w *world) move(ctx context.Context, c evals.EnforceCase, m evals.EnforceMo
 	case "call":
 		_, err := w.ask(ctx, c)
 		return err
+	case "approve", "deny":
+		return w.decide(ctx, m.Do == "approve")
 	case "close-store":
 		w.down = true
 		return w.store.Close()
 	}
 	return fmt.Errorf("nobody can do %q", m.Do)
+}
+
+// decide has the reviewer decide on all calls that wait.
+func (w *world) decide(ctx context.Context, approve bool) error {
+	waiting, err := w.store.Approvals(ctx, []approval.State{approval.Pending}, 100)
+	if err == nil && len(waiting) == 0 {
+		err = errors.New("no call waits for a person")
+	}
+	for _, r := range waiting {
+		if err == nil {
+			err = w.desk.Decide(ctx, reviewer, r.ID, r.Arguments, approve, "")
+		}
+	}
+	return err
 }
 
 // open sends initialize as the session's owner.

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"remit/approval"
 	"remit/audit"
 	"remit/catalog"
 	"remit/evals"
@@ -72,6 +73,7 @@ type world struct {
 	down     bool // the store was closed by a move
 	people   *identity.Directory
 	registry *persona.Registry
+	desk     *approval.Desk
 	catalog  *catalog.Catalog
 	servers  map[string]*server
 	pool     *upstream.Pool
@@ -97,8 +99,9 @@ func (w *world) build(ctx context.Context, c evals.EnforceCase) (err error) {
 		return err
 	}
 	w.people = &identity.Directory{Store: cache}
+	w.desk = &approval.Desk{Store: w.store, URL: "http://localhost"}
 	w.gateway = gateway.New(gateway.Config{Personas: cache, Keys: w.people, Current: w.catalog.Tool, Upstreams: gateway.Pool(w.pool),
-		Audit: w.store, Limiter: policy.NewLimiter(w.store), MaxBody: maxBody, CallTimeout: 5 * time.Second, Log: slog.New(slog.DiscardHandler)})
+		Audit: w.store, Limiter: policy.NewLimiter(w.store), Approvals: w.desk, MaxBody: maxBody, CallTimeout: 5 * time.Second, Log: slog.New(slog.DiscardHandler)})
 	w.registry = &persona.Registry{Store: w.store, Current: w.catalog.Tool, Changed: w.gateway.Notify}
 	var all []catalog.ID
 	for _, t := range w.catalog.Tools() {

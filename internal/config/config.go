@@ -37,6 +37,7 @@ type Options struct {
 	ListGrace      time.Duration `yaml:"list-grace" env:"REMIT_LIST_GRACE" default:"1h" placeholder:"TIME" help:"How long the tools of an upstream may be called while it cannot be listed and has announced no change (default: 1h)."`
 	RemindBefore   time.Duration `yaml:"remind-before" env:"REMIT_REMIND_BEFORE" default:"336h" placeholder:"TIME" help:"How long before a persona expires, or has to be looked at again, people are reminded (default: 336h, 14 days)."`
 	CallTimeout    time.Duration `yaml:"call-timeout" env:"REMIT_CALL_TIMEOUT" default:"2m" placeholder:"TIME" help:"Longest wait for an upstream's answer to one call (default: 2m)."`
+	ApprovalWait   time.Duration `yaml:"approval-wait" env:"REMIT_APPROVAL_WAIT" default:"45s" placeholder:"TIME" help:"How long a call that a person has to approve is held before the agent is told to repeat it; at most half of call-timeout (default: 45s)."`
 	ReadTimeout    time.Duration `yaml:"read-timeout" env:"REMIT_READ_TIMEOUT" default:"30s" placeholder:"TIME" help:"Longest wait for a client to send a request's headers, and then its body (default: 30s)."`
 	TwoReviewers   bool          `yaml:"two-reviewers" env:"REMIT_TWO_REVIEWERS" default:"false" negatable:"" help:"Let a persona whose tools do more than read go live only after two reviewers approved it (default: false)."`
 	MetricsAddress string        `yaml:"metrics-address" env:"REMIT_METRICS_ADDRESS" default:"" placeholder:"HOST:PORT" help:"Address of /metrics for Prometheus, such as 127.0.0.1:9464, never that of the pages; without a host it is 127.0.0.1 (default: none)."`
@@ -44,7 +45,14 @@ type Options struct {
 	ForwardBaggage bool          `yaml:"forward-baggage" env:"REMIT_FORWARD_BAGGAGE" default:"false" negatable:"" help:"Pass the W3C baggage of agents on to upstreams; it is text that no schema or policy checks (default: false)."`
 	Embeddings     Embeddings    `yaml:"embeddings" embed:"" prefix:"embeddings-"`
 	OIDC           OIDC          `yaml:"oidc" embed:"" prefix:"oidc-" group:"Sign-in at an OpenID Connect provider (docs/identity.md):"`
+	Webhook        Webhook       `yaml:"approval-webhook" embed:"" prefix:"approval-webhook-"`
 	Audit          `yaml:",inline"`
+}
+
+// Webhook says who is told that a call waits for a person.
+type Webhook struct {
+	URL    string `yaml:"url" env:"REMIT_APPROVAL_WEBHOOK_URL" default:"" placeholder:"URL" help:"Where a signed message goes when a call waits for a person's approval (default: empty, nowhere)."`
+	Secret string `yaml:"secret" env:"REMIT_APPROVAL_WEBHOOK_SECRET" default:"" placeholder:"REFERENCE" help:"Secret of its signature, as $${NAME} or $${file:/path}: whsec_ and base64, or a text of at least 24 bytes (default: none; needed with a URL)."`
 }
 
 // Embeddings says where the vectors of the search come from.
@@ -92,7 +100,8 @@ func (o Options) Validate() error {
 			return fmt.Errorf("metrics-address is %q: write a host and a port, such as 127.0.0.1:9464", o.MetricsAddress)
 		}
 	}
-	for name, text := range map[string]string{"public-url": o.PublicURL, "embeddings.url": o.Embeddings.URL, "traces-endpoint": o.TracesEndpoint} {
+	for name, text := range map[string]string{"public-url": o.PublicURL, "embeddings.url": o.Embeddings.URL, "traces-endpoint": o.TracesEndpoint,
+		"approval-webhook.url": o.Webhook.URL} {
 		if text == "" || name == "embeddings.url" && o.Embeddings.Off() {
 			continue
 		}
@@ -114,6 +123,10 @@ func (o Options) Validate() error {
 		return errors.New("embeddings.url needs embeddings.model: name the model at that endpoint")
 	case o.TwoReviewers && o.SingleOperator:
 		return errors.New("two-reviewers and single-operator contradict each other: choose one")
+	case o.Webhook.URL != "" && o.Webhook.Secret == "":
+		return errors.New("approval-webhook.url needs approval-webhook.secret: a reference such as ${NAME} to what the receiver checks messages with")
+	case o.ApprovalWait < 0:
+		return fmt.Errorf("approval-wait is %s: it must be at least 0s, which does not hold calls at all", o.ApprovalWait)
 	case o.MaxTools < 1:
 		return fmt.Errorf("max-tools is %d: it must be at least 1", o.MaxTools)
 	case o.CrawlInterval < time.Second:

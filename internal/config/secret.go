@@ -144,6 +144,9 @@ func (f *File) Warnings() []string {
 	if k := f.OIDC.ClientSecret; k != "" && !reference.MatchString(k) {
 		warn("oidc.client-secret")
 	}
+	if k := f.Webhook.Secret; k != "" && !reference.MatchString(k) {
+		warn("approval-webhook.secret")
+	}
 	if f.AuditKey != "" && !reference.MatchString(f.AuditKey) {
 		warn("audit-key")
 	}

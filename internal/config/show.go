@@ -20,6 +20,9 @@ func Show(o Options, f *File) (string, error) {
 	if k := o.OIDC.ClientSecret; k != "" && !reference.MatchString(k) {
 		shown.OIDC.ClientSecret = hidden
 	}
+	if k := o.Webhook.Secret; k != "" && !reference.MatchString(k) {
+		shown.Webhook.Secret = hidden
+	}
 	for name, u := range f.Upstreams {
 		shown.Upstreams[name] = masked(u)
 	}

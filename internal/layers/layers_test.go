@@ -41,13 +41,15 @@ var allowed = map[string][]string{
 	"composer/fit":            nil,
 	"prompts":                 {},
 	"internal/llm":            {"prompts"},
-	"gateway":                 {"audit", "catalog", "identity", "internal/strictjson", "persona", "policy", "upstream"},
+	"approval":                {"audit", "identity"},
+	"approval/webhook":        {"approval"},
+	"gateway":                 {"approval", "audit", "catalog", "identity", "internal/strictjson", "persona", "policy", "upstream"},
 	"gateway/replay":          {"audit", "gateway", "persona", "policy"},
-	"store":                   {"audit", "catalog", "catalog/crawl", "evals", "identity", "persona", "policy"},
+	"store":                   {"approval", "audit", "catalog", "catalog/crawl", "evals", "identity", "persona", "policy"},
 	"evals":                   {"catalog", "composer", "persona", "policy"},
-	"evals/world":             {"audit", "catalog", "evals", "gateway", "identity", "internal/fakemcp", "persona", "policy", "store", "upstream"},
+	"evals/world":             {"approval", "audit", "catalog", "evals", "gateway", "identity", "internal/fakemcp", "persona", "policy", "store", "upstream"},
 	"evals/page":              {"evals", "internal/visible"},
-	"web":                     {"audit", "catalog", "catalog/crawl", "composer", "evals", "evals/page", "identity", "internal/invalid", "internal/strictjson", "internal/visible", "persona", "persona/usage", "policy", "upstream", "web/api"},
+	"web":                     {"approval", "audit", "catalog", "catalog/crawl", "composer", "evals", "evals/page", "identity", "internal/invalid", "internal/strictjson", "internal/visible", "persona", "persona/usage", "policy", "upstream", "web/api"},
 	"web/api":                 {"audit", "catalog", "evals", "identity", "internal/invalid", "persona", "policy"},
 	"internal/config":         {"upstream"},
 	"internal/demo":           {},
@@ -68,7 +70,7 @@ var owners = map[string][]string{
 	"github.com/sashabaranov/go-openai":        {"internal/llm"},                                                                                                           // the only caller of a model
 	"github.com/philippgille/chromem-go":       {"catalog/vector"},                                                                                                         // keeps the vectors in memory
 	"github.com/labstack/echo/v4":              {"web"},                                                                                                                    // routes of the site
-	"github.com/invopop/jsonschema":            {"internal/config", "evals", "web"},                                                                                        // JSON Schema of the configuration file and of suites, and of the API
+	"github.com/invopop/jsonschema":            {"internal/config", "evals", "web"},                                                                                        // JSON Schema of the configuration file, of suites and of the API
 	"github.com/go-json-experiment/json":       {"internal/strictjson", "gateway", "upstream", "persona", "persona/manifest", "policy", "internal/config", "evals", "web"}, // JSON without ambiguity
 	"github.com/santhosh-tekuri/jsonschema/v6": {"gateway"},                                                                                                                // arguments against input schemas
 	"cel.dev/cel-go":                           {"policy"},                                                                                                                 // conditions on a call: typed, bounded in cost, without loops or effects
@@ -76,7 +78,7 @@ var owners = map[string][]string{
 	"github.com/pressly/goose/v3":              {"store"},                                                                                                                  // migrations
 	"github.com/oklog/ulid/v2":                 {"store"},                                                                                                                  // sortable unique ids
 	"github.com/tiktoken-go/tokenizer":         {"catalog/tokens"},                                                                                                         // o200k tokens
-	"github.com/cenkalti/backoff/v5":           {"upstream", "internal/llm", "audit/ship"},                                                                                 // retry delays
+	"github.com/cenkalti/backoff/v5":           {"upstream", "internal/llm", "audit/ship", "approval/webhook"},                                                             // retry delays
 	"github.com/alecthomas/kong":               {"cmd/remit", "internal/config"},                                                                                           // flags, environment, help
 	"github.com/goccy/go-yaml":                 {"internal/config", "evals", "persona/manifest"},                                                                           // strict YAML that keeps comments and places
 	"github.com/agnivade/levenshtein":          {"internal/config"},                                                                                                        // nearest valid key

@@ -115,6 +115,19 @@ for (const box of document.querySelectorAll("[data-live]")) {
   });
 }
 
+// A list of what waits for a person stays current while somebody looks at it.
+const waiting = document.querySelector("[data-waiting]");
+if (waiting) {
+  setInterval(async () => {
+    if (document.visibilityState !== "visible") return;
+    try {
+      const page = new DOMParser().parseFromString(await (await fetch(location.pathname)).text(), "text/html");
+      const now = page.querySelector("[data-waiting]");
+      if (now && now.dataset.waiting !== waiting.dataset.waiting) location.replace(location.pathname);
+    } catch { /* the next time may do */ }
+  }, 5000);
+}
+
 // Rules are added and taken away without asking the server; without scripts the same buttons ask it.
 function addRule(button) {
   const form = button.closest("[data-number]");
