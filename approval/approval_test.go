@@ -130,7 +130,7 @@ func TestAskWhatCannotBeShown(t *testing.T) {
 func TestNoTokenDecides(t *testing.T) {
 	person := identity.Principal{Person: "ravi", Roles: identity.Roles}
 	token := identity.Principal{Person: "token:ci", Roles: identity.Roles, Token: "t", Owner: "ravi"}
-	if !approval.MayDecide(person) || approval.MayDecide(token) {
-		t.Errorf("got %v for a person and %v for a token, want true and false", approval.MayDecide(person), approval.MayDecide(token))
+	if !MayDecide(person) || MayDecide(token) {
+		t.Errorf("got %v for a person and %v for a token, want true and false", MayDecide(person), MayDecide(token))
 	}
 }

@@ -14,7 +14,7 @@ import (
 var remoteCommands = []string{
 	"persona list", "persona show", "persona diff", "persona rollback", "persona narrow", "persona unused", "persona term",
 	"persona export", "persona plan", "persona apply", "key create", "key list", "key revoke", "token list", "token revoke",
-	"suspend", "resume", "suspended", "search", "reach tool", "reach server", "reach effect", "audit",
+	"suspend", "resume", "suspended", "search", "reach tool", "reach server", "reach effect", "audit list",
 }
 
 // serverOf takes --server URL from before the command, or REMIT_SERVER. It is no flag of all commands: remit audit has one of
@@ -34,7 +34,7 @@ func serverOf(args []string) (server string, rest []string) {
 // to makes the commands ask the server.
 func (a *app) to(server, token, command string) error {
 	if !slices.ContainsFunc(remoteCommands, func(name string) bool { return command == name || strings.HasPrefix(command, name+" ") }) {
-		return fmt.Errorf("this command works only on the machine that holds the data, without --server; those that work with it are: %s", strings.Join(remoteCommands, ", "))
+		return fmt.Errorf("this command works only on the machine that holds the data, without --server and REMIT_SERVER; those that work with it are: %s", strings.Join(remoteCommands, ", "))
 	}
 	var err error
 	a.remote, err = api.NewClient(server, token)
