@@ -22,6 +22,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"remit/internal/fakemcp"
+	"remit/internal/fakeoauth"
 )
 
 // stage is what the actors of one script act on: a remit serve of the script's own, MCP servers that are not ours, people with
@@ -49,15 +50,16 @@ type stage struct {
 	mu     sync.Mutex
 	fakes  map[string]*fakemcp.Server
 	people map[string]*http.Client
-	agents map[string]credential
+	agents map[string]bearer
 }
 
-type credential struct{ secret, persona string }
+type bearer struct{ secret, persona string }
 
 type stageKey struct{}
 
 func newStage(env *testscript.Env) {
-	env.Values[stageKey{}] = &stage{fakes: map[string]*fakemcp.Server{}, people: map[string]*http.Client{}, agents: map[string]credential{}}
+	env.Values[accountsKey{}] = accounts{map[string]*fakeoauth.Provider{}, map[string]*fakeoauth.Resource{}}
+	env.Values[stageKey{}] = &stage{fakes: map[string]*fakemcp.Server{}, people: map[string]*http.Client{}, agents: map[string]bearer{}}
 }
 
 var stageCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
@@ -277,7 +279,7 @@ func (s *stage) live(ts *testscript.TestScript, args []string) bool {
 }
 
 func (s *stage) agent(ts *testscript.TestScript, args []string) bool {
-	c := credential{persona: args[1]}
+	c := bearer{persona: args[1]}
 	if len(args) > 2 {
 		c.secret = args[2]
 	} else {
