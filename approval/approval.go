@@ -117,9 +117,9 @@ func (r Request) entry(kind string, by audit.Actor, now time.Time) audit.Entry {
 		Decision: audit.Changed, Call: audit.Call{ArgumentBytes: int64(len(r.Text)), ArgumentDigest: r.Arguments, Approval: r.ID}}
 }
 
-// MayDecide says whether the person may decide on calls at all.
+// MayDecide says whether the person may decide on calls at all. A management token is none.
 func MayDecide(by identity.Principal) bool {
-	return by.Has(identity.Approver) || by.Has(identity.Reviewer) || by.Has(identity.Admin)
+	return !by.Machine() && (by.Has(identity.Approver) || by.Has(identity.Reviewer) || by.Has(identity.Admin))
 }
 
 // Own says that the agent works for the person. A name with and one without a domain are taken for the same: "zoe" may not decide

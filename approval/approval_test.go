@@ -125,3 +125,12 @@ func TestAskWhatCannotBeShown(t *testing.T) {
 		}
 	}
 }
+
+// No program decides, whatever the roles of its management token.
+func TestNoTokenDecides(t *testing.T) {
+	person := identity.Principal{Person: "ravi", Roles: identity.Roles}
+	token := identity.Principal{Person: "token:ci", Roles: identity.Roles, Token: "t", Owner: "ravi"}
+	if !MayDecide(person) || MayDecide(token) {
+		t.Errorf("got %v for a person and %v for a token, want true and false", MayDecide(person), MayDecide(token))
+	}
+}

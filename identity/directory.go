@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"remit/audit"
+	"remit/internal/invalid"
 )
 
 // Limits of sessions and links.
@@ -65,7 +66,7 @@ func (d *Directory) Bootstrap(ctx context.Context) (name, link string, created b
 // AddPerson creates a person. Without a password they sign in with a one-time link and set one.
 func (d *Directory) AddPerson(ctx context.Context, by Principal, name string, roles []Role, password string) error {
 	if !validName.MatchString(name) {
-		return fmt.Errorf("%w: a name has 1 to 64 lower-case letters, digits and . _ @ -, not %q", ErrInvalid, name)
+		return invalidField("name", "a name has 1 to 64 lower-case letters, digits and . _ @ -, not %q", name)
 	}
 	encoded, err := encodePassword(password)
 	if err != nil {
@@ -73,7 +74,7 @@ func (d *Directory) AddPerson(ctx context.Context, by Principal, name string, ro
 	}
 	return d.changePerson(ctx, by, name, "person.add", roles, Ends{}, func(p Person) (Person, error) {
 		if p.Name != "" {
-			return p, fmt.Errorf("%w: there is a person %q already", ErrInvalid, name)
+			return p, invalidField("name", "there is a person %q already", name)
 		}
 		return Person{Name: name, Roles: roles, Password: encoded, Created: d.now()}, validRoles(roles)
 	})
@@ -132,6 +133,9 @@ func (d *Directory) changePerson(ctx context.Context, by Principal, name, kind s
 		return fmt.Errorf("%w: this needs the role admin", ErrForbidden)
 	}
 	return d.Store.UpdatePerson(ctx, name, ends, func(p Person) (Person, audit.Entry, error) {
+		if err := machineMay(by, p, name, kind, roles); err != nil {
+			return p, audit.Entry{}, err
+		}
 		p, err := change(p)
 		e := audit.Entry{Time: d.now(), Kind: kind, Actor: by.Actor(), Decision: audit.Changed, Detail: map[string]string{"person": name}}
 		if roles != nil {
@@ -139,6 +143,23 @@ func (d *Directory) changePerson(ctx context.Context, by Principal, name, kind s
 		}
 		return p, e, err
 	})
+}
+
+// machineMay holds management tokens to what lets nobody in and gives no role that the token lacks. Its creator's roles, which
+// are its own, it leaves alone.
+func machineMay(by Principal, p Person, name, kind string, roles []Role) error {
+	if !by.Machine() || kind == "person.disable" {
+		return nil
+	}
+	if name == by.Owner || kind != "person.add" && kind != "person.roles" {
+		return ErrMachine
+	}
+	for _, r := range roles {
+		if !by.Has(r) && !slices.Contains(p.Roles, r) && slices.Contains(Roles, r) {
+			return fmt.Errorf("%w: the management token does not have the role %s itself", ErrForbidden, r)
+		}
+	}
+	return nil
 }
 
 // keepAdmin refuses to take the role from the last person who has it.
@@ -181,7 +202,7 @@ func exists(p Person) error {
 func validRoles(roles []Role) error {
 	for _, r := range roles {
 		if !slices.Contains(Roles, r) {
-			return fmt.Errorf("%w: there is no role %q; the roles are %s", ErrInvalid, r, joinRoles(Roles))
+			return invalidField("roles", "there is no role %q; the roles are %s", r, joinRoles(Roles))
 		}
 	}
 	return nil
@@ -198,4 +219,8 @@ func encodePassword(password string) (string, error) {
 		return "", fmt.Errorf("%w: a password has 12 to 200 characters", ErrInvalid)
 	}
 	return hashPassword(password), nil
+}
+
+func invalidField(field, format string, args ...any) error {
+	return invalid.At(field, fmt.Errorf("%w: %s", ErrInvalid, fmt.Sprintf(format, args...)))
 }

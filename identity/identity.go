@@ -35,14 +35,40 @@ type Principal struct {
 	Persona     string
 	Key         string // public id of the access key
 	Bounds      Bounds // of the access key, against its persona
+
+	Token string // public id of the management token, for a program that acts in somebody's name; Person is then the token's
+	Owner string // person who created it, whose work all that it writes is
 }
 
-// Has says whether p is a signed-in person with the role. An agent has none.
+// Machine says that p is a program with a management token. It approves nothing, whatever its roles.
+func (p Principal) Machine() bool { return p.Token != "" }
+
+// Hands is who writes when p does: the token's creator with it.
+func (p Principal) Hands() []string {
+	if p.Owner != "" {
+		return []string{p.Person, p.Owner}
+	}
+	return []string{p.Person}
+}
+
+// Accountable is the person who answers for what p does.
+func (p Principal) Accountable() string {
+	if p.Owner != "" {
+		return p.Owner
+	}
+	return p.Person
+}
+
+// Has says whether p is a person, or a program in a person's name, with the role. An agent has none.
 func (p Principal) Has(r Role) bool { return p.Person != "" && slices.Contains(p.Roles, r) }
 
 // Actor is p as the record names it.
 func (p Principal) Actor() audit.Actor {
-	return audit.Actor{Person: p.Person, Agent: p.Agent, User: p.User, Key: p.Key}
+	key := p.Key
+	if p.Machine() {
+		key = p.Token
+	}
+	return audit.Actor{Person: p.Person, Agent: p.Agent, User: p.User, Key: key}
 }
 
 // Person signs in on the web pages.
@@ -131,6 +157,7 @@ type Store interface {
 	Sessions
 	OwnSessions
 	Provider
+	Tokens
 }
 
 // People keeps people.

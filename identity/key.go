@@ -62,18 +62,18 @@ func (d *Directory) IssueKey(ctx context.Context, by Principal, spec KeySpec) (s
 func (d *Directory) newKey(by Principal, spec KeySpec) (secret string, key Key, err error) {
 	for what, value := range map[string]string{"agent": spec.Agent, "user": spec.User, "persona": spec.Persona} {
 		if value != strings.TrimSpace(value) || value == "" || len(value) > 100 || !utf8.ValidString(value) || strings.ContainsFunc(value, unprintable) {
-			return "", Key{}, fmt.Errorf("%w: the key's %s has 1 to 100 printable characters", ErrInvalid, what)
+			return "", Key{}, invalidField(what, "the key's %s has 1 to 100 printable characters", what)
 		}
 	}
 	now := d.now()
 	if !spec.Expires.IsZero() && !spec.Expires.After(now) {
-		return "", Key{}, fmt.Errorf("%w: the key would expire in the past", ErrInvalid)
+		return "", Key{}, invalidField("expires", "the key would expire in the past")
 	}
 	bounds, err := spec.Bounds.checked()
 	if err != nil {
 		return "", Key{}, err
 	}
-	id, secret := newKey()
+	id, secret := newSecret(keyPrefix)
 	return secret, Key{ID: id, Hash: hash(secret), Agent: spec.Agent, User: spec.User, Persona: spec.Persona, Bounds: bounds,
 		Created: now, By: by.Person, Expires: spec.Expires.UTC().Truncate(time.Second)}, nil
 }
@@ -217,7 +217,7 @@ func (e *KeyRefused) Unwrap() error { return ErrCredential }
 // Authenticate returns the principal that a key's secret is bound to, if it may be used from the address. Every refusal is
 // ErrCredential, and a *KeyRefused where the secret is right. A secret that is mistyped asks nothing of the store.
 func (d *Directory) Authenticate(ctx context.Context, secret string, from netip.Addr) (Principal, error) {
-	id, ok := keyID(secret)
+	id, ok := secretID(keyPrefix, secret)
 	if !ok {
 		return Principal{}, ErrCredential
 	}

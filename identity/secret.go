@@ -20,21 +20,24 @@ import (
 // chance and a mistyped one is refused without a look-up. docs/keys.md promises this form to others.
 const keyPrefix = "remit_"
 
-var keyForm = regexp.MustCompile(`^remit_[a-z2-7]{10}_[a-z2-7]{59}$`)
+// tokenPrefix begins a management token, which is built alike. No text is both.
+const tokenPrefix = "remitmt_"
+
+var secretForm = regexp.MustCompile(`^[a-z2-7]{10}_[a-z2-7]{59}$`) // after the prefix
 
 var b32 = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
 const (
 	idLen     = 10
-	secretLen = 52 // 256 bits
-	sumLen    = 7  // 32 bits
-	keyLen    = len(keyPrefix) + idLen + 1 + secretLen + sumLen
+	secretLen = 52                             // 256 bits
+	sumLen    = 7                              // 32 bits
+	restLen   = idLen + 1 + secretLen + sumLen // after the prefix
 )
 
-// newKey returns a fresh key's public id and its whole text.
-func newKey() (id, text string) {
+// newSecret returns a fresh key's or token's public id and its whole text.
+func newSecret(prefix string) (id, text string) {
 	id = b32.EncodeToString(random(7))[:idLen]
-	text = keyPrefix + id + "_" + b32.EncodeToString(random(32))
+	text = prefix + id + "_" + b32.EncodeToString(random(32))
 	return id, text + checksum(text)
 }
 
@@ -42,13 +45,17 @@ func checksum(text string) string {
 	return b32.EncodeToString(binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE([]byte(text))))
 }
 
-// keyID returns the public id of a well-formed key.
-func keyID(text string) (string, bool) {
-	if len(text) != keyLen || !keyForm.MatchString(text) || checksum(text[:keyLen-sumLen]) != text[keyLen-sumLen:] {
+// secretID returns the public id of a well-formed key or token.
+func secretID(prefix, text string) (string, bool) {
+	rest, ok := strings.CutPrefix(text, prefix)
+	if !ok || len(rest) != restLen || !secretForm.MatchString(rest) || checksum(text[:len(text)-sumLen]) != text[len(text)-sumLen:] {
 		return "", false
 	}
-	return text[len(keyPrefix) : len(keyPrefix)+idLen], true
+	return text[len(prefix) : len(prefix)+idLen], true
 }
+
+// SessionTokenLen is the length of a session's token. No key and no management token is as short.
+const SessionTokenLen = 43
 
 // newToken returns 256 random bits for a cookie or a link.
 func newToken() string { return base64.RawURLEncoding.EncodeToString(random(32)) }

@@ -9,11 +9,11 @@ import (
 )
 
 func TestKeyText(t *testing.T) {
-	id, text := newKey()
-	if got, ok := keyID(text); !ok || got != id {
-		t.Errorf("keyID(%q): got %q, %v, want %q", text, got, ok, id)
+	id, text := newSecret(keyPrefix)
+	if got, ok := secretID(keyPrefix, text); !ok || got != id {
+		t.Errorf("secretID(%q): got %q, %v, want %q", text, got, ok, id)
 	}
-	if other, _ := newKey(); other == id {
+	if other, _ := newSecret(keyPrefix); other == id {
 		t.Errorf("two keys have the id %q", id)
 	}
 	for name, wrong := range map[string]string{
@@ -29,7 +29,7 @@ func TestKeyText(t *testing.T) {
 		"a long string":  strings.Repeat("remit_", 1000),
 		"leading spaces": " " + text,
 	} {
-		if _, ok := keyID(wrong); ok {
+		if _, ok := secretID(keyPrefix, wrong); ok {
 			t.Errorf("%s: %q was taken for a key", name, wrong)
 		}
 	}
@@ -50,12 +50,12 @@ func TestDocumentedKey(t *testing.T) {
 		t.Fatalf("got the examples %q, want a key and one that is mistyped", examples)
 	}
 	for i, want := range []bool{true, false} {
-		if _, got := keyID(examples[i]); got != want {
+		if _, got := secretID(keyPrefix, examples[i]); got != want {
 			t.Errorf("%s: got %v, want %v", examples[i], got, want)
 		}
 	}
 	for range 100 {
-		if _, key := newKey(); regexp.MustCompile(string(form[1])).FindString("key="+key+".") != key {
+		if _, key := newSecret(keyPrefix); regexp.MustCompile(string(form[1])).FindString("key="+key+".") != key {
 			t.Errorf("the documented expression does not find %s", key)
 		}
 	}
@@ -63,7 +63,7 @@ func TestDocumentedKey(t *testing.T) {
 
 // A key that is mistyped is refused before anything is read: this directory has no store to read from.
 func TestMistypedKeyReadsNothing(t *testing.T) {
-	_, key := newKey()
+	_, key := newSecret(keyPrefix)
 	for _, text := range []string{"", key[1:], key + "a", strings.ToUpper(key), key[:len(key)-1] + flip(key[len(key)-1]), "remit_" + strings.Repeat("a", 70)} {
 		if _, err := (&Directory{}).Authenticate(t.Context(), text, netip.Addr{}); err != ErrCredential {
 			t.Errorf("%q: got %v, want %v", text, err, ErrCredential)
@@ -73,22 +73,53 @@ func TestMistypedKeyReadsNothing(t *testing.T) {
 
 // What is taken for a key has the documented form, its id is in it, and changing any letter makes it none.
 func FuzzKeyText(f *testing.F) {
-	_, key := newKey()
+	_, key := newSecret(keyPrefix)
 	f.Add(key, 7)
 	f.Add("remit_aaaaaaaaaa_"+strings.Repeat("a", 59), 0)
 	f.Add("remit_\xff", 1)
 	f.Fuzz(func(t *testing.T, text string, at int) {
-		id, ok := keyID(text)
+		id, ok := secretID(keyPrefix, text)
 		if !ok {
 			return
 		}
-		if !keyForm.MatchString(text) || !strings.HasPrefix(text, "remit_"+id+"_") || checksum(text[:keyLen-sumLen]) != text[keyLen-sumLen:] {
+		if !strings.HasPrefix(text, "remit_"+id+"_") || checksum(text[:len(text)-sumLen]) != text[len(text)-sumLen:] {
 			t.Errorf("%q was taken for a key with the id %q", text, id)
 		}
 		i := at & 0x7fffffff % len(text)
 		other := text[:i] + flip(text[i]) + text[i+1:]
-		if _, ok := keyID(other); ok {
+		if _, ok := secretID(keyPrefix, other); ok {
 			t.Errorf("%q and %q are both keys", text, other)
+		}
+	})
+}
+
+// An access key is no management token, and the other way round.
+func TestKindsOfSecretStayApart(t *testing.T) {
+	_, key := newSecret(keyPrefix)
+	_, token := newSecret(tokenPrefix)
+	if _, ok := secretID(tokenPrefix, key); ok {
+		t.Errorf("the key %q was taken for a token", key)
+	}
+	if _, ok := secretID(keyPrefix, token); ok {
+		t.Errorf("the token %q was taken for a key", token)
+	}
+	if len(key) == SessionTokenLen || len(token) == SessionTokenLen || len(newToken()) != SessionTokenLen {
+		t.Error("a session's token can be taken for a key or a management token")
+	}
+}
+
+// FuzzSecretID: nothing but what newSecret could have made is well-formed, and of one kind only.
+func FuzzSecretID(f *testing.F) {
+	_, key := newSecret(keyPrefix)
+	_, token := newSecret(tokenPrefix)
+	f.Add(key)
+	f.Add(token)
+	f.Add(keyPrefix + tokenPrefix)
+	f.Fuzz(func(t *testing.T, text string) {
+		id, isKey := secretID(keyPrefix, text)
+		_, isToken := secretID(tokenPrefix, text)
+		if isKey && isToken || isKey && !strings.HasPrefix(text, keyPrefix+id+"_") {
+			t.Errorf("%q is a key: %v, a token: %v, id %q", text, isKey, isToken, id)
 		}
 	})
 }

@@ -177,6 +177,17 @@ func (r Revision) WrittenBy(person string) bool {
 		slices.ContainsFunc(r.Grants, func(g Grant) bool { return g.AddedBy == person })
 }
 
+// Cited is the words of the job that spans cover.
+func (r Revision) Cited(words []Span) []string {
+	var out []string
+	for _, w := range words {
+		if w.Start >= 0 && w.Start < w.End && w.End <= len(r.Job) {
+			out = append(out, r.Job[w.Start:w.End])
+		}
+	}
+	return out
+}
+
 // NeedsTwo says that some tool of r does more than read: with the two-reviewer rule one approval is not enough for it.
 func (r Revision) NeedsTwo() bool {
 	return slices.ContainsFunc(r.Grants, func(g Grant) bool { return g.Effect != catalog.Read })
@@ -184,7 +195,7 @@ func (r Revision) NeedsTwo() bool {
 
 // authors is whose work a revision that by makes from p's newest holds: everybody's since the last one that a reviewer
 // approved. Who saves somebody else's draft again does not take its authorship over.
-func (p Persona) authors(by string) []string {
+func (p Persona) authors(by []string) []string {
 	var all []string
 	for _, r := range p.Revisions {
 		if r.Narrowed != "" {
@@ -197,7 +208,7 @@ func (p Persona) authors(by string) []string {
 		all = append(append(all, r.Authors...), r.Author)
 	}
 	var each []string
-	for _, name := range append(all, by) {
+	for _, name := range append(all, by...) {
 		if !slices.Contains(each, name) {
 			each = append(each, name)
 		}

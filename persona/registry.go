@@ -12,6 +12,7 @@ import (
 	"remit/audit"
 	"remit/catalog"
 	"remit/identity"
+	"remit/internal/invalid"
 	"remit/policy"
 )
 
@@ -53,6 +54,8 @@ type Proposal struct {
 	Job    string
 	Grants []Grant // pins need a Tool only: the digest and definition are taken from the catalog
 	Notes  json.RawMessage
+	// Seen is what the author looked at, for tools of which they said so: ErrDrifted when one is another now.
+	Seen Digests
 }
 
 // MaxJob is the longest job, in bytes.
@@ -61,14 +64,14 @@ const MaxJob = 20_000
 // Create makes a persona with one draft revision.
 func (r *Registry) Create(ctx context.Context, by identity.Principal, id ID, title string, p Proposal) error {
 	if title = strings.TrimSpace(title); title == "" || len(title) > 200 {
-		return fmt.Errorf("%w: a title has 1 to 200 characters", ErrInvalid)
+		return invalid.At("title", fmt.Errorf("%w: a title has 1 to 200 characters", ErrInvalid))
 	}
 	if err := id.Validate(); err != nil {
-		return fmt.Errorf("%w: %w", ErrInvalid, err)
+		return invalid.At("id", fmt.Errorf("%w: %w", ErrInvalid, err))
 	}
 	return r.change(ctx, by, identity.Author, id, "persona.create", func(old *Persona, _ detail) (int, error) {
 		if len(old.Revisions) > 0 {
-			return 0, fmt.Errorf("%w: there is a persona %q already; choose another id", ErrInvalid, id)
+			return 0, invalid.At("id", fmt.Errorf("%w: there is a persona %q already; choose another id", ErrInvalid, id))
 		}
 		old.ID, old.Title, old.Created = id, title, r.now()
 		return r.addDraft(old, by, p)
@@ -93,14 +96,11 @@ func (r *Registry) Revise(ctx context.Context, by identity.Principal, id ID, p P
 
 // addDraft puts a draft in the place of the newest revision if that is one, else after it.
 func (r *Registry) addDraft(old *Persona, by identity.Principal, p Proposal) (int, error) {
-	if strings.TrimSpace(p.Job) == "" || len(p.Job) > MaxJob || !utf8.ValidString(p.Job) {
-		return 0, fmt.Errorf("%w: a job has 1 to %d bytes of UTF-8 text", ErrInvalid, MaxJob)
-	}
 	grants, err := r.pin(p)
 	if err != nil {
 		return 0, err
 	}
-	authors := old.authors(by.Person)
+	authors := old.authors(by.Hands())
 	if n := len(old.Revisions); n > 0 && old.Revisions[n-1].State == Draft {
 		old.Revisions = old.Revisions[:n-1]
 	}
@@ -110,24 +110,41 @@ func (r *Registry) addDraft(old *Persona, by identity.Principal, p Proposal) (in
 	return number, nil
 }
 
+// Preview returns the draft that the proposal would be, without making it.
+func (r *Registry) Preview(by identity.Principal, p Proposal) (Revision, error) {
+	if !by.Has(identity.Author) {
+		return Revision{}, fmt.Errorf("%w: this needs the role %s", ErrForbidden, identity.Author)
+	}
+	grants, err := r.pin(p)
+	return Revision{State: Draft, Job: p.Job, Grants: grants, Notes: p.Notes, Author: by.Person, Created: r.now()}, err
+}
+
+// pin checks a proposal and fixes its tools as they are offered now.
 func (r *Registry) pin(p Proposal) ([]Grant, error) {
+	if strings.TrimSpace(p.Job) == "" || len(p.Job) > MaxJob || !utf8.ValidString(p.Job) {
+		return nil, invalid.At("job", fmt.Errorf("%w: a job has 1 to %d bytes of UTF-8 text", ErrInvalid, MaxJob))
+	}
 	limit := r.MaxTools
 	if limit == 0 {
 		limit = 100
 	}
 	if len(p.Grants) > limit {
-		return nil, fmt.Errorf("%w: %d tools are over the limit of %d", ErrInvalid, len(p.Grants), limit)
+		return nil, invalid.At("tools", fmt.Errorf("%w: %d tools are over the limit of %d", ErrInvalid, len(p.Grants), limit))
 	}
 	seen := map[catalog.ID]bool{}
 	grants := make([]Grant, 0, len(p.Grants))
-	for _, g := range p.Grants {
+	for i, g := range p.Grants {
+		at := fmt.Sprintf("tools/%d", i)
 		if seen[g.Tool] {
-			return nil, fmt.Errorf("%w: tool %s is granted twice", ErrInvalid, g.Tool)
+			return nil, invalid.At(at, fmt.Errorf("%w: tool %s is granted twice", ErrInvalid, g.Tool))
 		}
 		seen[g.Tool] = true
 		tool, ok := r.Current(g.Tool)
 		if !ok {
-			return nil, fmt.Errorf("%w: no upstream offers tool %s now", ErrInvalid, g.Tool)
+			return nil, invalid.At(at, fmt.Errorf("%w: no upstream offers tool %s now", ErrInvalid, g.Tool))
+		}
+		if seen, ok := p.Seen[g.Tool]; ok && tool.Digest != seen {
+			return nil, invalid.At(at+"/digest", fmt.Errorf("%w: %s is %s now, not %s", ErrDrifted, g.Tool, tool.Digest, seen))
 		}
 		for _, w := range g.Words {
 			if w.Start < 0 || w.Start >= w.End || w.End > len(p.Job) {
@@ -138,9 +155,9 @@ func (r *Registry) pin(p Proposal) ([]Grant, error) {
 		grants = append(grants, g)
 	}
 	NameGrants(grants)
-	for _, g := range grants {
+	for i, g := range grants {
 		if _, _, err := g.Served(); errors.Is(err, policy.ErrInvalid) {
-			return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+			return nil, invalid.At(fmt.Sprintf("tools/%d/policy", i), fmt.Errorf("%w: %w", ErrInvalid, err))
 		}
 	}
 	return grants, nil

@@ -54,6 +54,9 @@ func (r *Registry) approve(ctx context.Context, by identity.Principal, id ID, re
 		if at.State != Submitted {
 			return fmt.Errorf("%w: revision %d is %s, not submitted", ErrState, rev, at.State)
 		}
+		if by.Machine() {
+			return identity.ErrMachine
+		}
 		own := at.WrittenBy(by.Person)
 		if own && !r.SingleOperator {
 			return ErrOwnWork

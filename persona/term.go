@@ -224,10 +224,13 @@ func (p Persona) datesAs(seen Dates) error {
 	return nil
 }
 
-// mayReview holds whoever reviews apart from whoever wrote.
+// mayReview holds whoever reviews apart from whoever wrote, and lets people alone do it.
 func (r *Registry) mayReview(by identity.Principal, work Revision, d detail) error {
 	if !by.Has(identity.Reviewer) {
 		return fmt.Errorf("%w: to prolong needs the role %s", ErrForbidden, identity.Reviewer)
+	}
+	if by.Machine() {
+		return identity.ErrMachine
 	}
 	if work.WrittenBy(by.Person) {
 		if !r.SingleOperator {

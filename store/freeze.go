@@ -49,6 +49,9 @@ func (s *Store) Thaw(ctx context.Context, by identity.Principal, tool catalog.ID
 	if !by.Has(identity.Reviewer) {
 		return fmt.Errorf("%w: this needs the role %s", persona.ErrForbidden, identity.Reviewer)
 	}
+	if by.Machine() {
+		return identity.ErrMachine
+	}
 	return s.write(ctx, func(tx *sql.Tx) error {
 		all, err := frozenPins(ctx, tx)
 		if err != nil {

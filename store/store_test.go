@@ -68,7 +68,7 @@ func downgrade(t *testing.T, e engine, version int64) {
 func TestConformance(t *testing.T) {
 	for name, check := range map[string]func(*testing.T, engine){
 		"persona round trip": personaRoundTrip, "revision without authors": revisionWithoutAuthors, "immutable": submittedIsImmutable, "failed change": failedChangeLeavesAll,
-		"people and keys": peopleAndKeys, "links and sessions": linksAndSessions, "access ends": accessEnds, "listing": listing, "vectors": vectors, "cache": cache,
+		"people and keys": peopleAndKeys, "tokens": tokens, "links and sessions": linksAndSessions, "access ends": accessEnds, "listing": listing, "vectors": vectors, "cache": cache,
 		"audit": auditChain, "audit attacks": auditAttacks, "intents": intents, "parallel writers": parallelWriters,
 		"filters": filters, "filters by upgrade": filtersByUpgrade, "export": export, "removal": removal, "shipping": shipping, "flipped bits": flippedBits, "evaluations": evaluations, "history": history,
 		"frozen pins": frozenPins, "approval thaws": approvalThaws, "rollback does not thaw": rollbackKeepsFrozen, "narrowing does not thaw": narrowingKeepsFrozen, "forgotten server": forgottenServer,

@@ -12,6 +12,7 @@ import (
 
 	"remit/composer"
 	"remit/identity"
+	"remit/internal/invalid"
 	"remit/persona"
 )
 
@@ -52,7 +53,7 @@ func (s *site) postDescribe(c echo.Context, by identity.Principal) error {
 	form := c.Request().PostForm
 	page := s.describePage(c, by)
 	page.Name, page.ID, page.Job = strings.TrimSpace(form.Get("title")), strings.TrimSpace(form.Get("id")), jobText(form.Get("job"))
-	id, err := s.create(c.Request().Context(), by, page)
+	id, err := s.create(c.Request().Context(), by, persona.ID(page.ID), page.Name, page.Job)
 	if err != nil && expected(err) {
 		status, _, text := explain(err)
 		page.Error = text
@@ -64,19 +65,23 @@ func (s *site) postDescribe(c echo.Context, by identity.Principal) error {
 	return redirect(c, "/personas/"+string(id), "")
 }
 
-func (s *site) create(ctx context.Context, by identity.Principal, page describePage) (persona.ID, error) {
-	id := persona.ID(page.ID)
-	if id == "" {
-		var err error
-		if id, err = s.freeID(ctx, page.Name); err != nil {
-			return "", err
-		}
-	}
-	proposal, err := s.compose(ctx, by, page.Job)
+// create makes a persona whose tools are drafted from the job. Without an id it is made of the title.
+func (s *site) create(ctx context.Context, by identity.Principal, id persona.ID, title, job string) (persona.ID, error) {
+	proposal, err := s.compose(ctx, by, job)
 	if err != nil {
 		return "", err
 	}
-	return id, s.Registry.Create(ctx, by, id, page.Name, proposal)
+	return s.createAs(ctx, by, id, title, proposal)
+}
+
+func (s *site) createAs(ctx context.Context, by identity.Principal, id persona.ID, title string, p persona.Proposal) (persona.ID, error) {
+	if id == "" {
+		var err error
+		if id, err = s.freeID(ctx, title); err != nil {
+			return "", err
+		}
+	}
+	return id, s.Registry.Create(ctx, by, id, title, p)
 }
 
 // compose drafts the tools for a job; the whole draft is kept in the notes.
@@ -85,7 +90,7 @@ func (s *site) compose(ctx context.Context, by identity.Principal, job string) (
 		return persona.Proposal{}, fmt.Errorf("%w: this needs the role %s", persona.ErrForbidden, identity.Author)
 	}
 	if job == "" || len(job) > persona.MaxJob {
-		return persona.Proposal{}, fmt.Errorf("%w: describe the job in 1 to 20,000 bytes of text", persona.ErrInvalid)
+		return persona.Proposal{}, invalid.At("job", fmt.Errorf("%w: describe the job in 1 to 20,000 bytes of text", persona.ErrInvalid))
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.ComposeTimeout)
 	defer cancel()

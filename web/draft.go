@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 	"remit/catalog"
 	"remit/identity"
 	"remit/persona"
+	"remit/web/api"
 )
 
 type draftPage struct {
@@ -100,7 +102,7 @@ func (s *site) showDraft(c echo.Context, by identity.Principal, p persona.Person
 }
 
 // base names a state of a draft: every save creates it anew.
-func base(r persona.Revision) string { return fmt.Sprintf("%d.%d", r.Number, r.Created.UnixNano()) }
+func base(r persona.Revision) string { return api.BaseOf(r) }
 
 // postDraft saves what the form keeps, adds a tool if a button asked for one, and submits if asked to.
 func (s *site) postDraft(c echo.Context, by identity.Principal) error {
@@ -207,22 +209,30 @@ func (s *site) drifted(r persona.Revision) bool {
 	})
 }
 
-// postCompose drafts anew for a changed job. Tools that a person added stay.
-func (s *site) postCompose(c echo.Context, by identity.Principal) error {
-	p, err := s.openDraft(c)
+// composeAgain drafts anew for a changed job. Tools that a person added to the draft before stay.
+func (s *site) composeAgain(ctx context.Context, by identity.Principal, before persona.Revision, job string) (persona.Proposal, error) {
+	next, err := s.compose(ctx, by, job)
 	if err != nil {
-		return err
+		return next, err
 	}
-	next, err := s.compose(c.Request().Context(), by, jobText(c.Request().PostForm.Get("job")))
-	if err != nil {
-		return err
-	}
-	for _, g := range p.Latest().Grants {
+	for _, g := range before.Grants {
 		same := func(o persona.Grant) bool { return o.Tool == g.Tool }
 		if _, offered := s.Catalog.Tool(g.Tool); g.AddedBy != "" && offered && !slices.ContainsFunc(next.Grants, same) {
 			g.Words = nil
 			next.Grants = append(next.Grants, g)
 		}
+	}
+	return next, nil
+}
+
+func (s *site) postCompose(c echo.Context, by identity.Principal) error {
+	p, err := s.openDraft(c)
+	if err != nil {
+		return err
+	}
+	next, err := s.composeAgain(c.Request().Context(), by, p.Latest(), jobText(c.Request().PostForm.Get("job")))
+	if err != nil {
+		return err
 	}
 	if err := s.Registry.Revise(c.Request().Context(), by, p.ID, next); err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 	"remit/internal/visible"
 	"remit/persona"
 	"remit/policy"
+	"remit/web/api"
 )
 
 type errorPage struct {
@@ -33,8 +34,12 @@ func (s *site) fail(err error, c echo.Context) {
 		return
 	}
 	r := c.Request()
-	api := strings.HasPrefix(r.URL.Path, "/api/")
-	if errors.Is(err, errSignIn) && r.Method == http.MethodGet && !api {
+	if strings.HasPrefix(r.URL.Path, api.Base+"/") {
+		s.failAPI(c, err)
+		return
+	}
+	script := strings.HasPrefix(r.URL.Path, "/api/")
+	if errors.Is(err, errSignIn) && r.Method == http.MethodGet && !script {
 		to := "/sign-in"
 		if r.URL.RequestURI() != "/" {
 			to += "?next=" + url.QueryEscape(r.URL.RequestURI())
@@ -46,7 +51,7 @@ func (s *site) fail(err error, c echo.Context) {
 	if status == http.StatusInternalServerError {
 		s.Log.Error("a page failed", "method", r.Method, "route", c.Path(), "error", err)
 	}
-	if api {
+	if script {
 		_ = c.JSON(status, map[string]string{"error": visible.Text(text)})
 		return
 	}

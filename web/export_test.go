@@ -10,3 +10,11 @@ func Routes() (all [][2]string) {
 	}
 	return all
 }
+
+// Endpoints are the method and the path of every route of the API, with its id in the OpenAPI document.
+func Endpoints() (all [][3]string) {
+	for _, r := range endpoints {
+		all = append(all, [3]string{r.method, r.path, r.id})
+	}
+	return all
+}

@@ -55,7 +55,7 @@ func fill(v reflect.Value, depth int) {
 var pageOf = map[string]any{
 	"signin": &signInPage{}, "link": &linkPage{}, "error": &errorPage{}, "personas": &personasPage{}, "describe": &describePage{},
 	"draft": &draftPage{}, "review": &reviewPage{}, "live": &livePage{}, "catalog": &cataloguePage{}, "tool": &toolPage{}, "duplicates": &duplicatesPage{},
-	"reach": &reachPage{}, "servers": &serversPage{}, "audit": &auditPage{}, "people": &peoplePage{}, "account": &accountPage{},
+	"reach": &reachPage{}, "servers": &serversPage{}, "audit": &auditPage{}, "people": &peoplePage{}, "account": &accountPage{}, "tokens": &tokensPage{},
 	"evals": &evalsPage{}, "evalrun": &evalRunPage{}, "evalcompare": &evalComparePage{}, "diff": &diffPage{}, "shadow": &shadowPage{}, "unused": &unusedPage{},
 	"connections": &connectionsPage{}, "approvals": &approvalsPage{}, "approval": &approvalPage{},
 }

@@ -25,6 +25,7 @@ type auditPage struct {
 	Verified  *audit.Head
 	Broken    string
 	Problem   string     // with a filter; nothing is shown then
+	about     string     // which filter
 	Since     string     // as typed
 	Until     string     // as typed
 	More      []labelled // filters that have no field of their own but are in force
@@ -87,16 +88,19 @@ func (s *site) auditPage(c echo.Context, by identity.Principal) auditPage {
 func (p *auditPage) bounds(revision, shadow string) string {
 	var err error
 	now := time.Now()
+	p.about = "since"
 	if p.Query.Since, err = audit.ParseTime(p.Since, now); err != nil {
 		return err.Error()
 	}
+	p.about = "until"
 	if p.Query.Until, err = audit.ParseTime(p.Until, now); err != nil {
 		return err.Error()
 	}
 	for _, number := range []struct {
-		text string
-		at   *int
-	}{{revision, &p.Query.Revision}, {shadow, &p.Query.Shadow}} {
+		name, text string
+		at         *int
+	}{{"revision", revision, &p.Query.Revision}, {"shadow", shadow, &p.Query.Shadow}} {
+		p.about = number.name
 		if number.text == "" {
 			continue
 		}

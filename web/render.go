@@ -59,6 +59,7 @@ var notices = map[string]string{
 	"first":         "Your approval is noted. A second reviewer must approve it before anything is served.",
 	"returned":      "Sent back to its author.",
 	"revoked":       "The key is revoked: its next call is refused.",
+	"token-revoked": "The token is revoked: its next request is refused.",
 	"retired":       "Retired: the gateway refuses every call from now on.",
 	"suspended":     "Suspended: the gateway refuses from the next request on.",
 	"resumed":       "Resumed: the gateway goes on from the next request on, as it was approved.",

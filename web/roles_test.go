@@ -136,6 +136,8 @@ func (m *matrix) request(method, path string) (string, url.Values) {
 		form = url.Values{"password": {password}, "again": {password}, "current": {password}}
 	case "/personas/:id/keys/:key/rotate":
 		form = url.Values{"overlap": {"1h"}}
+	case "/account/tokens":
+		form = url.Values{"name": {name}, "role": {"viewer"}, "expires": {"7"}}
 	case "/account/sessions/end":
 		form = url.Values{"others": {"yes"}}
 	}

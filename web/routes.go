@@ -96,6 +96,9 @@ var routes = []route{
 	{"GET", "/account", signedIn, (*site).account},
 	{"POST", "/account/password", signedIn, (*site).postPassword},
 	{"POST", "/account/sessions/end", signedIn, (*site).postEndSession},
+	{"GET", "/account/tokens", signedIn, (*site).tokens},
+	{"POST", "/account/tokens", signedIn, (*site).postToken},
+	{"POST", "/account/tokens/:key/revoke", signedIn, (*site).postRevokeToken},
 	{"GET", "/connections", signedIn, (*site).connections},
 	{"POST", "/connections/:server/connect", signedIn, (*site).postConnect},
 	{"GET", "/connections/:server/callback", signedIn, (*site).connectCallback},
@@ -121,11 +124,8 @@ func (s *site) admit(r route) echo.HandlerFunc {
 		if r.access != anyone && by.Person == "" {
 			return errSignIn
 		}
-		if r.access >= member && len(by.Roles) == 0 {
-			return fmt.Errorf("%w: this needs a role; ask an admin for one", identity.ErrForbidden)
-		}
-		if r.access == recorded && !readsRecord(by) {
-			return fmt.Errorf("%w: the record is for people with another role than viewer, such as auditor", identity.ErrForbidden)
+		if err := admits(r.access, by); err != nil {
+			return err
 		}
 		if r.method == http.MethodPost {
 			if err := c.Request().ParseForm(); err != nil {
@@ -134,6 +134,17 @@ func (s *site) admit(r route) echo.HandlerFunc {
 		}
 		return r.handle(s, c, by)
 	}
+}
+
+// admits says whether somebody who is known may ask for what has the access.
+func admits(to access, by identity.Principal) error {
+	if to >= member && len(by.Roles) == 0 {
+		return fmt.Errorf("%w: this needs a role; ask an admin for one", identity.ErrForbidden)
+	}
+	if to == recorded && !readsRecord(by) {
+		return fmt.Errorf("%w: the record is for people with another role than viewer, such as auditor", identity.ErrForbidden)
+	}
+	return nil
 }
 
 // readsRecord says whether somebody may read the record: who only views may not.

@@ -145,6 +145,9 @@ func New(cfg Config) (http.Handler, error) {
 	for _, r := range routes {
 		e.Add(r.method, r.path, s.admit(r))
 	}
+	if err := s.mountAPI(e); err != nil {
+		return nil, err
+	}
 	return s.guard(e)
 }
 

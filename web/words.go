@@ -56,13 +56,7 @@ func pieces(job string, grants []persona.Grant, gaps []persona.Span) []piece {
 	return out
 }
 
-// quoted is the words of the job that a span covers.
+// quoted is the words of the job that spans cover.
 func quoted(job string, words []persona.Span) []string {
-	var out []string
-	for _, w := range words {
-		if w.Start >= 0 && w.Start < w.End && w.End <= len(job) {
-			out = append(out, job[w.Start:w.End])
-		}
-	}
-	return out
+	return persona.Revision{Job: job}.Cited(words)
 }

@@ -40,10 +40,13 @@ import (
 //	call NAME TOOL ARGUMENTS [HEADER:VALUE...]
 //	post NAME FILE [HEADER:VALUE...]           sends the bytes of the file
 //	flood NAME N TOOL ARGUMENTS    N calls at once; prints how many were answered and refused
+//	token NAME PERSON ROLES        PERSON makes a management token on their page; $NAME is its secret
+//	api WHO METHOD PATH [BODY]     asks the management API as a token, an agent, or with WHO itself as the secret
+//	remotely TOKEN ARG...          remit --server $site ARG..., on a machine without data; "! remotely" fails
 //	waiting NAME                   $id is the call of the agent that waits for a person, the newest
 //	until PATTERN COMMAND ARG...   runs the command until its output matches, at most two minutes
 //
-// Of list, call, post and submit, what is refused (a status from 400, a JSON-RPC error, a result that is an error) fails: "! call".
+// Of list, call, post, submit and api, what is refused (a status from 400, a JSON-RPC error, a result that is an error) fails: "! call".
 type stage struct {
 	mu     sync.Mutex
 	fakes  map[string]*fakemcp.Server
@@ -73,6 +76,9 @@ var stageCommands = map[string]func(ts *testscript.TestScript, neg bool, args []
 	"call":     acts(3, (*stage).call),
 	"post":     acts(2, (*stage).post),
 	"flood":    acts(4, (*stage).flood),
+	"token":    acts(3, (*stage).token),
+	"api":      acts(3, (*stage).api),
+	"remotely": acts(2, (*stage).remotely),
 	"waiting":  acts(1, (*stage).waiting),
 	"until":    acts(2, (*stage).until),
 }
@@ -388,6 +394,54 @@ func (s *stage) flood(ts *testscript.TestScript, args []string) bool {
 	}
 	fmt.Fprintf(ts.Stdout(), "%d answered, %d refused\n", n-refused, refused)
 	return false
+}
+
+func (s *stage) token(ts *testscript.TestScript, args []string) bool {
+	form := url.Values{"name": {args[0]}, "role": strings.Split(args[2], ","), "expires": {"30"}}
+	status, page := s.send(ts, args[1], http.MethodPost, "/account/tokens", form)
+	secret := regexp.MustCompile(`remitmt_[a-z2-7_]+`).FindString(page)
+	if status != http.StatusOK || secret == "" {
+		fmt.Fprintln(ts.Stdout(), words(page))
+		return true
+	}
+	ts.Setenv(args[0], secret)
+	return false
+}
+
+func (s *stage) api(ts *testscript.TestScript, args []string) bool {
+	secret := ts.Getenv(args[0])
+	if secret == "" {
+		secret = args[0]
+	}
+	var body io.Reader
+	if len(args) > 3 {
+		body = strings.NewReader(args[3])
+	}
+	req, err := http.NewRequest(args[1], ts.Getenv("site")+"/api/v1"+args[2], body)
+	ts.Check(err)
+	req.Header.Set("Authorization", "Bearer "+secret)
+	req.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultTransport.RoundTrip(req)
+	ts.Check(err)
+	defer res.Body.Close()
+	raw, err := io.ReadAll(res.Body)
+	ts.Check(err)
+	fmt.Fprintf(ts.Stdout(), "%d %s\n", res.StatusCode, raw)
+	return res.StatusCode >= 300
+}
+
+func (s *stage) remotely(ts *testscript.TestScript, args []string) bool {
+	cmd := command(ts, "remit", append([]string{"--server", ts.Getenv("site")}, args[1:]...)...)
+	cmd.Env = append(cmd.Env, "REMIT_TOKEN="+ts.Getenv(args[0]), "REMIT_DATA="+filepath.Join(ts.Getenv("WORK"), "elsewhere"))
+	out, err := cmd.Output()
+	fmt.Fprint(ts.Stdout(), string(out))
+	exit, failed := err.(*exec.ExitError)
+	if failed {
+		fmt.Fprintf(ts.Stdout(), "exit code %d\n%s", exit.ExitCode(), exit.Stderr)
+	} else {
+		ts.Check(err)
+	}
+	return failed
 }
 
 func (s *stage) waiting(ts *testscript.TestScript, args []string) bool {

@@ -34,20 +34,23 @@ func (c auditListCmd) Run(a *app) error {
 		return err
 	}
 	q.Before, q.Limit = c.Before, c.Limit
-	return a.withStore(func(s *store.Store) error {
-		entries, err := s.Entries(a.ctx, q)
-		if err != nil {
-			return err
-		}
-		if c.JSON {
-			return jsonLines(a.out, entries)
-		}
-		var rows [][]string
-		for _, e := range entries {
-			rows = append(rows, []string{fmt.Sprint(e.Seq), moment(e.Time), e.Kind, who(e.Actor), on(e), e.Tool, string(e.Decision), e.Reason, took(e)})
-		}
-		return table(a.out, []string{"NO", "TIME", "KIND", "WHO", "PERSONA", "TOOL", "DECISION", "REASON", "TOOK"}, rows)
-	})
+	var entries []audit.Entry
+	if a.remote != nil {
+		entries, err = c.remote(a)
+	} else {
+		err = a.withStore(func(s *store.Store) (err error) { entries, err = s.Entries(a.ctx, q); return err })
+	}
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return jsonLines(a.out, entries)
+	}
+	var rows [][]string
+	for _, e := range entries {
+		rows = append(rows, []string{fmt.Sprint(e.Seq), moment(e.Time), e.Kind, who(e.Actor), on(e), e.Tool, string(e.Decision), e.Reason, took(e)})
+	}
+	return table(a.out, []string{"NO", "TIME", "KIND", "WHO", "PERSONA", "TOOL", "DECISION", "REASON", "TOOK"}, rows)
 }
 
 // auditFilters narrow a list or an export: what fits all of them is in it.

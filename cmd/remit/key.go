@@ -10,6 +10,7 @@ import (
 	"remit/persona"
 	"remit/policy"
 	"remit/store"
+	"remit/web/api"
 )
 
 type keyCmd struct {
@@ -53,6 +54,9 @@ func (c keyCreateCmd) bounds(p persona.Persona) (b identity.Bounds, err error) {
 
 // Run creates the key and prints its secret alone on standard output.
 func (c keyCreateCmd) Run(a *app) error {
+	if a.remote != nil {
+		return c.remote(a)
+	}
 	return a.withStore(func(s *store.Store) error {
 		p, err := s.Persona(a.ctx, persona.ID(c.Persona))
 		if err != nil {
@@ -130,11 +134,16 @@ type keyRevokeCmd struct {
 
 // Run ends the key.
 func (c keyRevokeCmd) Run(a *app) error {
-	return a.directory(func(d *identity.Directory) error {
-		if err := d.RevokeKey(a.ctx, identity.Operator(), c.ID); err != nil {
-			return err
-		}
-		_, err := fmt.Fprintf(a.out, "key %s is revoked: its next call is refused\n", c.ID)
+	revoke := func(d *identity.Directory) error { return d.RevokeKey(a.ctx, identity.Operator(), c.ID) }
+	var err error
+	if a.remote != nil {
+		err = a.remote.Delete(a.ctx, path("keys", c.ID), &api.Done{})
+	} else {
+		err = a.directory(revoke)
+	}
+	if err != nil {
 		return err
-	})
+	}
+	_, err = fmt.Fprintf(a.out, "key %s is revoked: its next call is refused\n", c.ID)
+	return err
 }

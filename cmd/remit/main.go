@@ -21,16 +21,18 @@ import (
 	"remit/evals"
 	"remit/internal/config"
 	"remit/internal/telemetry"
+	"remit/web/api"
 )
 
 func main() { os.Exit(Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
 // Exit codes.
 const (
-	exitOK     = 0
-	exitFailed = 1 // the error says what to do next
-	exitUsage  = 2 // the command line is wrong
-	exitMissed = 3 // the answer is printed and is not what was asked for: a suite misses a minimum, or calls would change
+	exitOK      = 0
+	exitFailed  = 1 // the error says what to do next
+	exitUsage   = 2 // the command line is wrong
+	exitPlanned = 2 // of remit persona plan: there are changes
+	exitMissed  = 3 // the answer is printed and is not what was asked for: a suite misses a minimum, or calls would change
 )
 
 type cli struct {
@@ -45,6 +47,7 @@ type cli struct {
 	Import    importCmd    `cmd:"" nosettings:"" help:"Take the servers of other MCP clients' files over into the configuration."`
 	Conf      configCmd    `cmd:"" name:"config" help:"Show the settings in force, or the JSON Schema of the file."`
 	Person    personCmd    `cmd:"" help:"Add and change the people who sign in."`
+	Token     tokenCmd     `cmd:"" help:"Create, list and revoke management tokens, for CI and other programs."`
 	Key       keyCmd       `cmd:"" help:"Create, list, rotate and revoke Agent Access Keys."`
 	Secret    secretCmd    `cmd:"" help:"Keep secrets of the configuration encrypted, and change their key."`
 	Persona   personaCmd   `cmd:"" help:"List and show personas, roll back and narrow what is live."`
@@ -74,6 +77,7 @@ type app struct {
 	credentials []credential.Config // of the upstreams that have oauth
 
 	telemetry *telemetry.Telemetry // nil but while serving
+	remote    *api.Client          // of --server; nil without it
 }
 
 // ended is how kong stops after --help.
@@ -95,7 +99,8 @@ func Main(args []string, in io.Reader, out, errs io.Writer) (code int) {
 	context.AfterFunc(ctx, stop)
 	var c cli
 	a := &app{ctx: ctx, in: in, out: out, err: errs, source: &config.Source{}}
-	parser, err := kong.New(&c, kong.Name("remit"), kong.Description("Describe an agent's job; get one MCP endpoint that can do that job and nothing else."),
+	server, args := serverOf(args)
+	parser, err := kong.New(&c, kong.Name("remit"), kong.Description("Describe an agent's job; get one MCP endpoint that can do that job and nothing else.\n\nWith --server URL before the command, or REMIT_SERVER, it manages the Remit there, as the management token in REMIT_TOKEN."),
 		kong.Writers(out, errs), kong.Exit(func(code int) { panic(ended(code)) }), kong.Vars(config.Vars()), kong.Vars{"likeness": fmt.Sprint(catalog.DefaultLikeness)}, kong.Resolvers(a.source),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 120}), kong.Bind(a))
 	if err != nil {
@@ -112,7 +117,14 @@ func Main(args []string, in io.Reader, out, errs io.Writer) (code int) {
 		return a.fail(fmt.Errorf("%w; remit --help lists what there is", err), exitUsage)
 	}
 	a.opts = c.Options
-	if err := run.Run(); errors.Is(err, evals.ErrMissed) || errors.Is(err, errWouldChange) {
+	if server != "" {
+		if err := a.to(server, os.Getenv("REMIT_TOKEN"), run.Command()); err != nil {
+			return a.fail(err, exitFailed)
+		}
+	}
+	if err := run.Run(); errors.Is(err, errPlanned) {
+		return exitPlanned
+	} else if errors.Is(err, evals.ErrMissed) || errors.Is(err, errWouldChange) {
 		return a.fail(err, exitMissed)
 	} else if err != nil {
 		return a.fail(err, exitFailed)

@@ -25,6 +25,13 @@ func roles(names []string) []identity.Role {
 	return out
 }
 
+func names(roles []identity.Role) (out []string) {
+	for _, r := range roles {
+		out = append(out, string(r))
+	}
+	return out
+}
+
 // link prints a one-time link.
 func (a *app) link(d *identity.Directory, name string) error {
 	token, err := d.NewLink(a.ctx, identity.Operator(), name)
@@ -108,10 +115,6 @@ func (personListCmd) Run(a *app) error {
 		}
 		var rows [][]string
 		for _, p := range people {
-			var names []string
-			for _, r := range p.Roles {
-				names = append(names, string(r))
-			}
 			state := "enabled"
 			switch {
 			case p.Disabled:
@@ -119,7 +122,7 @@ func (personListCmd) Run(a *app) error {
 			case !p.Active(time.Now()):
 				state = "must sign in"
 			}
-			rows = append(rows, []string{p.Name, orDash(strings.Join(names, ", ")), state, moment(p.Created), orDash(p.Issuer)})
+			rows = append(rows, []string{p.Name, orDash(strings.Join(names(p.Roles), ", ")), state, moment(p.Created), orDash(p.Issuer)})
 		}
 		return table(a.out, []string{"NAME", "ROLES", "STATE", "SINCE", "PROVIDER"}, rows)
 	})

@@ -15,6 +15,9 @@ type personaCmd struct {
 	Diff     personaDiffCmd     `cmd:"" help:"What one revision changes against another."`
 	Rollback personaRollbackCmd `cmd:"" help:"Make a revision live again that was live before, at once."`
 	Narrow   personaNarrowCmd   `cmd:"" help:"Take tools away from what is live, at once."`
+	Export   personaExportCmd   `cmd:"" help:"Print a persona as YAML, to be kept as code."`
+	Plan     personaPlanCmd     `cmd:"" help:"What files would change. Exit code 0: nothing, 2: something, 1: it cannot be said."`
+	Apply    personaApplyCmd    `cmd:"" help:"Make drafts of files, and with --submit ask for their review. Nothing is approved."`
 	Unused   personaUnusedCmd   `cmd:"" help:"Which granted tools nobody calls, what is tried and refused, and a revision without them."`
 	Term     personaTermCmd     `cmd:"" help:"Show or set until when a persona may be used, and when a reviewer has to look at it again."`
 	Recert   personaRecertCmd   `cmd:"" name:"recertify" help:"Confirm what is live after looking at it again, and set the next date."`
@@ -23,7 +26,10 @@ type personaCmd struct {
 type personaListCmd struct{}
 
 // Run lists the personas.
-func (personaListCmd) Run(a *app) error {
+func (c personaListCmd) Run(a *app) error {
+	if a.remote != nil {
+		return c.remote(a)
+	}
 	return a.withStore(func(s *store.Store) error {
 		all, err := s.Personas(a.ctx)
 		if err != nil {
@@ -79,6 +85,9 @@ type shown struct {
 
 // Run shows the revision.
 func (c personaShowCmd) Run(a *app) error {
+	if a.remote != nil {
+		return c.remote(a)
+	}
 	return a.withStore(func(db *store.Store) error {
 		p, err := db.Persona(a.ctx, persona.ID(c.ID))
 		if err != nil {

@@ -2,10 +2,10 @@ package main
 
 import (
 	"fmt"
-	"slices"
 
 	"remit/persona"
 	"remit/store"
+	"remit/web/api"
 )
 
 type personaDiffCmd struct {
@@ -16,6 +16,9 @@ type personaDiffCmd struct {
 
 // Run says in a reviewer's words what the second revision changes.
 func (c personaDiffCmd) Run(a *app) error {
+	if a.remote != nil {
+		return c.remote(a)
+	}
 	return a.withStore(func(db *store.Store) error {
 		p, err := db.Persona(a.ctx, persona.ID(c.ID))
 		if err != nil {
@@ -26,44 +29,32 @@ func (c personaDiffCmd) Run(a *app) error {
 		if !known || !also {
 			return fmt.Errorf("persona %s has the revisions 1 to %d", c.ID, len(p.Revisions))
 		}
-		fmt.Fprintf(a.out, "%s: %s, from revision %d (%s) to %d (%s)\n", p.ID, plain(p.Title), from.Number, from.State, to.Number, to.State)
-		a.difference(persona.Compare(from, to))
+		a.revisions(string(p.ID), p.Title, from.State, to.State, api.DifferenceOf(from, to))
 		return nil
 	})
 }
 
-func (a *app) difference(d persona.Difference) {
+func (a *app) revisions(id, title string, from, to persona.State, d api.Difference) {
+	fmt.Fprintf(a.out, "%s: %s, from revision %d (%s) to %d (%s)\n", id, plain(title), d.From, from, d.To, to)
+	a.difference(d)
+}
+
+func (a *app) difference(d api.Difference) {
 	say := func(format string, args ...any) { fmt.Fprintln(a.out, plain(fmt.Sprintf(format, args...))) }
 	if !d.SameJob {
 		say("the job's text differs")
 	}
-	if d.None() {
+	if len(d.Changes) == 0 {
 		say("the same tools with the same definitions and rules")
 	}
-	for _, g := range d.Added {
-		say("added %s (%s)", g.Tool, g.Effect)
-		for _, w := range g.Policy.Words() {
-			say("  rule: %s", w)
+	for _, c := range d.Changes {
+		if c.Kind == "changed" {
+			say("changed %s", c.Tool)
+		} else {
+			say("%s %s (%s)", c.Kind, c.Tool, c.Effect)
+		}
+		for _, w := range c.Words {
+			say("  %s", w)
 		}
 	}
-	for _, g := range d.Removed {
-		say("removed %s (%s)", g.Tool, g.Effect)
-	}
-	for _, c := range d.Changed {
-		say("changed %s", c.Is.Tool)
-		for _, w := range c.Definition {
-			say("  %s: %s", w.Severity, w.Text)
-		}
-		for _, w := range lacking(c.Was.Policy.Words(), c.Is.Policy.Words()) {
-			say("  rule no longer: %s", w)
-		}
-		for _, w := range lacking(c.Is.Policy.Words(), c.Was.Policy.Words()) {
-			say("  rule now: %s", w)
-		}
-	}
-}
-
-// lacking returns which of the words others do not have.
-func lacking(words, others []string) []string {
-	return slices.DeleteFunc(slices.Clone(words), func(w string) bool { return slices.Contains(others, w) })
 }

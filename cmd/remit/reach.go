@@ -53,6 +53,9 @@ func (c reachEffectCmd) Run(a *app) error {
 // reach prints who can call what of selects. What nobody grants must at least be known, so that a slip of the keyboard does
 // not read as "nobody can".
 func (a *app) reach(what string, of usage.Of, known func(catalog.Tool) bool, asJSON bool) error {
+	if a.remote != nil {
+		return a.remoteReach(what, asJSON)
+	}
 	return a.withStore(func(s *store.Store) error {
 		r, err := usage.Find(a.ctx, s, of, time.Now())
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 	"remit/identity"
 	"remit/persona"
 	"remit/store"
+	"remit/web/api"
 )
 
 type personaRollbackCmd struct {
@@ -18,13 +19,14 @@ type personaRollbackCmd struct {
 
 // Run makes the revision live again. A running server reads what is live on every request.
 func (c personaRollbackCmd) Run(a *app) error {
-	return a.registry(func(r *persona.Registry) error {
-		if err := r.Rollback(a.ctx, identity.Operator(), persona.ID(c.ID), c.Revision); err != nil {
-			return explained(c.ID, err)
-		}
-		_, err := fmt.Fprintf(a.out, "Revision %d of persona %s is live again from the next request on.\n", c.Revision, c.ID)
-		return err
-	})
+	err := a.registryOr(func(r *persona.Registry) error {
+		return r.Rollback(a.ctx, identity.Operator(), persona.ID(c.ID), c.Revision)
+	}, path("personas", c.ID, "rollback"), api.Number{Revision: c.Revision}, &api.Persona{})
+	if err != nil {
+		return explained(c.ID, err)
+	}
+	_, err = fmt.Fprintf(a.out, "Revision %d of persona %s is live again from the next request on.\n", c.Revision, c.ID)
+	return err
 }
 
 type personaNarrowCmd struct {
@@ -34,17 +36,18 @@ type personaNarrowCmd struct {
 
 // Run makes a revision with fewer tools live.
 func (c personaNarrowCmd) Run(a *app) error {
-	return a.registry(func(r *persona.Registry) error {
-		var remove []catalog.ID
-		for _, id := range c.Remove {
-			remove = append(remove, catalog.ID(id))
-		}
-		if err := r.Narrow(a.ctx, identity.Operator(), persona.ID(c.ID), remove); err != nil {
-			return explained(c.ID, err)
-		}
-		_, err := fmt.Fprintf(a.out, "Persona %s is live without %s from the next request on.\n", c.ID, strings.Join(c.Remove, ", "))
-		return err
-	})
+	var remove []catalog.ID
+	for _, id := range c.Remove {
+		remove = append(remove, catalog.ID(id))
+	}
+	err := a.registryOr(func(r *persona.Registry) error {
+		return r.Narrow(a.ctx, identity.Operator(), persona.ID(c.ID), remove)
+	}, path("personas", c.ID, "narrow"), api.Narrow{Remove: remove}, &api.Persona{})
+	if err != nil {
+		return explained(c.ID, err)
+	}
+	_, err = fmt.Fprintf(a.out, "Persona %s is live without %s from the next request on.\n", c.ID, strings.Join(c.Remove, ", "))
+	return err
 }
 
 func explained(id string, err error) error {
@@ -52,6 +55,14 @@ func explained(id string, err error) error {
 		return fmt.Errorf("persona %q: %w; remit persona list and show say which there are", id, err)
 	}
 	return fmt.Errorf("persona %s: %w", id, err)
+}
+
+// registryOr runs do here, or sends in to the server.
+func (a *app) registryOr(do func(*persona.Registry) error, path string, in, out any) error {
+	if a.remote != nil {
+		return a.remote.Post(a.ctx, path, in, out)
+	}
+	return a.registry(do)
 }
 
 // registry runs do on a registry whose catalog is what the last crawl found.

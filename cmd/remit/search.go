@@ -27,6 +27,9 @@ type hit struct {
 
 // Run searches what the last crawl stored.
 func (c searchCmd) Run(a *app) error {
+	if a.remote != nil {
+		return c.remote(a)
+	}
 	cat, err := a.catalogue()
 	if err != nil {
 		return err

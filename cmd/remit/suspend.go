@@ -3,11 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"remit/identity"
 	"remit/persona"
 	"remit/store"
+	"remit/web/api"
 )
 
 // target names what is stopped or resumed.
@@ -32,64 +32,65 @@ type suspendCmd struct {
 
 // Run suspends the target. A running server reads what is suspended on every request.
 func (c suspendCmd) Run(a *app) error {
-	return a.withStore(func(s *store.Store) error {
-		err := (&persona.Registry{Store: s}).Suspend(a.ctx, identity.Operator(), c.of(), c.Reason)
-		if errors.Is(err, persona.ErrNoTarget) {
-			return fmt.Errorf("%w; %s", err, where[c.Kind])
-		}
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Fprintf(a.out, "The %s is suspended everywhere from the next request on; remit resume %s lets it go on.\n", c.of(), c.of())
+	err := a.registryOr(func(r *persona.Registry) error { return r.Suspend(a.ctx, identity.Operator(), c.of(), c.Reason) },
+		"/suspensions", api.Suspend{Kind: c.Kind, Name: c.Name, Reason: c.Reason}, &api.Done{})
+	if errors.Is(err, persona.ErrNoTarget) {
+		return fmt.Errorf("%w; %s", err, where[c.Kind])
+	}
+	if err != nil {
 		return err
-	})
+	}
+	_, err = fmt.Fprintf(a.out, "The %s is suspended everywhere from the next request on; remit resume %s lets it go on.\n", c.of(), c.of())
+	return err
 }
 
 type resumeCmd struct{ target }
 
 // Run ends the suspension.
 func (c resumeCmd) Run(a *app) error {
-	return a.withStore(func(s *store.Store) error {
-		err := (&persona.Registry{Store: s}).Resume(a.ctx, identity.Operator(), c.of())
-		if errors.Is(err, persona.ErrNotSuspended) {
-			return fmt.Errorf("%w; remit suspended lists what is", err)
-		}
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Fprintf(a.out, "The %s goes on from the next request on, as it was approved.\n", c.of())
+	err := a.registryOr(func(r *persona.Registry) error { return r.Resume(a.ctx, identity.Operator(), c.of()) },
+		"/suspensions/resume", api.Resume{Kind: c.Kind, Name: c.Name}, &api.Done{})
+	if errors.Is(err, persona.ErrNotSuspended) {
+		return fmt.Errorf("%w; remit suspended lists what is", err)
+	}
+	if err != nil {
 		return err
-	})
+	}
+	_, err = fmt.Fprintf(a.out, "The %s goes on from the next request on, as it was approved.\n", c.of())
+	return err
 }
 
 type suspendedCmd struct {
 	JSON bool `help:"Print JSON."`
 }
 
-// stopped is a suspension as JSON shows it.
-type stopped struct {
-	Kind   persona.Kind `json:"kind"`
-	Name   string       `json:"name"`
-	Reason string       `json:"reason"`
-	Person string       `json:"person"`
-	At     time.Time    `json:"at"`
-}
-
 // Run lists what is suspended.
 func (c suspendedCmd) Run(a *app) error {
-	return a.withStore(func(s *store.Store) error {
+	all, err := a.suspensions()
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return printJSON(a.out, all)
+	}
+	var rows [][]string
+	for _, v := range all {
+		rows = append(rows, []string{string(v.Kind), v.Name, moment(v.At), v.Person, v.Reason})
+	}
+	return table(a.out, []string{"KIND", "NAME", "SINCE", "BY", "REASON"}, rows)
+}
+
+func (a *app) suspensions() (out []api.Suspension, err error) {
+	if a.remote != nil {
+		return list[api.Suspension](a, "/suspensions", nil)
+	}
+	out = []api.Suspension{}
+	err = a.withStore(func(s *store.Store) error {
 		all, err := s.Suspensions(a.ctx)
-		if err != nil {
-			return err
-		}
-		list, rows := []stopped{}, [][]string{}
 		for _, v := range all {
-			list = append(list, stopped{v.Kind, v.Name, v.Reason, v.Person, v.At})
-			rows = append(rows, []string{string(v.Kind), v.Name, moment(v.At), v.Person, v.Reason})
+			out = append(out, api.Suspension{Kind: v.Kind, Name: v.Name, Reason: v.Reason, Person: v.Person, At: v.At})
 		}
-		if c.JSON {
-			return printJSON(a.out, list)
-		}
-		return table(a.out, []string{"KIND", "NAME", "SINCE", "BY", "REASON"}, rows)
+		return err
 	})
+	return out, err
 }

@@ -45,6 +45,9 @@ type personaTermCmd struct {
 
 // Run shows the dates, or sets them. Whoever can run it may do all that a reviewer may, but for what they wrote themselves.
 func (c personaTermCmd) Run(a *app) error {
+	if a.remote != nil {
+		return c.remote(a)
+	}
 	return a.registryOn(func(s *store.Store, r *persona.Registry) error {
 		p, err := s.Persona(a.ctx, persona.ID(c.ID))
 		if err != nil {

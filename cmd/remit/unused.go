@@ -31,6 +31,9 @@ func (c personaUnusedCmd) Run(a *app) error {
 	case len(c.Keep) > 0 && !c.Narrow && !c.Propose:
 		return errors.New("--keep says what --narrow or --propose leaves; give one of them")
 	}
+	if a.remote != nil {
+		return c.remote(a)
+	}
 	return a.registryOn(func(s *store.Store, r *persona.Registry) error {
 		u, err := usage.FindUnused(a.ctx, s, persona.ID(c.ID), time.Duration(c.Days)*24*time.Hour, time.Now().UTC())
 		if err != nil {

@@ -21,7 +21,8 @@ var allowed = map[string][]string{
 	"audit":                   {}, // whatever decides or changes can write to the record
 	"audit/notary":            {"audit"},
 	"audit/ship":              {"audit"},
-	"identity":                {"audit", "policy"}, // an access key has limits of its own
+	"identity":                {"audit", "internal/invalid", "policy"}, // an access key has limits of its own
+	"internal/invalid":        {},
 	"identity/oidc":           {"identity", "internal/strictjson"},
 	"internal/strictjson":     {},
 	"catalog":                 {"internal/strictjson"},
@@ -32,7 +33,8 @@ var allowed = map[string][]string{
 	"catalog/crawl":           {"catalog", "upstream"},
 	"upstream":                {},
 	"credential":              {"audit", "identity", "upstream"},
-	"persona":                 {"audit", "catalog", "identity", "policy"},
+	"persona":                 {"audit", "catalog", "identity", "internal/invalid", "policy"},
+	"persona/manifest":        {"catalog", "persona", "policy"},
 	"persona/usage":           {"audit", "catalog", "identity", "persona"},
 	"policy":                  {},
 	"composer":                {"catalog", "composer/trees", "persona", "policy"},
@@ -48,7 +50,8 @@ var allowed = map[string][]string{
 	"evals":                   {"catalog", "composer", "persona", "policy"},
 	"evals/world":             {"approval", "audit", "catalog", "evals", "gateway", "identity", "internal/fakemcp", "persona", "policy", "store", "upstream"},
 	"evals/page":              {"evals", "internal/visible"},
-	"web":                     {"approval", "audit", "catalog", "catalog/crawl", "composer", "credential", "evals", "evals/page", "identity", "internal/remote", "internal/visible", "persona", "persona/usage", "policy", "upstream"},
+	"web":                     {"approval", "audit", "catalog", "catalog/crawl", "composer", "credential", "evals", "evals/page", "identity", "internal/invalid", "internal/remote", "internal/strictjson", "internal/visible", "persona", "persona/usage", "policy", "upstream", "web/api"},
+	"web/api":                 {"audit", "catalog", "evals", "identity", "internal/invalid", "persona", "policy"},
 	"internal/config":         {"credential", "upstream"},
 	"internal/fakeoauth":      {},
 	"internal/demo":           {},
@@ -66,38 +69,38 @@ var allowed = map[string][]string{
 
 // owners lists which packages may import a third-party module, and why it is there.
 var owners = map[string][]string{
-	"github.com/mark3labs/mcp-go":              {"upstream", "internal/demo"},                                                                   // MCP transports; demo servers
-	"github.com/sashabaranov/go-openai":        {"internal/llm"},                                                                                // the only caller of a model
-	"github.com/philippgille/chromem-go":       {"catalog/vector"},                                                                              // keeps the vectors in memory
-	"github.com/labstack/echo/v4":              {"web"},                                                                                         // routes of the site
-	"github.com/invopop/jsonschema":            {"internal/config", "evals"},                                                                    // JSON Schema of the configuration file and of suites
-	"github.com/go-json-experiment/json":       {"internal/strictjson", "gateway", "upstream", "persona", "policy", "internal/config", "evals"}, // JSON without ambiguity
-	"github.com/santhosh-tekuri/jsonschema/v6": {"gateway"},                                                                                     // arguments against input schemas
-	"cel.dev/cel-go":                           {"policy"},                                                                                      // conditions on a call: typed, bounded in cost, without loops or effects
-	"modernc.org/sqlite":                       {"store"},                                                                                       // SQLite without cgo
-	"github.com/pressly/goose/v3":              {"store"},                                                                                       // migrations
-	"github.com/oklog/ulid/v2":                 {"store"},                                                                                       // sortable unique ids
-	"github.com/tiktoken-go/tokenizer":         {"catalog/tokens"},                                                                              // o200k tokens
-	"github.com/cenkalti/backoff/v5":           {"upstream", "internal/llm", "audit/ship", "approval/webhook"},                                  // retry delays
-	"github.com/alecthomas/kong":               {"cmd/remit", "internal/config"},                                                                // flags, environment, help
-	"github.com/goccy/go-yaml":                 {"internal/config", "evals"},                                                                    // strict YAML that keeps comments and places
-	"github.com/agnivade/levenshtein":          {"internal/config"},                                                                             // nearest valid key
-	"github.com/schollz/progressbar/v3":        {"cmd/remit"},                                                                                   // progress of a crawl
-	"go.opentelemetry.io/otel":                 {"internal/telemetry"},                                                                          // traces: the SDK and its OTLP exporter
-	"github.com/prometheus/client_golang":      {"internal/telemetry"},                                                                          // metrics: reads state when it is scraped, and lints names, which OpenTelemetry's exporter does not
-	"github.com/coreos/go-oidc/v3":             {"identity/oidc"},                                                                               // discovery, key sets, signatures of ID and logout tokens
-	"golang.org/x/oauth2":                      {"credential", "identity/oidc"},                                                                 // authorization code with PKCE
-	"code.dny.dev/ssrf":                        {"credential", "identity/oidc"},                                                                 // refuses private addresses when dialling
-	"go.opentelemetry.io/proto/otlp":           {"audit/ship"},                                                                                  // OTLP logs
-	"google.golang.org/protobuf":               {"audit/ship"},                                                                                  // their encoding
-	"github.com/leodido/go-syslog/v4":          {"audit/ship"},                                                                                  // messages of RFC 5424
-	"golang.org/x/mod":                         {"audit/notary"},                                                                                // signed notes, the form of transparency logs' checkpoints
-	"golang.org/x/crypto":                      {"identity"},                                                                                    // argon2id
-	"golang.org/x/sync":                        {"catalog/crawl", "cmd/remit", "credential", "evals"},                                           // errgroup, singleflight
-	"golang.org/x/sys":                         {"catalog/embed", "catalog/vector"},                                                             // processor features
-	"golang.org/x/term":                        {"cmd/remit"},                                                                                   // is it a terminal?
-	"golang.org/x/text":                        {"catalog/embed", "gateway", "policy"},                                                          // NFKC, also before masking; the validator's messages
-	"golang.org/x/time":                        {"credential", "identity/oidc", "web"},                                                          // rate limits
+	"github.com/mark3labs/mcp-go":              {"upstream", "internal/demo"},                                                                                              // MCP transports; demo servers
+	"github.com/sashabaranov/go-openai":        {"internal/llm"},                                                                                                           // the only caller of a model
+	"github.com/philippgille/chromem-go":       {"catalog/vector"},                                                                                                         // keeps the vectors in memory
+	"github.com/labstack/echo/v4":              {"web"},                                                                                                                    // routes of the site
+	"github.com/invopop/jsonschema":            {"internal/config", "evals", "web"},                                                                                        // JSON Schema of the configuration file, of suites and of the API
+	"github.com/go-json-experiment/json":       {"internal/strictjson", "gateway", "upstream", "persona", "persona/manifest", "policy", "internal/config", "evals", "web"}, // JSON without ambiguity
+	"github.com/santhosh-tekuri/jsonschema/v6": {"gateway"},                                                                                                                // arguments against input schemas
+	"cel.dev/cel-go":                           {"policy"},                                                                                                                 // conditions on a call: typed, bounded in cost, without loops or effects
+	"modernc.org/sqlite":                       {"store"},                                                                                                                  // SQLite without cgo
+	"github.com/pressly/goose/v3":              {"store"},                                                                                                                  // migrations
+	"github.com/oklog/ulid/v2":                 {"store"},                                                                                                                  // sortable unique ids
+	"github.com/tiktoken-go/tokenizer":         {"catalog/tokens"},                                                                                                         // o200k tokens
+	"github.com/cenkalti/backoff/v5":           {"upstream", "internal/llm", "audit/ship", "approval/webhook"},                                                             // retry delays
+	"github.com/alecthomas/kong":               {"cmd/remit", "internal/config"},                                                                                           // flags, environment, help
+	"github.com/goccy/go-yaml":                 {"internal/config", "evals", "persona/manifest"},                                                                           // strict YAML that keeps comments and places
+	"github.com/agnivade/levenshtein":          {"internal/config"},                                                                                                        // nearest valid key
+	"github.com/schollz/progressbar/v3":        {"cmd/remit"},                                                                                                              // progress of a crawl
+	"go.opentelemetry.io/otel":                 {"internal/telemetry"},                                                                                                     // traces: the SDK and its OTLP exporter
+	"github.com/prometheus/client_golang":      {"internal/telemetry"},                                                                                                     // metrics: reads state when it is scraped, and lints names, which OpenTelemetry's exporter does not
+	"github.com/coreos/go-oidc/v3":             {"identity/oidc"},                                                                                                          // discovery, key sets, signatures of ID and logout tokens
+	"golang.org/x/oauth2":                      {"credential", "identity/oidc"},                                                                                            // authorization code with PKCE
+	"code.dny.dev/ssrf":                        {"credential", "identity/oidc"},                                                                                            // refuses private addresses when dialling
+	"go.opentelemetry.io/proto/otlp":           {"audit/ship"},                                                                                                             // OTLP logs
+	"google.golang.org/protobuf":               {"audit/ship"},                                                                                                             // their encoding
+	"github.com/leodido/go-syslog/v4":          {"audit/ship"},                                                                                                             // messages of RFC 5424
+	"golang.org/x/mod":                         {"audit/notary"},                                                                                                           // signed notes, the form of transparency logs' checkpoints
+	"golang.org/x/crypto":                      {"identity"},                                                                                                               // argon2id
+	"golang.org/x/sync":                        {"catalog/crawl", "cmd/remit", "credential", "evals"},                                                                      // errgroup, singleflight
+	"golang.org/x/sys":                         {"catalog/embed", "catalog/vector"},                                                                                        // processor features
+	"golang.org/x/term":                        {"cmd/remit"},                                                                                                              // is it a terminal?
+	"golang.org/x/text":                        {"catalog/embed", "gateway", "policy"},                                                                                     // NFKC, also before masking; the validator's messages
+	"golang.org/x/time":                        {"credential", "identity/oidc", "web"},                                                                                     // rate limits
 }
 
 // modelFree must not reach a model, an embedding or a prompt: the gateway runs without them.

@@ -137,7 +137,7 @@ func held(ctx context.Context, from Source, id persona.ID, live persona.Revision
 		if !of.grants(g) {
 			continue
 		}
-		h := Held{Tool: toolOf(live.Job, g), LastCalled: last[[2]string{string(id), string(g.Tool)}]}
+		h := Held{Tool: toolOf(live, g), LastCalled: last[[2]string{string(id), string(g.Tool)}]}
 		if _, h.Frozen, err = from.Frozen(ctx, id, live.Number, g.Pin); err != nil {
 			return nil, err
 		}

@@ -147,10 +147,10 @@ func (u *Unused) sort(live persona.Revision, tallies []audit.Tally, since map[ca
 	}
 	for _, g := range live.Grants {
 		if c, ok := called[g.Tool]; ok {
-			c.Tool = toolOf(live.Job, g)
+			c.Tool = toolOf(live, g)
 			u.Called, u.Calls = append(u.Called, c), u.Calls+c.Count
 		} else if !tried[g.Tool] {
-			idle := Idle{toolOf(live.Job, g), since[g.Tool]}
+			idle := Idle{toolOf(live, g), since[g.Tool]}
 			if idle.Since.After(old) || u.From.After(old) {
 				u.TooNew = append(u.TooNew, idle)
 			} else {

@@ -43,12 +43,6 @@ type Tool struct {
 	AddedBy string         `json:"added_by,omitempty"`
 }
 
-func toolOf(job string, g persona.Grant) Tool {
-	t := Tool{ID: g.Tool, Name: g.Name, Effect: g.Effect, AddedBy: g.AddedBy}
-	for _, w := range g.Words {
-		if w.Start >= 0 && w.Start < w.End && w.End <= len(job) {
-			t.Words = append(t.Words, job[w.Start:w.End])
-		}
-	}
-	return t
+func toolOf(of persona.Revision, g persona.Grant) Tool {
+	return Tool{ID: g.Tool, Name: g.Name, Effect: g.Effect, Words: of.Cited(g.Words), AddedBy: g.AddedBy}
 }
