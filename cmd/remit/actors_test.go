@@ -430,10 +430,14 @@ func (s *stage) api(ts *testscript.TestScript, args []string) bool {
 	return res.StatusCode >= 300
 }
 
-func (s *stage) remotely(ts *testscript.TestScript, args []string) bool {
+func remotely(ts *testscript.TestScript, args []string) *exec.Cmd {
 	cmd := command(ts, "remit", append([]string{"--server", ts.Getenv("site")}, args[1:]...)...)
 	cmd.Env = append(cmd.Env, "REMIT_TOKEN="+ts.Getenv(args[0]), "REMIT_DATA="+filepath.Join(ts.Getenv("WORK"), "elsewhere"))
-	out, err := cmd.Output()
+	return cmd
+}
+
+func (s *stage) remotely(ts *testscript.TestScript, args []string) bool {
+	out, err := remotely(ts, args).Output()
 	fmt.Fprint(ts.Stdout(), string(out))
 	exit, failed := err.(*exec.ExitError)
 	if failed {
@@ -462,8 +466,13 @@ func (s *stage) until(ts *testscript.TestScript, args []string) bool {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); <-tick.C {
-		out, _ := command(ts, args[1], args[2:]...).Output() // one that fails does not match yet
-		if want.Match(out) {
+		var cmd *exec.Cmd
+		if args[1] == "remotely" {
+			cmd = remotely(ts, args[2:])
+		} else {
+			cmd = command(ts, args[1], args[2:]...)
+		}
+		if out, _ := cmd.Output(); want.Match(out) { // one that fails does not match yet
 			return false
 		}
 	}
