@@ -44,6 +44,7 @@ type Options struct {
 	TracesEndpoint string        `yaml:"traces-endpoint" env:"REMIT_TRACES_ENDPOINT" default:"" placeholder:"URL" help:"Collector that takes OpenTelemetry traces over HTTP, such as http://127.0.0.1:4318 (default: that of OTEL_EXPORTER_OTLP_ENDPOINT; without it nothing is traced)."`
 	ForwardBaggage bool          `yaml:"forward-baggage" env:"REMIT_FORWARD_BAGGAGE" default:"false" negatable:"" help:"Pass the W3C baggage of agents on to upstreams; it is text that no schema or policy checks (default: false)."`
 	Embeddings     Embeddings    `yaml:"embeddings" embed:"" prefix:"embeddings-"`
+	Model          Model         `yaml:"model" embed:"" prefix:"model-" group:"Language model for drafts (docs/models.md):"`
 	OIDC           OIDC          `yaml:"oidc" embed:"" prefix:"oidc-" group:"Sign-in at an OpenID Connect provider (docs/identity.md):"`
 	Webhook        Webhook       `yaml:"approval-webhook" embed:"" prefix:"approval-webhook-"`
 	Audit          `yaml:",inline"`
@@ -140,7 +141,7 @@ func (o Options) Validate() error {
 	case o.ReadTimeout < time.Second:
 		return fmt.Errorf("read-timeout is %s: it must be at least 1s", o.ReadTimeout)
 	}
-	return errors.Join(o.OIDC.validate(), o.Audit.validate())
+	return errors.Join(o.Model.validate(), o.OIDC.validate(), o.Audit.validate())
 }
 
 // Address is the URL at which people and agents reach Remit, without a slash at its end.
