@@ -293,3 +293,24 @@ func TestSchemas(t *testing.T) {
 		t.Errorf("the schemas changed; run go test -update if that is meant:\n%s", diff)
 	}
 }
+
+// TestRealModel asks a real endpoint, which REMIT_LLM_URL names, with the model of REMIT_LLM_MODEL. Only the protocol is judged: a
+// weak model may fail, in words that say how.
+func TestRealModel(t *testing.T) {
+	url := os.Getenv("REMIT_LLM_URL")
+	if url == "" {
+		t.Skip("set REMIT_LLM_URL, such as http://127.0.0.1:8080/v1, and REMIT_LLM_MODEL")
+	}
+	chat, err := llm.NewChat(llm.ChatConfig{URL: url, Model: os.Getenv("REMIT_LLM_MODEL"), MaxTokens: 1500, Timeout: 5 * time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := composer.New(composer.Config{Finder: smallCatalog(t), Model: chat, ModelTime: 10 * time.Minute}).Compose(t.Context(), supportJob)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.Model.Requests == 0 || d.Model.PromptTokens == 0 || d.Model.CompletionTokens == 0 {
+		t.Errorf("got %+v, want answers with their tokens", d.Model)
+	}
+	t.Logf("%+v\n%s", d.Model, asText(d))
+}
