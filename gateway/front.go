@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
 
@@ -16,6 +17,7 @@ type exchange struct {
 	w http.ResponseWriter
 	r *http.Request
 
+	from    netip.Addr         // where the request comes from; the zero Addr where that is not known
 	who     identity.Principal // set once the key was found valid for the persona
 	secret  string             // the key, to check it again while a stream is open
 	persona persona.ID         // of the key, never of the path alone
@@ -71,8 +73,13 @@ func (g *Gateway) identify(x *exchange, id string) bool {
 		g.refuse(x, unauthorized)
 		return false
 	}
-	who, err := g.c.Keys.Authenticate(x.r.Context(), secret)
+	x.from = g.c.Proxies.Address(x.r)
+	who, err := g.c.Keys.Authenticate(x.r.Context(), secret, x.from)
+	refused, known := errors.AsType[*identity.KeyRefused](err)
 	switch {
+	case known:
+		unauthorized.reason = refused.Reason
+		x.who = refused.Of // the record says whose key it was
 	case errors.Is(err, identity.ErrCredential):
 		unauthorized.reason = "the access key is not valid"
 	case err != nil:
@@ -80,7 +87,7 @@ func (g *Gateway) identify(x *exchange, id string) bool {
 		unauthorized = httpFault(http.StatusServiceUnavailable, "The access key cannot be checked now; try again later.")
 	case who.Persona == "" || who.Persona != id:
 		unauthorized.reason = "the access key is for another persona than " + strconv.Quote(clean(id, 64))
-		x.who = who // the record says whose key it was
+		x.who = who
 	default:
 		x.who, x.secret, x.persona = who, secret, persona.ID(who.Persona)
 		return true

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"remit/audit"
 	"remit/catalog"
 	"remit/identity"
+	"remit/internal/remote"
 	"remit/persona"
 	"remit/policy"
 	"remit/upstream"
@@ -33,9 +35,10 @@ type Personas interface {
 	Suspensions(ctx context.Context) ([]persona.Suspension, error)
 }
 
-// Keys returns whom an access key's secret belongs to, or identity.ErrCredential. An identity.Directory is one.
+// Keys returns whom an access key's secret belongs to, if it may be used from the address, or identity.ErrCredential. An
+// identity.Directory is one.
 type Keys interface {
-	Authenticate(ctx context.Context, secret string) (identity.Principal, error)
+	Authenticate(ctx context.Context, secret string, from netip.Addr) (identity.Principal, error)
 }
 
 // Upstreams finds a server by its configured name.
@@ -72,6 +75,8 @@ type Config struct {
 	// Listed says why a server's tools may not be what Current returns, and nil when they are. Nil where the caller lists
 	// the servers itself.
 	Listed func(server string) error
+	// Proxies are those whose word is taken for where a request comes from, which keys may be bound to. Default none.
+	Proxies remote.Proxies
 	// AllowedHosts are the names, without ports, by which clients may reach the endpoint. Default localhost, 127.0.0.1
 	// and ::1. A page that rebinds its own name to our address is refused by this.
 	AllowedHosts []string
@@ -87,9 +92,15 @@ type Config struct {
 	// ForwardBaggage passes a caller's W3C baggage on to the servers. Default not: it is text of the agent's own that
 	// neither schemas nor policies see.
 	ForwardBaggage bool
-	Observer       Observer // of requests; default none
-	Log            *slog.Logger
-	Now            func() time.Time
+	// Account says why a call of the server may not be made for the subject, and nil when it may. Nil where no server is
+	// called with people's accounts.
+	Account func(ctx context.Context, server string, of upstream.Subject) error
+	// Connections is the address of the page on which people connect their accounts. Agents are told it where a call needs
+	// one.
+	Connections string
+	Observer    Observer // of requests; default none
+	Log         *slog.Logger
+	Now         func() time.Time
 }
 
 // Bounds on what one key may hold at a time. Over maxSessions the one that was idle longest ends; over maxStreams the

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -249,11 +250,11 @@ func (o *outage) Suspensions(ctx context.Context) ([]persona.Suspension, error) 
 	return o.Personas.Suspensions(ctx)
 }
 
-func (o *outage) Authenticate(ctx context.Context, secret string) (identity.Principal, error) {
+func (o *outage) Authenticate(ctx context.Context, secret string, from netip.Addr) (identity.Principal, error) {
 	if o.key.Load() {
 		return identity.Principal{}, errDisk
 	}
-	return o.Keys.Authenticate(ctx, secret)
+	return o.Keys.Authenticate(ctx, secret, from)
 }
 
 // TestFailureRefuses is the matrix: whatever fails, nothing is let through that is not decided and recorded.
@@ -391,7 +392,7 @@ func TestCloseEndsCallsThatHang(t *testing.T) {
 }
 
 func TestCallTimeout(t *testing.T) {
-	w := newWorld(t, func(c *gateway.Config) { c.CallTimeout = 30 * time.Millisecond })
+	w := newWorld(t, func(c *gateway.Config) { c.CallTimeout = time.Second })
 	got := w.text(w.post(t.Context(), "support", "", call("slow", "{}")))
 	if !strings.Contains(got, "did not answer in time") {
 		t.Errorf("got %s", got)

@@ -133,6 +133,6 @@ func (g *Gateway) follow(ctx context.Context, x *exchange, changed, first []byte
 
 // stillValid checks the key of an open stream again.
 func (g *Gateway) stillValid(ctx context.Context, x *exchange) bool {
-	who, err := g.c.Keys.Authenticate(ctx, x.secret)
+	who, err := g.c.Keys.Authenticate(ctx, x.secret, x.from)
 	return err == nil && who.Key == x.who.Key && who.Persona == x.who.Persona
 }

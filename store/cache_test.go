@@ -3,6 +3,7 @@ package store_test
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,11 +28,12 @@ func cache(t *testing.T, e engine) {
 	pin := persona.Pin{Tool: approved.ID, Digest: approved.Digest}
 	key := func(change func(*identity.Key)) error {
 		return theirs.UpdateKey(t.Context(), "k", func(k identity.Key) (identity.Key, audit.Entry, error) {
-			k.ID, k.Hash, k.Persona, k.Expires = "k", []byte("hash"), "support", time.Now().Add(time.Hour)
+			k.ID, k.Hash, k.Persona, k.User, k.Expires = "k", []byte("hash"), "support", "zoe", time.Now().Add(time.Hour)
 			change(&k)
 			return k, entry("key.change"), nil
 		})
 	}
+	people := &identity.Directory{Store: theirs}
 	now := time.Now()
 	suspension := persona.Suspension{Target: persona.Target{Kind: persona.OnePersona, Name: "support"}, Person: "ravi", Reason: "r", At: time.Now()}
 	type state struct {
@@ -56,7 +58,7 @@ func cache(t *testing.T, e engine) {
 			over, _ := p.Term.Over(now)
 			got.term = over.Rule
 			if _, got.live = p.Live(); k.ID != "" {
-				got.key = map[bool]string{true: "live", false: "revoked"}[k.Live(time.Now())]
+				got.key = string(k.State(time.Now())) + strings.Join(k.Bounds.Tools, ", ")
 			}
 		}
 		return got
@@ -79,18 +81,25 @@ func cache(t *testing.T, e engine) {
 		want   state
 	}{
 		{"nothing yet", func() error { return nil }, state{live: true}},
-		{"a key", func() error { return key(func(*identity.Key) {}) }, state{key: "live", live: true}},
-		{"suspended", func() error { return theirs.Suspend(t.Context(), suspension, entry("persona.suspend")) }, state{key: "live", live: true, suspended: true}},
-		{"resumed", func() error { return theirs.Resume(t.Context(), suspension, entry("persona.resume")) }, state{key: "live", live: true}},
-		{"drifted", func() error { offer(t, theirs, other); offer(t, theirs, approved); return nil }, state{key: "live", live: true, isFrozen: true}},
-		{"thawed", func() error { return theirs.Thaw(t.Context(), reviewer, approved.ID, approved.Digest, time.Now()) }, state{key: "live", live: true}},
-		{"shadowed", func() error { return shadow(1) }, state{key: "live", live: true, shadowed: true}},
-		{"shadow ended", func() error { return shadow(0) }, state{key: "live", live: true}},
-		{"dated", func() error { return theirs.Update(t.Context(), p.ID, save(dated)) }, state{key: "live", live: true}},
-		{"seen later", func() error { return theirs.TermsSeen(t.Context(), now.Add(time.Minute*30)) }, state{key: "live", live: true, term: "term/clock"}},
-		{"expired", func() error { return theirs.Update(t.Context(), p.ID, save(expired)) }, state{key: "live", live: true, term: "term/expired"}},
-		{"stepped down", func() error { return theirs.Update(t.Context(), p.ID, save(stepped)) }, state{key: "live"}},
-		{"revoked", func() error { return key(func(k *identity.Key) { k.Revoked = time.Now().Add(-time.Second) }) }, state{key: "revoked"}},
+		{"a key", func() error { return key(func(*identity.Key) {}) }, state{key: "expiring", live: true}},
+		{"suspended", func() error { return theirs.Suspend(t.Context(), suspension, entry("persona.suspend")) }, state{key: "expiring", live: true, suspended: true}},
+		{"resumed", func() error { return theirs.Resume(t.Context(), suspension, entry("persona.resume")) }, state{key: "expiring", live: true}},
+		{"drifted", func() error { offer(t, theirs, other); offer(t, theirs, approved); return nil }, state{key: "expiring", live: true, isFrozen: true}},
+		{"thawed", func() error { return theirs.Thaw(t.Context(), reviewer, approved.ID, approved.Digest, time.Now()) }, state{key: "expiring", live: true}},
+		{"shadowed", func() error { return shadow(1) }, state{key: "expiring", live: true, shadowed: true}},
+		{"shadow ended", func() error { return shadow(0) }, state{key: "expiring", live: true}},
+		{"dated", func() error { return theirs.Update(t.Context(), p.ID, save(dated)) }, state{key: "expiring", live: true}},
+		{"seen later", func() error { return theirs.TermsSeen(t.Context(), now.Add(time.Minute*30)) }, state{key: "expiring", live: true, term: "term/clock"}},
+		{"expired", func() error { return theirs.Update(t.Context(), p.ID, save(expired)) }, state{key: "expiring", live: true, term: "term/expired"}},
+		{"stepped down", func() error { return theirs.Update(t.Context(), p.ID, save(stepped)) }, state{key: "expiring"}},
+		{"a user", func() error { return people.AddPerson(t.Context(), identity.Operator(), "zoe", nil, "") }, state{key: "expiring"}},
+		{"disabled", func() error { return people.SetDisabled(t.Context(), identity.Operator(), "zoe", true) }, state{key: "stopped"}},
+		{"enabled", func() error { return people.SetDisabled(t.Context(), identity.Operator(), "zoe", false) }, state{key: "expiring"}},
+		{"narrowed by hand", func() error {
+			_, err := e.raw(t).Exec(`update access_key set bounds = '{"tools":[" of crm/find"]}'`)
+			return err
+		}, state{key: "expiring of crm/find"}},
+		{"revoked", func() error { return key(func(k *identity.Key) { k.Revoked = time.Now().Add(-time.Second) }) }, state{key: "revoked of crm/find"}},
 	} {
 		if err := step.change(); err != nil {
 			t.Fatalf("%s: %v", step.name, err)
@@ -100,7 +109,7 @@ func cache(t *testing.T, e engine) {
 		}
 	}
 	used := time.Now().UTC().Truncate(time.Minute)
-	if err := c.TouchKey(t.Context(), "k", used); err != nil {
+	if err := c.TouchKey(t.Context(), "k", used, "203.0.113.9"); err != nil {
 		t.Fatal(err)
 	}
 	if k, err := c.Key(t.Context(), "k"); err != nil || !k.LastUse.Equal(used) {

@@ -16,6 +16,7 @@ import (
 	"remit/identity"
 	"remit/internal/visible"
 	"remit/persona"
+	"remit/policy"
 )
 
 type errorPage struct {
@@ -71,7 +72,7 @@ func explain(err error) (status int, heading, text string) {
 	case errors.Is(err, errForm):
 		return http.StatusBadRequest, "The form could not be read", "Go back, reload the page and try again."
 	case errors.Is(err, persona.ErrNotFound), errors.Is(err, identity.ErrNotFound), errors.Is(err, persona.ErrNoTarget), errors.Is(err, errNoTool), errors.Is(err, evals.ErrNoRun),
-		errors.Is(err, approval.ErrNotFound):
+		errors.Is(err, approval.ErrNotFound), errors.Is(err, errNoConnections):
 		return http.StatusNotFound, "Not found", "There is nothing here under that name. It may never have existed."
 	case errors.Is(err, persona.ErrOwnWork), errors.Is(err, persona.ErrSecond):
 		return http.StatusForbidden, "Your own work", err.Error()
@@ -84,7 +85,7 @@ func explain(err error) (status int, heading, text string) {
 	case errors.Is(err, persona.ErrState), errors.Is(err, persona.ErrSuspended), errors.Is(err, persona.ErrNotSuspended), errors.Is(err, persona.ErrNotFrozen), errors.Is(err, errStale),
 		errors.Is(err, approval.ErrOver), errors.Is(err, approval.ErrUnseen):
 		return http.StatusConflict, "This has moved on", err.Error()
-	case errors.Is(err, persona.ErrInvalid), errors.Is(err, identity.ErrInvalid), errors.Is(err, catalog.ErrEmptyQuery),
+	case errors.Is(err, persona.ErrInvalid), errors.Is(err, identity.ErrInvalid), errors.Is(err, policy.ErrInvalid), errors.Is(err, catalog.ErrEmptyQuery),
 		errors.Is(err, catalog.ErrLikeness), errors.Is(err, composer.ErrJob), errors.Is(err, approval.ErrInvalid):
 		return http.StatusUnprocessableEntity, "That does not work", err.Error()
 	case errors.Is(err, context.DeadlineExceeded):

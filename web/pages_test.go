@@ -57,7 +57,7 @@ var pageOf = map[string]any{
 	"draft": &draftPage{}, "review": &reviewPage{}, "live": &livePage{}, "catalog": &cataloguePage{}, "tool": &toolPage{}, "duplicates": &duplicatesPage{},
 	"reach": &reachPage{}, "servers": &serversPage{}, "audit": &auditPage{}, "people": &peoplePage{}, "account": &accountPage{},
 	"evals": &evalsPage{}, "evalrun": &evalRunPage{}, "evalcompare": &evalComparePage{}, "diff": &diffPage{}, "shadow": &shadowPage{}, "unused": &unusedPage{},
-	"approvals": &approvalsPage{}, "approval": &approvalPage{},
+	"connections": &connectionsPage{}, "approvals": &approvalsPage{}, "approval": &approvalPage{},
 }
 
 func TestPagesWithHostileText(t *testing.T) {
@@ -96,7 +96,7 @@ func TestPagesWithHostileText(t *testing.T) {
 		case *reviewPage:
 			page.Revision.State, page.MayApprove, page.OwnWork = persona.Submitted, true, false
 		case *livePage:
-			page.Retired, page.Secret, page.Error = false, "", ""
+			page.Retired, page.Keys.Secret, page.Error = false, "", ""
 		case *auditPage:
 			page.Decisions, page.Query.Decision = []audit.Decision{audit.Allowed}, audit.Allowed
 		}
@@ -123,6 +123,11 @@ func TestPieces(t *testing.T) {
 	want := []piece{{Text: "read ", Tools: []int{1}}, {Text: "mail", Tools: []int{1, 2}}, {Text: ", "}, {Text: "send ä", Gap: true}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+	long := strings.Repeat("read mail. ", 30)
+	got = pieces(long, []persona.Grant{grant(persona.Span{End: len(long) - 2}), grant(persona.Span{End: 9})}, nil)
+	if want := []piece{{Text: "read mail", Tools: []int{2}}, {Text: long[9:]}}; !cmp.Equal(got, want) {
+		t.Errorf("a span of a whole long job: got %+v", got)
 	}
 }
 

@@ -29,7 +29,7 @@ type route struct {
 	handle       func(*site, echo.Context, identity.Principal) error
 }
 
-// routes is everything that the site answers. Only POST changes anything.
+// routes is everything that the site answers. Only POST changes anything, and the way back of a connection.
 var routes = []route{
 	{"GET", "/static/:name", anyone, (*site).static},
 	{"GET", "/favicon.ico", anyone, (*site).favicon},
@@ -54,6 +54,7 @@ var routes = []route{
 	{"POST", "/personas/:id/send-back", signedIn, (*site).postSendBack},
 	{"GET", "/personas/:id/live", signedIn, (*site).live},
 	{"POST", "/personas/:id/keys", signedIn, (*site).postKey},
+	{"POST", "/personas/:id/keys/:key/rotate", signedIn, (*site).postRotateKey},
 	{"POST", "/personas/:id/keys/:key/revoke", signedIn, (*site).postRevokeKey},
 	{"GET", "/personas/:id/diff", signedIn, (*site).diff},
 	{"POST", "/personas/:id/rollback", signedIn, (*site).postRollback},
@@ -95,6 +96,11 @@ var routes = []route{
 	{"GET", "/account", signedIn, (*site).account},
 	{"POST", "/account/password", signedIn, (*site).postPassword},
 	{"POST", "/account/sessions/end", signedIn, (*site).postEndSession},
+	{"GET", "/connections", signedIn, (*site).connections},
+	{"POST", "/connections/:server/connect", signedIn, (*site).postConnect},
+	{"GET", "/connections/:server/callback", signedIn, (*site).connectCallback},
+	{"POST", "/connections/:server/allow", signedIn, (*site).postAllow},
+	{"POST", "/connections/:server/disconnect", signedIn, (*site).postDisconnect},
 }
 
 // errSignIn asks for a sign-in; the error page turns it into a redirect where that loses nothing.
