@@ -40,6 +40,8 @@ type Config struct {
 	MaxTools  int              // more are never chosen: the least sure are left out; 0 means 100
 	Now       func() time.Time // nil means time.Now
 	Encoder   string           // whose cosines count; empty means the one that the embedded models were trained with
+	Model     Model            // a language model that improves drafts; nil means none
+	ModelTime time.Duration    // how long a draft waits for the model, all questions together; 0 means 30 s
 }
 
 // Composer turns jobs into drafts. It is safe for concurrent use, and the same job over the same catalog gives the same draft.
@@ -62,6 +64,9 @@ func New(config Config) *Composer {
 			config.Encoder = m.Encoder
 		}
 	}
+	if config.ModelTime == 0 {
+		config.ModelTime = 30 * time.Second
+	}
 	if config.Now == nil {
 		config.Now = time.Now
 	}
@@ -81,21 +86,35 @@ func (c *Composer) Compose(ctx context.Context, job string) (Draft, error) {
 	if err != nil {
 		return Draft{}, err
 	}
-	d, err := s.Draft(ctx, models)
-	d.Took = c.config.Now().Sub(start)
-	return d, err
-}
-
-// Draft chooses the tools and says why.
-func (s *Study) Draft(ctx context.Context, models Models) (Draft, error) {
-	alike, err := s.c.twins(ctx)
+	base, err := s.draft(ctx, models)
 	if err != nil {
 		return Draft{}, err
 	}
-	d := Draft{Job: s.reading.job, CatalogTools: len(s.x.tools), CatalogTokens: s.c.config.Finder.Tokens(), Composer: Version, Degraded: s.scope.near.Degraded}
-	if s.tooMany {
-		d.Warnings = append(d.Warnings, Warning{Kind: "job", Text: fmt.Sprintf("The job asks for more than %d things; the rest was not read. Split it.", maxNeeds)})
+	d := base.Draft
+	if c.config.Model != nil {
+		if d, err = c.improve(ctx, base); err != nil {
+			return Draft{}, err
+		}
 	}
+	d.Took = c.config.Now().Sub(start)
+	return d, nil
+}
+
+// Draft chooses the tools and says why, without a language model.
+func (s *Study) Draft(ctx context.Context, models Models) (Draft, error) {
+	base, err := s.draft(ctx, models)
+	if err != nil {
+		return Draft{}, err
+	}
+	return base.Draft, nil
+}
+
+func (s *Study) draft(ctx context.Context, models Models) (*drafted, error) {
+	alike, err := s.c.twins(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d := Draft{Job: s.reading.job, CatalogTools: len(s.x.tools), CatalogTokens: s.c.config.Finder.Tokens(), Composer: Version, Degraded: s.scope.near.Degraded}
 	_, all := s.field(models.Pair)
 	if !english(s.reading.words) {
 		all = nil // a prohibition that was not understood must not be granted against
@@ -104,7 +123,7 @@ func (s *Study) Draft(ctx context.Context, models Models) (Draft, error) {
 	out.limit(s.c.config.MaxTools, &d)
 	s.findGaps(out)
 	s.describe(&d, out)
-	return d, nil
+	return &drafted{Draft: d, study: s, all: all, out: out, alike: alike}, nil
 }
 
 // twins says which tools of different servers do the same, so that a draft grants one of them.
@@ -159,6 +178,9 @@ func (s *selection) limit(maximum int, d *Draft) {
 }
 
 func (s *Study) describe(d *Draft, out *selection) {
+	if s.tooMany {
+		d.Warnings = append(d.Warnings, Warning{Kind: "job", Text: fmt.Sprintf("The job asks for more than %d things; the rest was not read. Split it.", maxNeeds)})
+	}
 	for _, n := range s.asks {
 		if !n.context || slices.ContainsFunc(out.order, func(p *picked) bool { return slices.Contains(p.asks, n) }) {
 			d.Needs = append(d.Needs, Need{Words: n.span, Text: n.label(), Effect: effectOf(n.act)})
@@ -166,9 +188,15 @@ func (s *Study) describe(d *Draft, out *selection) {
 	}
 	drafted := s.draftPolicies(out.order)
 	for _, p := range out.order {
-		choice := Choice{Tool: p.tool.id, Effect: p.tool.effect, Score: round(p.value), Confidence: round(p.fine), Tokens: p.tool.tokens, Reason: s.reason(p), Policy: drafted.policies[p], Rules: drafted.rules[p]}
+		if w, ok := out.proposed[p.tool]; ok {
+			out.dropped = append(out.dropped, drafted.propose(p, w)...)
+		}
+		choice := Choice{Tool: p.tool.id, Effect: p.tool.effect, Score: round(p.value), Confidence: round(p.fine), Tokens: p.tool.tokens, Reason: s.reasons(p, out), Policy: drafted.policies[p], Rules: drafted.rules[p]}
 		for _, n := range p.asks {
 			choice.Words = append(choice.Words, n.span)
+		}
+		if len(choice.Words) == 0 {
+			choice.Words = out.proposed[p.tool].words
 		}
 		if len(choice.Words) == 0 { // a look-up: the words that ask for what needs it
 			choice.Words = s.wordsFor(out, p)
@@ -180,10 +208,14 @@ func (s *Study) describe(d *Draft, out *selection) {
 	d.NearMisses = s.nearMisses(out)
 	d.Gaps, d.Open = out.gaps, drafted.open
 	d.Warnings = append(d.Warnings, warnings(out, s.reading.job, s.ks, s.c.config)...)
-	if !english(s.reading.words) {
+	switch {
+	case english(s.reading.words):
+	case out.proposed != nil:
+		d.Warnings = append(d.Warnings, Warning{Kind: "job", Text: "The composer's rules read English. This job seems to be in another language, so what it rules out was read by the model alone, which could choose tools that only read. Check what the job forbids."})
+	default:
 		d.Warnings = append(d.Warnings, Warning{Kind: "job", Text: "The composer reads English. This job seems to be in another language, so no tool was chosen: describe it in English, or add the tools by hand."})
 	}
-	if len(d.Needs) == 0 {
+	if len(d.Needs) == 0 && out.proposed == nil {
 		d.Warnings = append(d.Warnings, Warning{Kind: "job", Text: "The job does not say what the agent is to do, so no tool was chosen."})
 	}
 }
@@ -236,6 +268,18 @@ func (s *Study) reason(p *picked) string {
 		parts = append(parts, "its description is nearest to these words")
 	}
 	return strings.Join(parts, "; ")
+}
+
+// reasons are the model's, if one chose, and the rules' where they would have chosen the tool too.
+func (s *Study) reasons(p *picked, out *selection) string {
+	w, ok := out.proposed[p.tool]
+	switch {
+	case !ok:
+		return s.reason(p)
+	case !w.agreed:
+		return w.why
+	}
+	return w.why + "; the composer: " + s.reason(p)
 }
 
 // asWritten returns the words of the need that have one of the stems, in its order.

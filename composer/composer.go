@@ -22,8 +22,9 @@ type Draft struct {
 	Tokens        int // of the chosen definitions
 	CatalogTokens int // of all definitions: what an agent with everything would read
 	CatalogTools  int
-	Degraded      string // why the search used words only; empty when it did not
-	Composer      string // version of this procedure
+	Degraded      string    // why the search used words only; empty when it did not
+	Model         *ModelUse `json:",omitempty"` // nil when no language model is configured
+	Composer      string    // version of this procedure
 	Took          time.Duration
 }
 

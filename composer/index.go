@@ -28,6 +28,9 @@ type tool struct {
 	runsCode  bool            // a parameter takes code or a statement
 	place     int             // in the catalog's order
 
+	title, gist string   // as [catalog.Tool] has them
+	takes       []string // names of the parameters, the required ones first, marked by "*"
+
 	definition json.RawMessage
 }
 
@@ -115,7 +118,7 @@ var generic = stems(`api v tool mcp server rest http by for of to in with and th
 var httpVerbs = map[string]action{"post": creates, "patch": updates, "put": updates}
 
 func newTool(ct catalog.Tool, plain map[string]bool) *tool {
-	t := &tool{id: ct.ID, server: ct.Server(), effect: ct.Effect.Effect, claimed: ct.Effect.Claimed, tokens: ct.Tokens, definition: ct.Definition,
+	t := &tool{id: ct.ID, server: ct.Server(), effect: ct.Effect.Effect, claimed: ct.Effect.Claimed, tokens: ct.Tokens, definition: ct.Definition, title: ct.Title, gist: ct.Gist,
 		nameStems: map[string]bool{}, gistStems: map[string]bool{}, params: map[string]bool{}, idOf: map[string]bool{}}
 	names := catalog.Words(ct.Name)
 	gist := ct.Gist
@@ -131,6 +134,13 @@ func newTool(ct catalog.Tool, plain map[string]bool) *tool {
 		t.nameStems[stem(w)] = true
 	}
 	addStems(t.gistStems, gist)
+	for _, required := range []bool{true, false} {
+		for _, p := range ct.Params {
+			if p.Required == required {
+				t.takes = append(t.takes, p.Name+map[bool]string{true: "*"}[required])
+			}
+		}
+	}
 	for _, p := range ct.Params {
 		words := catalog.Words(p.Name)
 		t.runsCode = t.runsCode || len(words) == 1 && codes[words[0]]

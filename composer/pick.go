@@ -21,6 +21,9 @@ type selection struct {
 	refused map[*tool]refusal
 	twins   map[*tool]*tool // tools that do the same as a chosen one
 	gaps    []Gap
+
+	proposed map[*tool]proposal // by a language model; nil when none chose
+	dropped  []string           // what of it was not taken
 }
 
 // refusal is a candidate that the job rules out.

@@ -8,14 +8,15 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io/fs"
+	"path"
 	"strings"
 	"text/template"
 )
 
-//go:embed embed/*.tmpl
+//go:embed embed/*.tmpl compose/*.tmpl
 var files embed.FS
 
-var templates = template.Must(template.New("").Option("missingkey=error").ParseFS(files, "embed/*.tmpl"))
+var templates = template.Must(template.New("").Option("missingkey=error").ParseFS(files, "embed/*.tmpl", "compose/*.tmpl"))
 
 // Prompt is one template.
 type Prompt struct{ file, text string }
@@ -33,16 +34,22 @@ func Embedding(model string) (passage, query Prompt) {
 			break
 		}
 	}
-	return load("passage." + family + ".tmpl"), load("query." + family + ".tmpl")
+	return load("embed/passage." + family + ".tmpl"), load("embed/query." + family + ".tmpl")
 }
 
-// load panics for a file that is not embedded: the names are in this file and the folder, and a test reads them all.
+// Composing returns the prompts of a task of the composer, "needs", "choose" or "critique". system is ours alone; user holds
+// what strangers wrote, each part as JSON, in which no text can end the part that it stands in.
+func Composing(task string) (system, user Prompt) {
+	return load("compose/" + task + ".system.tmpl"), load("compose/" + task + ".user.tmpl")
+}
+
+// load panics for a file that is not embedded: the names are in this file and the folders, and a test reads them all.
 func load(file string) Prompt {
-	text, err := files.ReadFile("embed/" + file)
+	text, err := files.ReadFile(file)
 	if err != nil {
 		panic(err)
 	}
-	return Prompt{file: file, text: string(text)}
+	return Prompt{file: path.Base(file), text: string(text)}
 }
 
 // Version is a digest of the prompt's text: 12 hex digits of its SHA-256.
@@ -53,8 +60,13 @@ func (p Prompt) Version() string {
 
 // Fill puts the text where the prompt wants it. The text is data: nothing in it is read as a template.
 func (p Prompt) Fill(text string) (string, error) {
+	return p.Render(map[string]string{"Text": text})
+}
+
+// Render puts each part where the prompt wants it. All parts are data, as in [Prompt.Fill].
+func (p Prompt) Render(parts map[string]string) (string, error) {
 	var b strings.Builder
-	if err := templates.ExecuteTemplate(&b, p.file, map[string]string{"Text": text}); err != nil {
+	if err := templates.ExecuteTemplate(&b, p.file, parts); err != nil {
 		return "", fmt.Errorf("prompt %s: %w", p.file, err)
 	}
 	return strings.TrimRight(b.String(), "\n"), nil

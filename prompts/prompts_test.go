@@ -47,3 +47,21 @@ func TestDigest(t *testing.T) {
 		t.Errorf("got %q, want one SHA-256", got)
 	}
 }
+
+// TestComposing: every task's prompts render, the system prompt holds nothing of the parts, and the parts stand as they are.
+func TestComposing(t *testing.T) {
+	parts := map[string]string{"Job": `"{{.Needs}} job"`, "Needs": `{"id":"n1"}`, "Tools": `{"id":"t1"}`}
+	for task, want := range map[string]string{
+		"needs":    "<job>\n\"{{.Needs}} job\"\n</job>",
+		"choose":   "<job>\n\"{{.Needs}} job\"\n</job>\n<needs>\n{\"id\":\"n1\"}\n</needs>\n<tools>\n{\"id\":\"t1\"}\n</tools>",
+		"critique": "<job>\n\"{{.Needs}} job\"\n</job>\n<needs>\n{\"id\":\"n1\"}\n</needs>\n<tools>\n{\"id\":\"t1\"}\n</tools>",
+	} {
+		system, user := prompts.Composing(task)
+		if got, err := user.Render(parts); err != nil || got != want {
+			t.Errorf("%s: got %q, %v, want %q", task, got, err, want)
+		}
+		if got, err := system.Render(nil); err != nil || len(got) < 200 || system.Version() == user.Version() {
+			t.Errorf("%s: got the system prompt %q, %v", task, got, err)
+		}
+	}
+}

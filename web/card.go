@@ -141,6 +141,7 @@ type findings struct {
 	Warnings []composer.Warning
 	Degraded string
 	Composer string
+	Model    *composer.ModelUse // nil when no language model was asked
 }
 
 type gap struct{ Words, Reason string }
@@ -158,7 +159,7 @@ func (s *site) findings(r persona.Revision) findings {
 		return findings{}
 	}
 	granted := r.Digests()
-	f := findings{Warnings: d.Warnings, Degraded: d.Degraded, Composer: d.Composer}
+	f := findings{Warnings: d.Warnings, Degraded: d.Degraded, Composer: d.Composer, Model: d.Model}
 	for _, m := range d.NearMisses {
 		t, offered := s.Catalog.Tool(m.Tool)
 		if _, in := granted[m.Tool]; in || !offered {

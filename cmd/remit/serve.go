@@ -15,7 +15,6 @@ import (
 
 	"remit/approval"
 	"remit/audit/notary"
-	"remit/composer"
 	"remit/gateway"
 	"remit/internal/remote"
 	"remit/internal/slowbody"
@@ -165,8 +164,12 @@ func (a *app) front(s *system, desk *approval.Desk, n *notary.Notary, log *slog.
 	}
 	registry := &persona.Registry{Store: s.store, Current: s.catalog.Tool, MaxTools: a.opts.MaxTools,
 		SingleOperator: a.opts.SingleOperator, TwoReviewers: a.opts.TwoReviewers, Changed: gate.Notify}
+	drafter, err := a.composer(s.catalog)
+	if err != nil {
+		return nil, nil, err
+	}
 	site, err := web.New(web.Config{Registry: registry, Approvals: desk, Personas: s.store, Directory: s.people, Catalog: s.catalog,
-		Composer: composer.New(composer.Config{Finder: s.catalog, MaxTools: a.opts.MaxTools}), Audit: signedRecord{s.store, n}, Evals: s.store, Usage: s.store, Connections: s.connections, Shadows: s.store, Frozen: s.store, RemindBefore: a.opts.RemindBefore,
+		Composer: drafter, Audit: signedRecord{s.store, n}, Evals: s.store, Usage: s.store, Connections: s.connections, Shadows: s.store, Frozen: s.store, RemindBefore: a.opts.RemindBefore,
 		Servers: s.crawler.Status, PublicURL: a.opts.PublicURL, Hosts: hosts, Proxies: proxies, SingleOperator: a.opts.SingleOperator, Provider: provider, NoPasswords: !a.opts.OIDC.Passwords, Log: log})
 	if err != nil {
 		return nil, nil, err

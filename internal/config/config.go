@@ -48,6 +48,7 @@ type Options struct {
 	SecretKeyFile  string        `yaml:"secret-key-file" env:"REMIT_SECRET_KEY_FILE" default:"" placeholder:"FILE" help:"File with the key of the encrypted secrets, made if need be (default: secret.key in the data folder; the variable REMIT_SECRET_KEY may hold the key itself)."`
 	OAuthNetworks  []string      `yaml:"oauth-private-networks" env:"REMIT_OAUTH_PRIVATE_NETWORKS" name:"oauth-private-networks" default:"" placeholder:"CIDR" help:"Private networks in which the authorization servers of upstreams may be, also without https; for development 127.0.0.0/8 (default: none)."`
 	Embeddings     Embeddings    `yaml:"embeddings" embed:"" prefix:"embeddings-"`
+	Model          Model         `yaml:"model" embed:"" prefix:"model-" group:"Language model for drafts (docs/models.md):"`
 	OIDC           OIDC          `yaml:"oidc" embed:"" prefix:"oidc-" group:"Sign-in at an OpenID Connect provider (docs/identity.md):"`
 	Webhook        Webhook       `yaml:"approval-webhook" embed:"" prefix:"approval-webhook-"`
 	Audit          `yaml:",inline"`
@@ -162,7 +163,7 @@ func (o Options) Validate() error {
 	case o.ReadTimeout < time.Second:
 		return fmt.Errorf("read-timeout is %s: it must be at least 1s", o.ReadTimeout)
 	}
-	return errors.Join(o.OIDC.validate(), o.Audit.validate())
+	return errors.Join(o.Model.validate(), o.OIDC.validate(), o.Audit.validate())
 }
 
 // Address is the URL at which people and agents reach Remit, without a slash at its end.

@@ -62,10 +62,11 @@ func TestEmptyFilesAreFine(t *testing.T) {
 
 // TestPrecedence pins flag > environment > file > default.
 func TestPrecedence(t *testing.T) {
-	path := write(t, "remit.yaml", "listen: file:1\nmax-tools: 7\ncrawl-interval: 1h\nsingle-operator: true\nallowed-hosts: [a, b]\naudit-retention: 400d\naudit-sinks: {siem: {url: udp://h}}\nembeddings: {url: http://file, model: m}\n"+
+	path := write(t, "remit.yaml", "listen: file:1\nmax-tools: 7\ncrawl-interval: 1h\nsingle-operator: true\nallowed-hosts: [a, b]\naudit-retention: 400d\naudit-sinks: {siem: {url: udp://h}}\nembeddings: {url: http://file, model: m}\nmodel: {name: m, choose: {max-tokens: 9}}\n"+
 		"oidc: {issuer: https://file, client-id: remit, roles: [\"cn=a,dc=b=author\"]}\n")
 	t.Setenv("REMIT_OIDC_ROLES", "cn=a,dc=b=author;ops=admin")
 	t.Setenv("REMIT_LISTEN", "env:1")
+	t.Setenv("REMIT_MODEL_CHOOSE_NAME", "large")
 	t.Setenv("REMIT_MAX_TOOLS", "8")
 	t.Setenv("REMIT_EMBEDDINGS_MODEL", "env-model")
 	var cli struct {
@@ -84,6 +85,7 @@ func TestPrecedence(t *testing.T) {
 		AllowedHosts: []string{"a", "b"}, KeepArguments: true, CrawlInterval: time.Hour, ListGrace: time.Hour, RemindBefore: 336 * time.Hour, CallTimeout: 2 * time.Minute, ApprovalWait: 45 * time.Second, ReadTimeout: 30 * time.Second,
 		OIDC: OIDC{Issuer: "https://file", ClientID: "remit", Scopes: []string{"profile", "email"}, GroupsClaim: "groups", Unknown: "refuse", VouchFor: 720 * time.Hour, Passwords: true,
 			Roles: []string{"cn=a,dc=b=author", "ops=admin"}},
+		Model:      Model{Name: "m", Wait: 30 * time.Second, MaxTokens: 4000, RequestsPerMinute: 60, Choose: ModelTask{Name: "large", MaxTokens: 9}},
 		Embeddings: Embeddings{URL: "http://file", Model: "env-model"}, Audit: Audit{CheckpointInterval: time.Hour, CheckpointEntries: 10000, AuditRetention: 400}}
 	got := cli.Options
 	if len(got.AllowedOrigins) == 0 {

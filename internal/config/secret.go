@@ -153,6 +153,9 @@ func (f *File) Warnings() []string {
 	if k := f.Embeddings.Key; k != "" && !reference.MatchString(k) {
 		warn("embeddings.key")
 	}
+	if k := f.Model.Key; k != "" && !reference.MatchString(k) {
+		warn("model.key")
+	}
 	if k := f.OIDC.ClientSecret; k != "" && !reference.MatchString(k) {
 		warn("oidc.client-secret")
 	}

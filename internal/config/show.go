@@ -17,6 +17,9 @@ func Show(o Options, f *File) (string, error) {
 	if k := o.Embeddings.Key; k != "" && !reference.MatchString(k) {
 		shown.Embeddings.Key = hidden
 	}
+	if k := o.Model.Key; k != "" && !reference.MatchString(k) {
+		shown.Model.Key = hidden
+	}
 	if k := o.OIDC.ClientSecret; k != "" && !reference.MatchString(k) {
 		shown.OIDC.ClientSecret = hidden
 	}

@@ -1,5 +1,5 @@
 // Package fakeopenai owns a stand-in for an OpenAI-compatible endpoint: a real server on loopback that answers
-// embeddings requests, and misbehaves as it is told. It is for tests.
+// requests for embeddings and chat completions, and misbehaves as it is told. It is for tests.
 package fakeopenai
 
 import (
@@ -33,6 +33,16 @@ const (
 	HugeBody        Fault = "an endless body"
 	Garbage         Fault = "no JSON"
 	Broken          Fault = "connection closed"
+
+	// Of chat completions.
+	Refusal    Fault = "the model refuses"
+	CutLength  Fault = "the answer is cut at the limit of tokens"
+	CutBody    Fault = "the connection ends within the answer"
+	BadJSON    Fault = "an answer that is no JSON"
+	NoChoices  Fault = "an answer without choices"
+	NoSchema   Fault = "400 for json_schema"
+	NoForm     Fault = "400 for any response_format"
+	NewerLimit Fault = "400 for max_tokens"
 )
 
 // Request is what a client sent.
@@ -40,12 +50,32 @@ type Request struct {
 	Model         string
 	Input         []string
 	Authorization string
+
+	Messages       []Message // of a chat completion; the rest too
+	MaxTokens      int       `json:"max_tokens"`
+	NewerMaxTokens int       `json:"max_completion_tokens"`
+	Temperature    *float64
+	Seed           *int
+	ResponseFormat struct {
+		Type       string
+		JSONSchema struct {
+			Name   string
+			Schema json.RawMessage
+			Strict bool
+		} `json:"json_schema"`
+	} `json:"response_format"`
+	Body string `json:"-"` // as it was sent
 }
+
+// Message of a chat.
+type Message struct{ Role, Content string }
 
 // Server answers /v1/embeddings. A vector counts words, so texts that share words are near; it is not of unit length.
 type Server struct {
 	URL        string // ends in /v1
 	RetryAfter string // of a 429; "1" if empty
+	// Answer is what the model says to a chat; nil says {}. Set it before the first request.
+	Answer func(Request) string
 
 	dim  int
 	http *httptest.Server
@@ -60,6 +90,7 @@ func New(dim int) *Server {
 	s := &Server{dim: dim}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/embeddings", s.embeddings)
+	mux.HandleFunc("POST /v1/chat/completions", s.chat)
 	s.http = httptest.NewServer(mux)
 	s.URL = s.http.URL + "/v1"
 	return s
@@ -82,20 +113,28 @@ func (s *Server) Requests() []Request {
 	return slices.Clone(s.requests)
 }
 
-func (s *Server) embeddings(w http.ResponseWriter, r *http.Request) {
-	var in Request
-	if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
+// read notes a request and takes the fault that it is answered with.
+func (s *Server) read(r *http.Request) (in Request, fault Fault, err error) {
+	body, err := io.ReadAll(r.Body)
+	if err == nil {
+		err = json.Unmarshal(body, &in)
 	}
-	in.Authorization = r.Header.Get("Authorization")
-	fault := None
+	in.Authorization, in.Body = r.Header.Get("Authorization"), string(body)
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.requests = append(s.requests, in)
 	if len(s.faults) > 0 {
 		fault, s.faults = s.faults[0], s.faults[1:]
 	}
-	s.mu.Unlock()
+	return in, fault, err
+}
+
+func (s *Server) embeddings(w http.ResponseWriter, r *http.Request) {
+	in, fault, err := s.read(r)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
 	if s.refuse(w, r, fault) {
 		return
 	}

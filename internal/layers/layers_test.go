@@ -37,11 +37,11 @@ var allowed = map[string][]string{
 	"persona/manifest":        {"catalog", "persona", "policy"},
 	"persona/usage":           {"audit", "catalog", "identity", "persona"},
 	"policy":                  {},
-	"composer":                {"catalog", "composer/trees", "persona", "policy"},
+	"composer":                {"catalog", "composer/trees", "internal/visible", "persona", "policy", "prompts"},
 	"composer/trees":          {},
 	"composer/fit":            nil,
 	"prompts":                 {},
-	"internal/llm":            {"prompts"},
+	"internal/llm":            {"composer", "prompts"}, // composer declares what a model is asked
 	"approval":                {"audit", "identity"},
 	"approval/webhook":        {"approval"},
 	"gateway":                 {"approval", "audit", "catalog", "identity", "internal/remote", "internal/strictjson", "persona", "policy", "upstream"},
@@ -73,7 +73,7 @@ var owners = map[string][]string{
 	"github.com/sashabaranov/go-openai":        {"internal/llm"},                                                                                                           // the only caller of a model
 	"github.com/philippgille/chromem-go":       {"catalog/vector"},                                                                                                         // keeps the vectors in memory
 	"github.com/labstack/echo/v4":              {"web"},                                                                                                                    // routes of the site
-	"github.com/invopop/jsonschema":            {"internal/config", "evals", "web"},                                                                                        // JSON Schema of the configuration file, of suites and of the API
+	"github.com/invopop/jsonschema":            {"internal/config", "evals", "web", "composer"},                                                                            // JSON Schema of the configuration file, of suites, of the API and of a model's answers
 	"github.com/go-json-experiment/json":       {"internal/strictjson", "gateway", "upstream", "persona", "persona/manifest", "policy", "internal/config", "evals", "web"}, // JSON without ambiguity
 	"github.com/santhosh-tekuri/jsonschema/v6": {"gateway"},                                                                                                                // arguments against input schemas
 	"cel.dev/cel-go":                           {"policy"},                                                                                                                 // conditions on a call: typed, bounded in cost, without loops or effects
@@ -100,7 +100,7 @@ var owners = map[string][]string{
 	"golang.org/x/sys":                         {"catalog/embed", "catalog/vector"},                                                                                        // processor features
 	"golang.org/x/term":                        {"cmd/remit"},                                                                                                              // is it a terminal?
 	"golang.org/x/text":                        {"catalog/embed", "gateway", "policy"},                                                                                     // NFKC, also before masking; the validator's messages
-	"golang.org/x/time":                        {"credential", "identity/oidc", "web"},                                                                                     // rate limits
+	"golang.org/x/time":                        {"credential", "identity/oidc", "internal/llm", "web"},                                                                     // rate limits
 }
 
 // modelFree must not reach a model, an embedding or a prompt: the gateway runs without them.

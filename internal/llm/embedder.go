@@ -4,11 +4,8 @@ package llm
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
-	"net/http"
-	"net/url"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -42,12 +39,9 @@ type Embedder struct {
 
 // New checks the configuration; the endpoint is first asked when something is embedded.
 func New(c Config) (*Embedder, error) {
-	u, err := url.Parse(c.URL)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, errors.New("the embeddings URL must be like http://localhost:11434/v1")
-	}
-	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return nil, fmt.Errorf("the embeddings URL for %s must hold no credentials, query or fragment; configure the key apart from it", u.Host)
+	u, err := checkURL("embeddings", c.URL)
+	if err != nil {
+		return nil, err
 	}
 	if strings.TrimSpace(c.Model) == "" {
 		return nil, fmt.Errorf("name the model that %s should embed with", u.Host)
@@ -57,10 +51,7 @@ func New(c Config) (*Embedder, error) {
 	c.Timeout, c.Patience = orDefault(c.Timeout, 30*time.Second), orDefault(c.Patience, 2*time.Minute)
 	api := openai.DefaultConfig(c.Key)
 	api.BaseURL = c.URL
-	api.HTTPClient = &doer{key: c.Key, client: &http.Client{
-		Timeout:       c.Timeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	api.HTTPClient = newDoer(c.Key, c.Timeout, maxVectors, nil)
 	e := &Embedder{config: c, client: openai.NewClientWithConfig(api)}
 	e.passage, e.query = prompts.Embedding(c.Model)
 	return e, nil
@@ -104,7 +95,7 @@ func (e *Embedder) embed(ctx context.Context, prompt prompts.Prompt, texts []str
 	for start := 0; start < len(filled); start += e.config.BatchSize {
 		vectors, err := e.batch(ctx, filled[start:min(start+e.config.BatchSize, len(filled))], tries)
 		if err != nil {
-			return nil, e.explain(ctx, err)
+			return nil, endpoint{url: e.config.URL, model: e.config.Model, kind: "embeddings", does: "embeds", is: "an embedding model"}.explain(ctx, err)
 		}
 		out = append(out, vectors...)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -14,7 +15,7 @@ import (
 )
 
 const (
-	maxAnswer  = 16 << 20 // bytes of an answer; 256 vectors of 4,096 dimensions take about 14 MB
+	maxVectors = 16 << 20 // bytes of an answer; 256 vectors of 4,096 dimensions take about 14 MB
 	maxMessage = 500      // bytes of an endpoint's own words that an error repeats
 	maxPause   = time.Minute
 )
@@ -44,8 +45,35 @@ func (e *answerError) Error() string { return e.text }
 // doer is go-openai's way to the network. It adds what that lacks: Retry-After in errors, a limit on answers, and the
 // difference between a broken connection and a bad answer.
 type doer struct {
-	client *http.Client
-	key    string
+	client    *http.Client
+	key       string
+	maxAnswer int // bytes
+}
+
+// secret takes the key out of a text of the endpoint.
+func (d *doer) secret(text string) string {
+	if d.key == "" {
+		return text
+	}
+	return strings.ReplaceAll(text, d.key, "[key]")
+}
+
+// newDoer follows no redirect: the key would go to whoever is named there.
+func newDoer(key string, timeout time.Duration, maxAnswer int, transport http.RoundTripper) *doer {
+	return &doer{key: key, maxAnswer: maxAnswer, client: &http.Client{Timeout: timeout, Transport: transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+}
+
+// checkURL says what is wrong with the address of an endpoint, without repeating what may be a secret. what names the setting.
+func checkURL(what, text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, fmt.Errorf("the %s URL must be like http://localhost:11434/v1", what)
+	}
+	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return nil, fmt.Errorf("the %s URL for %s must hold no credentials, query or fragment; configure the key apart from it", what, u.Host)
+	}
+	return u, nil
 }
 
 func (d *doer) Do(req *http.Request) (*http.Response, error) {
@@ -54,15 +82,12 @@ func (d *doer) Do(req *http.Request) (*http.Response, error) {
 		return nil, &connectionError{err}
 	}
 	if res.StatusCode < 300 {
-		res.Body = &limitedBody{ReadCloser: res.Body, left: maxAnswer}
+		res.Body = &limitedBody{ReadCloser: res.Body, left: d.maxAnswer, most: d.maxAnswer}
 		return res, nil
 	}
 	defer res.Body.Close()
 	text, _ := io.ReadAll(io.LimitReader(res.Body, maxMessage))
-	message := strings.Join(strings.Fields(strings.ToValidUTF8(string(text), "")), " ")
-	if d.key != "" {
-		message = strings.ReplaceAll(message, d.key, "[key]")
-	}
+	message := d.secret(strings.Join(strings.Fields(strings.ToValidUTF8(string(text), "")), " "))
 	return nil, &statusError{status: res.StatusCode, after: retryAfter(res.Header.Get("Retry-After")), message: message}
 }
 
@@ -79,12 +104,12 @@ func retryAfter(header string) time.Duration {
 
 type limitedBody struct {
 	io.ReadCloser
-	left int
+	left, most int
 }
 
 func (b *limitedBody) Read(p []byte) (int, error) {
 	if b.left <= 0 {
-		return 0, &answerError{fmt.Sprintf("its answer is longer than %d MiB", maxAnswer>>20)}
+		return 0, &answerError{fmt.Sprintf("its answer is longer than %d MiB", b.most>>20)}
 	}
 	n, err := b.ReadCloser.Read(p[:min(len(p), b.left)])
 	b.left -= n
@@ -112,10 +137,18 @@ func retryable(err error) error {
 	return backoff.Permanent(err)
 }
 
+// endpoint is what errors say of an endpoint.
+type endpoint struct {
+	url, model string
+	kind       string // "embeddings" or "model"
+	does       string // what the model has to do: "embeds", "chats"
+	is         string // what it has to be: "an embedding model"
+}
+
 // explain says for a person which endpoint failed, how, and what to do.
-func (e *Embedder) explain(ctx context.Context, err error) error {
+func (e endpoint) explain(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return fmt.Errorf("embedding with %s was stopped: %w", e.config.URL, ctx.Err())
+		return fmt.Errorf("asking the %s endpoint %s was stopped: %w", e.kind, e.url, ctx.Err())
 	}
 	var status *statusError
 	var connection *connectionError
@@ -125,7 +158,7 @@ func (e *Embedder) explain(ctx context.Context, err error) error {
 		case s == http.StatusUnauthorized || s == http.StatusForbidden:
 			next = "check the configured key"
 		case s == http.StatusNotFound:
-			next = fmt.Sprintf("check the URL, which mostly ends in /v1, and that it has the model %q", e.config.Model)
+			next = fmt.Sprintf("check the URL, which mostly ends in /v1, and that it has the model %q", e.model)
 		case s == http.StatusTooManyRequests && status.after > 0:
 			next = fmt.Sprintf("it asks to wait %s; try again then, or raise its limit", status.after.Round(time.Second))
 		case s == http.StatusTooManyRequests:
@@ -133,13 +166,13 @@ func (e *Embedder) explain(ctx context.Context, err error) error {
 		case s < 400:
 			next = "it redirects; configure the URL that it redirects to"
 		case s < 500:
-			next = "check the model and that it embeds"
+			next = "check the model and that it " + e.does
 		}
-		return fmt.Errorf("the embeddings endpoint %s refused (%w); %s", e.config.URL, status, next)
+		return fmt.Errorf("the %s endpoint %s refused (%w); %s", e.kind, e.url, status, next)
 	}
 	if errors.As(err, &connection) {
-		return fmt.Errorf("the embeddings endpoint %s cannot be reached (%w); check that it runs and that the URL is right", e.config.URL, connection)
+		return fmt.Errorf("the %s endpoint %s cannot be reached (%w); check that it runs and that the URL is right", e.kind, e.url, connection)
 	}
-	return fmt.Errorf("the embeddings endpoint %s cannot be used: %w; check that the URL is that of an OpenAI-compatible API and that %q is an embedding model",
-		e.config.URL, err, e.config.Model)
+	return fmt.Errorf("the %s endpoint %s cannot be used: %w; check that the URL is that of an OpenAI-compatible API and that %q is %s",
+		e.kind, e.url, err, e.model, e.is)
 }

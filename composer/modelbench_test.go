@@ -1,0 +1,108 @@
+package composer_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"remit/catalog"
+	"remit/catalog/tokens"
+	"remit/composer"
+	"remit/evals"
+)
+
+// reader stands for a model that names its needs and grants nothing. It counts what it is shown.
+type reader struct {
+	needs  []string // what it searches for; the words are the job's first
+	tokens int
+	shown  map[catalog.ID]bool
+}
+
+func (*reader) Name() string { return "reader" }
+
+func (r *reader) Ask(_ context.Context, q composer.Question) (composer.Answer, error) {
+	r.tokens += tokens.Count([]byte(q.System)) + tokens.Count([]byte(q.User)) + tokens.Count(q.Schema)
+	answer := map[string]any{"choices": []any{}, "near_misses": []any{}, "gaps": []any{}}
+	if q.Task == "needs" {
+		_, job, _ := strings.Cut(q.User, "<job>\n\"")
+		word, _, _ := strings.Cut(job, " ")
+		needs := []any{}
+		for _, n := range r.needs {
+			needs = append(needs, map[string]string{"words": word, "search": n, "effect": "read", "object": "", "product": ""})
+		}
+		answer = map[string]any{"needs": needs, "prohibitions": []any{}}
+	} else {
+		_, text, _ := strings.Cut(q.User, "<tools>\n")
+		text, _, _ = strings.Cut(text, "\n</tools>")
+		for line := range strings.Lines(text) {
+			var tool struct{ Server, Name string }
+			if err := json.Unmarshal([]byte(line), &tool); err != nil {
+				return composer.Answer{}, err
+			}
+			r.shown[catalog.NewID(tool.Server, tool.Name)] = true
+		}
+	}
+	raw, err := json.Marshal(answer)
+	return composer.Answer{JSON: raw}, err
+}
+
+// BenchmarkShortlist prints what a model reads for the development jobs over 100, 3,422 and 15,000 tools, and the share of their
+// needs for which an acceptable tool is in the closed list. REMIT_EVAL_DATA names the folder of persona/ and haystack/. The
+// model is stood for by one that searches for the needs as the suite words them, and by one that searches for one word only.
+func BenchmarkShortlist(b *testing.B) {
+	data := os.Getenv("REMIT_EVAL_DATA")
+	if data == "" {
+		b.Skip("set REMIT_EVAL_DATA to the folder that holds persona/ and haystack/")
+	}
+	file, err := evals.LoadTools(filepath.Join(data, "persona", "catalog.jsonl"), tokens.Count)
+	if err != nil {
+		b.Fatal(err)
+	}
+	hay, err := evals.LoadTools(filepath.Join(data, "haystack", "tools.jsonl"), tokens.Count)
+	if err != nil {
+		b.Fatal(err)
+	}
+	suite, err := evals.LoadSuite("../evals/suites/persona-dev.jsonl")
+	if err != nil {
+		b.Fatal(err)
+	}
+	large := slices.Clone(file.Tools)
+	for _, t := range hay.Tools {
+		if len(large) < 15000 && !slices.ContainsFunc(file.Tools, func(o catalog.Tool) bool { return o.ID == t.ID || o.Server() == t.Server() }) {
+			large = append(large, t)
+		}
+	}
+	for _, tools := range [][]catalog.Tool{file.Tools[:100], file.Tools, large} {
+		cat := withVectors(b, tools)
+		for _, by := range []string{"needs as the suite words them", "one word"} {
+			met, all, sum, most := 0, 0, 0, 0
+			for _, cs := range suite.Compose {
+				r := &reader{shown: map[catalog.ID]bool{}, needs: []string{"work"}}
+				if by != "one word" {
+					r.needs = nil
+					for _, n := range cs.Needs {
+						r.needs = append(r.needs, n.Need)
+					}
+				}
+				d, err := composer.New(composer.Config{Finder: cat, Model: r}).Compose(b.Context(), cs.Job)
+				if err != nil || d.Model.Failed != "" {
+					b.Fatalf("%s: %v, %+v", cs.ID, err, d.Model)
+				}
+				sum, most = sum+r.tokens, max(most, r.tokens)
+				for _, n := range cs.Needs {
+					all++
+					if slices.ContainsFunc(n.AnyOf, func(name string) bool { id, _ := file.ID(name); return r.shown[id] }) {
+						met++
+					}
+				}
+			}
+			fmt.Printf("%d tools, %s: %d tokens a draft, at most %d; needs with an acceptable tool among the candidates %.3f of %d\n",
+				len(tools), by, sum/len(suite.Compose), most, float64(met)/float64(all), all)
+		}
+	}
+}
