@@ -31,9 +31,9 @@ type Principal struct {
 	Person string // name, for people
 	Roles  []Role
 
-	Agent, User string // for access keys
+	Agent, User string // for access keys and access tokens
 	Persona     string
-	Key         string // public id of the access key
+	Key         string // public id of the access key; of an access token, what [Bearer.ID] makes
 }
 
 // Has says whether p is a signed-in person with the role. An agent has none.
@@ -54,6 +54,7 @@ type Person struct {
 
 	// Issuer and Subject name somebody who signs in at an identity provider, and there only. Both are empty for all others.
 	Issuer, Subject string
+	Groups          []string  // at the provider, as of the last sign-in; in order
 	Vouched         time.Time // until when the provider vouches for them; without it sessions and keys stop
 }
 

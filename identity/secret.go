@@ -38,6 +38,9 @@ func checksum(text string) string {
 	return b32.EncodeToString(binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE([]byte(text))))
 }
 
+// LooksLikeKey says whether a text claims to be an access key, be it a valid one or not. Such a text is shown to nobody else.
+func LooksLikeKey(text string) bool { return strings.HasPrefix(text, keyPrefix) }
+
 // keyID returns the public id of a well-formed key.
 func keyID(text string) (string, bool) {
 	if len(text) != len(keyPrefix)+idLen+1+secretLen+sumLen || !strings.HasPrefix(text, keyPrefix) ||

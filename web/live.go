@@ -23,6 +23,7 @@ type livePage struct {
 	Tools     []card
 	Endpoint  string
 	Keys      []keyRow
+	Users     usersForm
 	Snippets  []snippet
 	MayKey    bool // issue and revoke keys
 	MayRetire bool
@@ -109,6 +110,7 @@ func (s *site) livePage(c echo.Context, by identity.Principal) (livePage, error)
 	}
 	page := livePage{frame: s.frame(c, by, p.Title, "personas"), head: h, Revision: p.Latest(), MayKey: by.Has(identity.Reviewer) || by.Has(identity.Admin), MayRetire: by.Has(identity.Reviewer) && !p.Retired(),
 		Expires: "90", User: by.Person, Endpoint: s.origin(c.Request()) + "/k/" + string(p.ID) + "/mcp"}
+	page.Users = s.newUsersForm(c.Request(), by, p)
 	if page.Revisions, err = s.revisionRows(c, by, p); err != nil {
 		return livePage{}, err
 	}

@@ -45,6 +45,7 @@ type Options struct {
 	ForwardBaggage bool          `yaml:"forward-baggage" env:"REMIT_FORWARD_BAGGAGE" default:"false" negatable:"" help:"Pass the W3C baggage of agents on to upstreams; it is text that no schema or policy checks (default: false)."`
 	Embeddings     Embeddings    `yaml:"embeddings" embed:"" prefix:"embeddings-"`
 	OIDC           OIDC          `yaml:"oidc" embed:"" prefix:"oidc-" group:"Sign-in at an OpenID Connect provider (docs/identity.md):"`
+	OAuth          OAuth         `yaml:"oauth" embed:"" prefix:"oauth-" group:"People's own clients, by OAuth at the same provider (docs/oauth.md):"`
 	Webhook        Webhook       `yaml:"approval-webhook" embed:"" prefix:"approval-webhook-"`
 	Audit          `yaml:",inline"`
 }
@@ -140,7 +141,7 @@ func (o Options) Validate() error {
 	case o.ReadTimeout < time.Second:
 		return fmt.Errorf("read-timeout is %s: it must be at least 1s", o.ReadTimeout)
 	}
-	return errors.Join(o.OIDC.validate(), o.Audit.validate())
+	return errors.Join(o.OIDC.validate(), o.OAuth.validate(o.OIDC), o.Audit.validate())
 }
 
 // Address is the URL at which people and agents reach Remit, without a slash at its end.
