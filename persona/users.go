@@ -25,9 +25,8 @@ func (r *Registry) SetUsers(ctx context.Context, by identity.Principal, id ID, s
 		role = identity.Admin
 	}
 	return r.change(ctx, by, role, id, "persona.users", func(p *Persona, d detail) (int, error) {
-		latest := p.Latest()
 		switch {
-		case latest.Number == 0:
+		case len(p.Revisions) == 0:
 			return 0, ErrNotFound
 		case p.Retired():
 			return 0, fmt.Errorf("%w: the persona is retired", ErrState)
@@ -43,7 +42,7 @@ func (r *Registry) SetUsers(ctx context.Context, by identity.Principal, id ID, s
 		}
 		p.Users = want
 		d["groups"], d["people"] = strings.Join(want.Groups, ", "), strings.Join(want.People, ", ")
-		return latest.Number, nil
+		return p.Latest().Number, nil
 	})
 }
 

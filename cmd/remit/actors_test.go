@@ -22,6 +22,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"remit/internal/fakemcp"
+	"remit/internal/fakeoidc"
 )
 
 // stage is what the actors of one script act on: a remit serve of the script's own, MCP servers that are not ours, people with
@@ -34,6 +35,8 @@ import (
 //	submit NAME PATH ACTION [FIELD=VALUE...]   sends the page's form that has the action, with other values
 //	live ID TOOL[=FILE]...         author drafts exactly these tools, with the policy in FILE, and reviewer approves
 //	agent NAME ID [SECRET]         has a new key of the persona, or the secret
+//	provider                       an identity provider on loopback; $issuer is its address. Before serve
+//	token NAME ID SUBJECT [CLAIM=VALUE...]     the agent has an access token of the provider for the persona, with other claims
 //	list NAME                      prints the answer to tools/list
 //	call NAME TOOL ARGUMENTS [HEADER:VALUE...]
 //	post NAME FILE [HEADER:VALUE...]           sends the bytes of the file
@@ -47,9 +50,10 @@ type stage struct {
 	fakes  map[string]*fakemcp.Server
 	people map[string]*http.Client
 	agents map[string]credential
+	issuer *fakeoidc.Provider
 }
 
-type credential struct{ secret, persona string }
+type credential struct{ secret, door, persona string }
 
 type stageKey struct{}
 
@@ -65,6 +69,8 @@ var stageCommands = map[string]func(ts *testscript.TestScript, neg bool, args []
 	"submit":   acts(3, (*stage).submit),
 	"live":     acts(2, (*stage).live),
 	"agent":    acts(2, (*stage).agent),
+	"provider": acts(0, (*stage).provider),
+	"token":    acts(3, (*stage).token),
 	"list":     acts(1, (*stage).list),
 	"call":     acts(3, (*stage).call),
 	"post":     acts(2, (*stage).post),
@@ -115,6 +121,11 @@ func command(ts *testscript.TestScript, name string, args ...string) *exec.Cmd {
 			}
 			for upstream := range ts.Value(stageKey{}).(*stage).fakes {
 				cmd.Env = append(cmd.Env, upstream+"="+ts.Getenv(upstream))
+			}
+			for _, setting := range []string{"REMIT_OIDC_ISSUER", "REMIT_OIDC_CLIENT_ID"} {
+				if value := ts.Getenv(setting); value != "" {
+					cmd.Env = append(cmd.Env, setting+"="+value)
+				}
 			}
 			return cmd
 		}
@@ -271,12 +282,33 @@ func (s *stage) live(ts *testscript.TestScript, args []string) bool {
 }
 
 func (s *stage) agent(ts *testscript.TestScript, args []string) bool {
-	c := credential{persona: args[1]}
+	c := credential{door: "/k/", persona: args[1]}
 	if len(args) > 2 {
 		c.secret = args[2]
 	} else {
 		c.secret = strings.TrimSpace(run(ts, "remit", "key", "create", "--agent", args[0], "--user", "zoe", "--persona", args[1], "--config", "remit.yaml"))
 	}
+	s.agents[args[0]] = c
+	ts.Setenv(args[0], c.secret)
+	return false
+}
+
+func (s *stage) provider(ts *testscript.TestScript, _ []string) bool {
+	s.issuer = fakeoidc.Start()
+	ts.Defer(s.issuer.Close)
+	ts.Setenv("issuer", s.issuer.URL)
+	ts.Setenv("REMIT_OIDC_ISSUER", s.issuer.URL)
+	ts.Setenv("REMIT_OIDC_CLIENT_ID", fakeoidc.ClientID)
+	return false
+}
+
+func (s *stage) token(ts *testscript.TestScript, args []string) bool {
+	claims := fakeoidc.Claims{"sub": args[2], "client_id": args[0], "scope": "remit:" + args[1]}
+	for _, pair := range args[3:] {
+		claim, value, _ := strings.Cut(pair, "=")
+		claims[claim] = value
+	}
+	c := credential{secret: s.issuer.AccessToken(ts.Getenv("site")+"/p/"+args[1]+"/mcp", claims), door: "/p/", persona: args[1]}
 	s.agents[args[0]] = c
 	ts.Setenv(args[0], c.secret)
 	return false
@@ -319,7 +351,7 @@ func (s *stage) exchange(site, name, body string, header []string) (answer strin
 	if !ok {
 		return "", false, fmt.Errorf("there is no agent %s", name)
 	}
-	req, err := http.NewRequest(http.MethodPost, site+"/k/"+c.persona+"/mcp", strings.NewReader(body))
+	req, err := http.NewRequest(http.MethodPost, site+c.door+c.persona+"/mcp", strings.NewReader(body))
 	if err != nil {
 		return "", false, err
 	}
