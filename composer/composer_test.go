@@ -191,7 +191,7 @@ func TestLongJobs(t *testing.T) {
 		if err != nil && !errors.Is(err, composer.ErrJob) {
 			t.Errorf("20,000 bytes of %q: %v", part, err)
 		}
-		if took := time.Since(start); took > 5*time.Second {
+		if took := time.Since(start); took > time.Minute { // in more than linear time it would be hours
 			t.Errorf("20,000 bytes of %q took %v", part, took)
 		}
 		if len(d.Needs) > 120 {

@@ -391,7 +391,7 @@ func TestCloseEndsCallsThatHang(t *testing.T) {
 }
 
 func TestCallTimeout(t *testing.T) {
-	w := newWorld(t, func(c *gateway.Config) { c.CallTimeout = 30 * time.Millisecond })
+	w := newWorld(t, func(c *gateway.Config) { c.CallTimeout = time.Second })
 	got := w.text(w.post(t.Context(), "support", "", call("slow", "{}")))
 	if !strings.Contains(got, "did not answer in time") {
 		t.Errorf("got %s", got)

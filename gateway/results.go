@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +8,8 @@ import (
 
 	strict "github.com/go-json-experiment/json"
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"remit/internal/strictjson"
 )
 
 // conform withholds a result whose structured content is not what the approved output schema says. Servers have to conform to
@@ -50,7 +51,7 @@ func (s *schema) promised(result json.RawMessage) error {
 	if !ok {
 		return errors.New("it has no structured content")
 	}
-	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(content))
+	v, err := strictjson.Decode(content)
 	if err != nil {
 		return errors.New("its structured content cannot be read")
 	}

@@ -17,6 +17,8 @@ import (
 	english "golang.org/x/text/message"
 
 	strict "github.com/go-json-experiment/json"
+
+	"remit/internal/strictjson"
 )
 
 // schema checks arguments or results against one approved schema. Drafts 4, 6, 7, 2019-09 and 2020-12 are known by $schema,
@@ -173,7 +175,7 @@ func (s *schema) metered(sub *jsonschema.Schema) *jsonschema.Format {
 
 // check says in words what is wrong with the arguments, if anything.
 func (s *schema) check(arguments json.RawMessage) error {
-	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(arguments))
+	v, err := strictjson.Decode(arguments)
 	if err != nil {
 		return &mismatch{"", "they are not valid JSON"}
 	}
@@ -299,7 +301,7 @@ func (c *call) matchParams(mirrored []paramHeader, arguments json.RawMessage) *f
 	if len(mirrored) == 0 {
 		return nil
 	}
-	decoded, err := jsonschema.UnmarshalJSON(bytes.NewReader(arguments))
+	decoded, err := strictjson.Decode(arguments)
 	if err != nil {
 		return badRequest(codeInvalidParams, "The arguments are not valid JSON.")
 	}

@@ -225,7 +225,7 @@ func TestMaskHostile(t *testing.T) {
 		}
 		began := time.Now()
 		got, _, err := all.MaskResult(in)
-		if took := time.Since(began); took > 5*time.Second {
+		if took := time.Since(began); took > time.Minute { // in more than linear time it would be hours
 			t.Errorf("%s: took %v for %d bytes", name, took, len(in))
 		} else {
 			t.Logf("%-10s %v", name, took)

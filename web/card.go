@@ -27,6 +27,7 @@ type card struct {
 	Untyped     bool // see catalog.Tool
 
 	Quotes     []string // the words of the job that ask for it
+	Whole      bool     // the job as a whole asks for it
 	Reason     string
 	Percent    int // confidence
 	AddedBy    string
@@ -79,7 +80,10 @@ func (s *site) grantCards(r persona.Revision) []card {
 	for i, g := range r.Grants {
 		c := s.card(g.Tool, g.Digest, g.Definition)
 		c.Number, c.Reason, c.Percent, c.AddedBy = i+1, g.Reason, int(g.Confidence*100+0.5), g.AddedBy
-		c.Quotes = quoted(r.Job, g.Words)
+		c.Whole = slices.ContainsFunc(g.Words, func(w persona.Span) bool { return allOf(r.Job, w) })
+		if !c.Whole {
+			c.Quotes = quoted(r.Job, g.Words)
+		}
 		for _, text := range g.Policy.Words() {
 			c.Rules = append(c.Rules, rule{text, drafted[g.Tool][text]})
 		}

@@ -124,6 +124,11 @@ func TestPieces(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
+	long := strings.Repeat("read mail. ", 30)
+	got = pieces(long, []persona.Grant{grant(persona.Span{End: len(long) - 2}), grant(persona.Span{End: 9})}, nil)
+	if want := []piece{{Text: "read mail", Tools: []int{2}}, {Text: long[9:]}}; !cmp.Equal(got, want) {
+		t.Errorf("a span of a whole long job: got %+v", got)
+	}
 }
 
 func TestDifference(t *testing.T) {

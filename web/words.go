@@ -17,11 +17,14 @@ type piece struct {
 // Marked says that the stretch asks for something.
 func (p piece) Marked() bool { return len(p.Tools) > 0 }
 
-// pieces cuts the job where spans begin and end. Spans may overlap; ones outside the job are left out.
+// allOf says that a span is a long job from end to end: marking all of it would hide what other spans say.
+func allOf(job string, w persona.Span) bool { return len(job) > 200 && w.End-w.Start > len(job)*9/10 }
+
+// pieces cuts the job where spans begin and end. Spans may overlap; ones outside the job, and of the whole job, are left out.
 func pieces(job string, grants []persona.Grant, gaps []persona.Span) []piece {
 	cuts := []int{0, len(job)}
 	fits := func(w persona.Span) bool {
-		return w.Start >= 0 && w.Start < w.End && w.End <= len(job) &&
+		return !allOf(job, w) && w.Start >= 0 && w.Start < w.End && w.End <= len(job) &&
 			utf8.RuneStart(job[w.Start]) && (w.End == len(job) || utf8.RuneStart(job[w.End]))
 	}
 	for _, g := range grants {

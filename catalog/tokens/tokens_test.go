@@ -44,7 +44,7 @@ func TestHostileTextIsCountedInTime(t *testing.T) {
 	} {
 		start := time.Now()
 		got := tokens.Count([]byte(text))
-		if took := time.Since(start); took > 5*time.Second {
+		if took := time.Since(start); took > time.Minute { // in more than linear time it would be hours
 			t.Errorf("%s: %d tokens took %s", name, got, took)
 		} else {
 			t.Logf("%s: %d tokens in %s", name, got, took)

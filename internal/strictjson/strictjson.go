@@ -4,12 +4,15 @@ package strictjson
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
+
+const maxDepth = 64
 
 // Limits bounds a text. The zero value means the defaults.
 type Limits struct {
@@ -26,7 +29,7 @@ func (l Limits) orDefaults() Limits {
 		l.Bytes = 16 << 20
 	}
 	if l.Depth == 0 {
-		l.Depth = 64
+		l.Depth = maxDepth
 	}
 	if l.Names == 0 {
 		l.Names = 100_000
@@ -40,6 +43,10 @@ func Check(text []byte, limits Limits) error {
 	limits = limits.orDefaults()
 	if len(text) > limits.Bytes {
 		return fmt.Errorf("JSON of %d bytes is %w of %d", len(text), ErrTooLarge, limits.Bytes)
+	}
+	// Most texts have fewer brackets than they may be deep and fewer colons than they may have names: nothing is to be counted.
+	if bytes.Count(text, []byte("{"))+bytes.Count(text, []byte("[")) <= limits.Depth && bytes.Count(text, []byte(":")) <= limits.Names && jsontext.Value(text).IsValid() {
+		return nil
 	}
 	names := 0
 	dec := jsontext.NewDecoder(bytes.NewReader(text))
@@ -62,6 +69,65 @@ func Check(text []byte, limits Limits) error {
 				return fmt.Errorf("JSON member count is %w of %d", ErrTooLarge, limits.Names)
 			}
 		}
+	}
+}
+
+// Decode returns the value of text as maps, slices, strings, booleans, nil, and json.Number as it was sent. It refuses what
+// [Check] refuses, but for the limits on names and bytes; the nesting may be 64 deep.
+func Decode(text []byte) (any, error) {
+	dec := jsontext.NewDecoder(bytes.NewBuffer(text))
+	v, err := decode(dec)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := dec.ReadToken(); err != io.EOF {
+		return nil, errors.New("ambiguous or invalid JSON: data after the first value")
+	}
+	return v, nil
+}
+
+func decode(dec *jsontext.Decoder) (any, error) {
+	tok, err := dec.ReadToken()
+	if err != nil {
+		return nil, fmt.Errorf("ambiguous or invalid JSON: %w", err)
+	}
+	if dec.StackDepth() > maxDepth {
+		return nil, fmt.Errorf("JSON nesting is %w of %d", ErrTooLarge, maxDepth)
+	}
+	switch tok.Kind() {
+	case '{':
+		object := map[string]any{}
+		for dec.PeekKind() != '}' {
+			name, err := dec.ReadToken()
+			if err != nil {
+				return nil, fmt.Errorf("ambiguous or invalid JSON: %w", err)
+			}
+			key := name.String() // before the token is overwritten
+			if object[key], err = decode(dec); err != nil {
+				return nil, err
+			}
+		}
+		_, err := dec.ReadToken()
+		return object, err
+	case '[':
+		list := []any{}
+		for dec.PeekKind() != ']' {
+			v, err := decode(dec)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, v)
+		}
+		_, err := dec.ReadToken()
+		return list, err
+	case '"':
+		return tok.String(), nil
+	case '0':
+		return json.Number(tok.String()), nil
+	case 't', 'f':
+		return tok.Bool(), nil
+	default:
+		return nil, nil
 	}
 }
 

