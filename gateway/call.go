@@ -47,6 +47,7 @@ var steps = slices.Concat([]step{
 	{"identify", (*Gateway).identifyCall},
 	{"shadow", (*Gateway).shadow},
 }, deciding, []step{
+	{"account", (*Gateway).account},
 	{"approve", (*Gateway).approve},
 	counting,
 	{"record", (*Gateway).begin},

@@ -16,10 +16,11 @@ import (
 )
 
 // forward sends the call. What is sent is built here: the server's own name for the tool, the checked arguments, and of
-// _meta the trace context only. Neither headers nor cookies nor the key go along.
+// _meta the trace context only. Neither headers nor cookies nor the key go along; whom the call is made for decides which
+// token does.
 func (g *Gateway) forward(ctx context.Context, c *call) *fault {
 	server, tool := c.grant.Tool.Split()
-	out := upstream.Call{Tool: tool, Arguments: c.arguments, Meta: c.traceMeta(g.c.ForwardBaggage), InputSchema: c.grant.schema.raw}
+	out := upstream.Call{For: c.subject(), Tool: tool, Arguments: c.arguments, Meta: c.traceMeta(g.c.ForwardBaggage), InputSchema: c.grant.schema.raw}
 	if token := c.streams(); token != nil {
 		out.Progress = func(params json.RawMessage) {
 			if event := progressEvent(params, token, c.grant.rules.MaskText); event != nil {
@@ -41,7 +42,13 @@ func (g *Gateway) forward(ctx context.Context, c *call) *fault {
 	case errors.As(err, &rpc):
 		c.entry.Decision = audit.Allowed
 		return c.masked(rpc)
+	case errors.Is(err, upstream.ErrNotConnected):
+		c.entry.Decision = audit.Refused
+		return g.unconnected(c, server, err)
 	case err != nil:
+		if errors.Is(err, upstream.ErrNoToken) {
+			c.entry.Decision = audit.Refused
+		}
 		return failure(ctx, server, err)
 	}
 	if limit := c.grant.rules.MaxResultBytes; limit > 0 && len(result) > limit {
@@ -203,6 +210,7 @@ func failure(ctx context.Context, server string, err error) *fault {
 		kind  error
 		words string
 	}{
+		{upstream.ErrNoToken, "The server %s was not called: its authorization server gives no token now. Try again later; tell the operator of Remit if it stays so."},
 		{upstream.ErrTimeout, "The server %s did not answer in time. The call may have taken effect: check before you repeat it."},
 		{upstream.ErrBusy, "The server %s has as many calls in flight as it may. This one was not made: try again in a moment."},
 		{upstream.ErrTooLarge, "The answer of the server %s is over the limit. Ask for less, for example a shorter range or a page."},

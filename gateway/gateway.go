@@ -89,9 +89,15 @@ type Config struct {
 	// ForwardBaggage passes a caller's W3C baggage on to the servers. Default not: it is text of the agent's own that
 	// neither schemas nor policies see.
 	ForwardBaggage bool
-	Observer       Observer // of requests; default none
-	Log            *slog.Logger
-	Now            func() time.Time
+	// Account says why a call of the server may not be made for the subject, and nil when it may. Nil where no server is
+	// called with people's accounts.
+	Account func(ctx context.Context, server string, of upstream.Subject) error
+	// Connections is the address of the page on which people connect their accounts. Agents are told it where a call needs
+	// one.
+	Connections string
+	Observer    Observer // of requests; default none
+	Log         *slog.Logger
+	Now         func() time.Time
 }
 
 // Bounds on what one key may hold at a time. Over maxSessions the one that was idle longest ends; over maxStreams the

@@ -21,6 +21,9 @@ type Call struct {
 	// Meta are further members of _meta, such as traceparent. The members that
 	// the protocol itself sets cannot be replaced.
 	Meta map[string]json.RawMessage
+	// For is whom the call is made for. It decides which token goes along where
+	// calls carry their user's own, and nothing else.
+	For Subject
 	// InputSchema is the tool's, for parameters that travel in headers too
 	// (x-mcp-header). Nil uses the one of the last List.
 	InputSchema json.RawMessage
@@ -46,10 +49,11 @@ func (s *Server) Call(ctx context.Context, call Call) (json.RawMessage, error) {
 	defer func() { <-s.places }()
 	s.inFlight.Add(1)
 	defer s.inFlight.Add(-1)
-	c, err := s.connected(ctx, false)
+	c, release, err := s.connectionFor(ctx, call.For)
 	if err != nil {
 		return nil, err
 	}
+	defer release()
 	r := request{method: "tools/call", params: map[string]any{"name": call.Tool}, meta: call.Meta, schema: call.InputSchema}
 	for name, value := range call.More {
 		r.params[name] = value
@@ -67,7 +71,16 @@ func (s *Server) Call(ctx context.Context, call Call) (json.RawMessage, error) {
 	} else {
 		result, err = withProgress(ctx, c, r, call.Progress)
 	}
-	return s.secret.result(result), err
+	return c.secret.result(result), err
+}
+
+// connectionFor returns the connection that carries the call, and what ends its use.
+func (s *Server) connectionFor(ctx context.Context, of Subject) (*conn, func(), error) {
+	if s.cfg.Auth != nil && s.cfg.Auth.PerUser() {
+		return s.ofUser(ctx, of)
+	}
+	c, err := s.connected(ctx, false)
+	return c, func() {}, err
 }
 
 // withProgress sends r and hands its progress to report, in a goroutine of

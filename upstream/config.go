@@ -30,6 +30,8 @@ type Config struct {
 	// shows them.
 	URL     string
 	Headers map[string]string
+	// Auth supplies the token of each request to URL. Nil sends none but what Headers hold.
+	Auth Authorizer `json:"-"`
 	// Dial replaces the dialler, for example by one that refuses private
 	// addresses. Nil dials what the system resolves.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error) `json:"-"`
@@ -79,6 +81,9 @@ func (c Config) Validate() error {
 }
 
 func (c Config) validateStdio() error {
+	if c.Auth != nil {
+		return fmt.Errorf("server %s: oauth is for a url; give a command its secrets in env", c.Name)
+	}
 	if len(c.Headers) > 0 {
 		return fmt.Errorf("server %s: headers are for a url; give a command its secrets in env", c.Name)
 	}
@@ -107,6 +112,9 @@ func (c Config) validateHTTP() error {
 		return fmt.Errorf("server %s: the url contains a user or password: put an Authorization header into headers", c.Name)
 	}
 	for name, value := range c.Headers {
+		if c.Auth != nil && strings.EqualFold(name, "Authorization") {
+			return fmt.Errorf("server %s: it has both oauth and a header Authorization: remove one", c.Name)
+		}
 		if !headerName.MatchString(name) || headerBreak.MatchString(value) {
 			return fmt.Errorf("server %s: header %q is not a valid HTTP header: check its name and for line breaks in its value", c.Name, clean(name, 80))
 		}

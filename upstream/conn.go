@@ -37,6 +37,9 @@ type conn struct {
 	pid       int
 	stderr    *tail // nil for HTTP
 
+	of    Subject // for whom the messages that are no calls are sent
+	grant string  // whose tokens the connection carries
+
 	version atomic.Value // string; empty before and during the handshake of the older era
 	info    serverInfo
 

@@ -27,6 +27,11 @@ var (
 	ErrInvalid = errors.New("invalid answer")
 	// ErrUnauthorized: the server refused our credentials (HTTP 401 or 403).
 	ErrUnauthorized = errors.New("server refused our credentials")
+	// ErrNotConnected: calls carry the user's own token, and the user has not
+	// connected an account, or does not let this client use it. The call was not sent.
+	ErrNotConnected = errors.New("no account for the call")
+	// ErrNoToken: there is no token for the call now. The call was not carried out.
+	ErrNoToken = errors.New("no token")
 	// ErrClosed: the pool was closed or not yet started.
 	ErrClosed = errors.New("pool not running")
 )

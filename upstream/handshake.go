@@ -69,7 +69,7 @@ func (c *conn) discover(ctx context.Context) error {
 			return errLegacy
 		}
 		return faultf(ErrInvalid, "server %s speaks no protocol version that Remit knows: update the older of the two", c.cfg.Name)
-	case c.life.Err() != nil || errors.Is(err, ErrUnauthorized) || errors.Is(err, ErrTooLarge) || errors.Is(err, errUnreachable):
+	case c.life.Err() != nil || errors.Is(err, ErrUnauthorized) || errors.Is(err, ErrNoToken) || errors.Is(err, ErrTooLarge) || errors.Is(err, errUnreachable):
 		return err
 	default:
 		return errLegacy

@@ -139,15 +139,8 @@ func (g *gate) direct(ctx context.Context, p *pending, method string, params jso
 	return p.result, nil
 }
 
-// send does one exchange with the configured headers on it.
-func (g *gate) send(req *http.Request) (*http.Response, error) {
-	req = req.Clone(req.Context())
-	for name, value := range g.conn.cfg.Headers {
-		req.Header.Set(name, value)
-	}
-	if req.Header.Get("User-Agent") == "" {
-		req.Header.Set("User-Agent", "remit")
-	}
+// transfer does one exchange.
+func (g *gate) transfer(req *http.Request) (*http.Response, error) {
 	resp, err := g.base.RoundTrip(req)
 	if err == nil {
 		return resp, nil
@@ -265,8 +258,10 @@ func (g *gate) refusal(req *http.Request, resp *http.Response, body []byte) erro
 		f := &fault{kind: ErrUnavailable, more: errSessionOver, text: "server " + name + " has ended our session; a new one is being opened: try again in a moment"}
 		g.conn.retire(f)
 		return f
+	case status == http.StatusForbidden && insufficientScope(resp):
+		return faultf(ErrUnauthorized, "server %s says that the token lacks a scope (HTTP 403): add it to the scopes configured for it and connect again", name)
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
-		return faultf(ErrUnauthorized, "server %s refused our credentials (HTTP %d): check the headers configured for it", name, status)
+		return faultf(ErrUnauthorized, "server %s refused our credentials (HTTP %d): check the headers or oauth configured for it", name, status)
 	case status == http.StatusTooManyRequests:
 		return faultf(ErrUnavailable, "server %s says too many requests (HTTP 429): try again later or lower its concurrency", name)
 	case status >= 500:

@@ -72,6 +72,16 @@ func (p *Pool) Server(name string) (*Server, bool) {
 	return s, ok
 }
 
+// Account says why a call of the server cannot carry the subject's own token; nil where it can, or needs none.
+func (p *Pool) Account(ctx context.Context, server string, of Subject) error {
+	s, ok := p.servers[server]
+	if !ok || s.cfg.Auth == nil || !s.cfg.Auth.PerUser() {
+		return nil
+	}
+	_, err := s.userToken(ctx, of)
+	return err
+}
+
 // Servers returns all servers, sorted by name.
 func (p *Pool) Servers() []*Server {
 	return slices.SortedFunc(maps.Values(p.servers), func(a, b *Server) int { return strings.Compare(a.Name(), b.Name()) })

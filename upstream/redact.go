@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // redactor knows one server's secrets and takes them out of text that will
@@ -12,7 +13,50 @@ import (
 // server may well repeat them in its own words, or in the encodings that
 // programs use without thinking of it (see encodings.go). Whoever wants to
 // give a secret away can do so in others.
-type redactor struct{ forms []string }
+type redactor struct {
+	forms []string
+
+	mu     sync.Mutex
+	learnt []learnt // tokens, the newest last
+}
+
+// learnt is a token with its forms.
+type learnt struct {
+	token string
+	forms []string
+}
+
+// maxLearnt is how many tokens are known at a time: of those before, no answer is waited for any more.
+const maxLearnt = 4
+
+// learn takes a token as a further secret.
+func (r *redactor) learn(token string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if slices.ContainsFunc(r.learnt, func(l learnt) bool { return l.token == token }) {
+		return
+	}
+	var of redactor
+	of.add(token)
+	if len(r.learnt) == maxLearnt {
+		r.learnt = r.learnt[1:]
+	}
+	r.learnt = append(r.learnt[:len(r.learnt):len(r.learnt)], learnt{token, of.forms})
+}
+
+// all returns the forms of everything that is secret now.
+func (r *redactor) all() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := r.forms
+	for _, l := range r.learnt {
+		all = append(all[:len(all):len(all)], l.forms...)
+	}
+	return all
+}
+
+// another is a redactor of the same configured secrets that knows no token yet.
+func (r *redactor) another() *redactor { return &redactor{forms: r.forms} }
 
 const redacted = "[redacted]"
 
@@ -102,8 +146,9 @@ type span struct{ start, end int }
 func (r *redactor) spans(text string) []span {
 	var found []span
 	var origin []int // of each byte of what is searched, in text; nil while that is text itself
+	forms := r.all()
 	for range maxLayers {
-		for _, form := range r.forms {
+		for _, form := range forms {
 			for from := 0; ; {
 				i := strings.Index(text[from:], form)
 				if i < 0 {

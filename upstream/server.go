@@ -78,6 +78,7 @@ type Server struct {
 	changed  chan struct{} // holds one unannounced change
 
 	retryFrom, retryTo time.Duration // a test shortens them
+	userIdle           time.Duration // likewise
 
 	mu      sync.Mutex
 	health  Health
@@ -87,15 +88,22 @@ type Server struct {
 	hooks   []func()
 	schemas map[string]json.RawMessage // input schemas with x-mcp-header, by tool
 	skip    bool                       // the probe for the newer era ended the last connection
+	users   map[string]*userConn       // by grant; nil once they are closed for good
+	closing sync.WaitGroup             // connections of users that end in the background
+
+	userLife context.Context // ends when the connections of users do
+	endUsers context.CancelFunc
 }
 
 func newServer(c Config, log *slog.Logger) *Server {
-	return &Server{
+	s := &Server{
 		cfg: c, log: log.With("server", c.Name), secret: newRedactor(c),
 		places: make(chan struct{}, c.Concurrency), changed: make(chan struct{}, 1),
-		retryFrom: retryFrom, retryTo: retryTo,
-		turn: make(chan struct{}), end: context.Background(), health: Health{Since: time.Now()},
+		retryFrom: retryFrom, retryTo: retryTo, userIdle: userIdle,
+		turn: make(chan struct{}), end: context.Background(), users: map[string]*userConn{}, health: Health{Since: time.Now()},
 	}
+	s.userLife, s.endUsers = context.WithCancel(context.Background())
+	return s
 }
 
 // Name is the configured name.
@@ -190,6 +198,7 @@ func (s *Server) announce(ctx context.Context) {
 func (s *Server) run(ctx context.Context) {
 	var closing sync.WaitGroup
 	defer closing.Wait()
+	defer s.closeUsers()
 	defer func() { s.enter(Stopped, nil, nil) }()
 	pause := retryDelays(s.retryFrom, s.retryTo)
 	for again := false; ctx.Err() == nil; again = true {
@@ -250,6 +259,23 @@ func (s *Server) finish(ctx context.Context, c *conn, closing *sync.WaitGroup) {
 	})
 }
 
+// dialAs prepares a connection that carries the tokens of the subject's present grant.
+func (s *Server) dialAs(ctx context.Context, of Subject, secret *redactor) (*conn, error) {
+	grant := ""
+	if s.cfg.Auth != nil {
+		t, err := s.cfg.Auth.Token(ctx, of, "")
+		if err != nil {
+			return nil, noToken(s.cfg.Name, secret, err)
+		}
+		grant = t.Grant
+	}
+	c, err := dialHTTP(&s.cfg, secret, s.log, s.note)
+	if err == nil {
+		c.of, c.grant = of, grant
+	}
+	return c, err
+}
+
 // connect makes one attempt.
 func (s *Server) connect(ctx context.Context) (*conn, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.cfg.ConnectTimeout, faultf(ErrTimeout,
@@ -260,7 +286,7 @@ func (s *Server) connect(ctx context.Context) (*conn, error) {
 	if s.cfg.Command != "" {
 		c, err = dialStdio(ctx, &s.cfg, s.secret, s.log, s.note)
 	} else {
-		c, err = dialHTTP(&s.cfg, s.secret, s.log, s.note)
+		c, err = s.dialAs(ctx, Subject{}, s.secret)
 	}
 	if err != nil {
 		return nil, err

@@ -57,7 +57,7 @@ var pageOf = map[string]any{
 	"draft": &draftPage{}, "review": &reviewPage{}, "live": &livePage{}, "catalog": &cataloguePage{}, "tool": &toolPage{}, "duplicates": &duplicatesPage{},
 	"reach": &reachPage{}, "servers": &serversPage{}, "audit": &auditPage{}, "people": &peoplePage{}, "account": &accountPage{},
 	"evals": &evalsPage{}, "evalrun": &evalRunPage{}, "evalcompare": &evalComparePage{}, "diff": &diffPage{}, "shadow": &shadowPage{}, "unused": &unusedPage{},
-	"approvals": &approvalsPage{}, "approval": &approvalPage{},
+	"connections": &connectionsPage{}, "approvals": &approvalsPage{}, "approval": &approvalPage{},
 }
 
 func TestPagesWithHostileText(t *testing.T) {

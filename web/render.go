@@ -36,6 +36,8 @@ type frame struct {
 
 	Decider bool // may decide on calls
 	Held    int  // how many wait for that
+
+	Connects bool // there are servers that are called with people's accounts
 }
 
 const frameKey = "by"
@@ -68,11 +70,15 @@ var notices = map[string]string{
 	"out":           "You are signed out.",
 	"call-approved": "Approved: the call may be made once, if everything else still allows it.",
 	"call-denied":   "Denied: the call is refused.",
+	"connected":     "Your account is connected.",
+	"allowed":       "Saved. It holds from the next call on.",
+	"disconnected":  "Disconnected. The access is ended at the server that gave it, too.",
+	"dropped":       "Disconnected: no call uses your account any more. The server that gave the access could not be told to end it; look at your account there.",
 }
 
 func (s *site) frame(c echo.Context, by identity.Principal, title, active string) frame {
 	f := frame{Title: title, By: by, Active: active, Notice: notices[c.QueryParam("did")],
-		Admin: by.Has(identity.Admin), Author: by.Has(identity.Author), Member: len(by.Roles) > 0, Record: readsRecord(by)}
+		Admin: by.Has(identity.Admin), Author: by.Has(identity.Author), Member: len(by.Roles) > 0, Record: readsRecord(by), Connects: s.Connections.Any()}
 	if f.Decider = s.Approvals != nil && approval.MayDecide(by); f.Decider {
 		pending, err := s.waiting(c)
 		if err != nil {

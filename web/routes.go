@@ -29,7 +29,7 @@ type route struct {
 	handle       func(*site, echo.Context, identity.Principal) error
 }
 
-// routes is everything that the site answers. Only POST changes anything.
+// routes is everything that the site answers. Only POST changes anything, and the way back of a connection.
 var routes = []route{
 	{"GET", "/static/:name", anyone, (*site).static},
 	{"GET", "/favicon.ico", anyone, (*site).favicon},
@@ -96,6 +96,11 @@ var routes = []route{
 	{"GET", "/account", signedIn, (*site).account},
 	{"POST", "/account/password", signedIn, (*site).postPassword},
 	{"POST", "/account/sessions/end", signedIn, (*site).postEndSession},
+	{"GET", "/connections", signedIn, (*site).connections},
+	{"POST", "/connections/:server/connect", signedIn, (*site).postConnect},
+	{"GET", "/connections/:server/callback", signedIn, (*site).connectCallback},
+	{"POST", "/connections/:server/allow", signedIn, (*site).postAllow},
+	{"POST", "/connections/:server/disconnect", signedIn, (*site).postDisconnect},
 }
 
 // errSignIn asks for a sign-in; the error page turns it into a redirect where that loses nothing.

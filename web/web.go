@@ -23,6 +23,7 @@ import (
 	"remit/catalog"
 	"remit/catalog/crawl"
 	"remit/composer"
+	"remit/credential"
 	"remit/evals"
 	"remit/identity"
 	"remit/persona"
@@ -66,6 +67,8 @@ type Config struct {
 	Approvals *approval.Desk
 	// Usage is what the page of who can call a tool reads; nil means that there is no such page.
 	Usage usage.Source
+	// Connections are people's accounts at upstream servers; nil means that no server is called with them.
+	Connections *credential.Connections
 	// Shadows is what the page of a revision that runs beside the live one reads; nil means that there is no such page.
 	Shadows usage.Shadows
 	// Frozen lists tools that a reviewer has to confirm; nil means that no page shows them.

@@ -22,6 +22,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"remit/internal/fakemcp"
+	"remit/internal/fakeoauth"
 	"remit/internal/fakeoidc"
 )
 
@@ -35,7 +36,7 @@ import (
 //	submit NAME PATH ACTION [FIELD=VALUE...]   sends the page's form that has the action, with other values
 //	live ID TOOL[=FILE]...         author drafts exactly these tools, with the policy in FILE, and reviewer approves
 //	agent NAME ID [SECRET]         has a new key of the persona, or the secret
-//	provider                       an identity provider on loopback; $issuer is its address. Before serve
+//	issuer                         an identity provider on loopback; $issuer is its address. Before serve
 //	token NAME ID SUBJECT [CLAIM=VALUE...]     the agent has an access token of the provider for the persona, with other claims
 //	list NAME                      prints the answer to tools/list
 //	call NAME TOOL ARGUMENTS [HEADER:VALUE...]
@@ -49,16 +50,17 @@ type stage struct {
 	mu     sync.Mutex
 	fakes  map[string]*fakemcp.Server
 	people map[string]*http.Client
-	agents map[string]credential
+	agents map[string]bearer
 	issuer *fakeoidc.Provider
 }
 
-type credential struct{ secret, door, persona string }
+type bearer struct{ secret, door, persona string }
 
 type stageKey struct{}
 
 func newStage(env *testscript.Env) {
-	env.Values[stageKey{}] = &stage{fakes: map[string]*fakemcp.Server{}, people: map[string]*http.Client{}, agents: map[string]credential{}}
+	env.Values[accountsKey{}] = accounts{map[string]*fakeoauth.Provider{}, map[string]*fakeoauth.Resource{}}
+	env.Values[stageKey{}] = &stage{fakes: map[string]*fakemcp.Server{}, people: map[string]*http.Client{}, agents: map[string]bearer{}}
 }
 
 var stageCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
@@ -69,7 +71,7 @@ var stageCommands = map[string]func(ts *testscript.TestScript, neg bool, args []
 	"submit":   acts(3, (*stage).submit),
 	"live":     acts(2, (*stage).live),
 	"agent":    acts(2, (*stage).agent),
-	"provider": acts(0, (*stage).provider),
+	"issuer":   acts(0, (*stage).identityProvider),
 	"token":    acts(3, (*stage).token),
 	"list":     acts(1, (*stage).list),
 	"call":     acts(3, (*stage).call),
@@ -282,7 +284,7 @@ func (s *stage) live(ts *testscript.TestScript, args []string) bool {
 }
 
 func (s *stage) agent(ts *testscript.TestScript, args []string) bool {
-	c := credential{door: "/k/", persona: args[1]}
+	c := bearer{door: "/k/", persona: args[1]}
 	if len(args) > 2 {
 		c.secret = args[2]
 	} else {
@@ -293,7 +295,7 @@ func (s *stage) agent(ts *testscript.TestScript, args []string) bool {
 	return false
 }
 
-func (s *stage) provider(ts *testscript.TestScript, _ []string) bool {
+func (s *stage) identityProvider(ts *testscript.TestScript, _ []string) bool {
 	s.issuer = fakeoidc.Start()
 	ts.Defer(s.issuer.Close)
 	ts.Setenv("issuer", s.issuer.URL)
@@ -308,7 +310,7 @@ func (s *stage) token(ts *testscript.TestScript, args []string) bool {
 		claim, value, _ := strings.Cut(pair, "=")
 		claims[claim] = value
 	}
-	c := credential{secret: s.issuer.AccessToken(ts.Getenv("site")+"/p/"+args[1]+"/mcp", claims), door: "/p/", persona: args[1]}
+	c := bearer{secret: s.issuer.AccessToken(ts.Getenv("site")+"/p/"+args[1]+"/mcp", claims), door: "/p/", persona: args[1]}
 	s.agents[args[0]] = c
 	ts.Setenv(args[0], c.secret)
 	return false

@@ -29,7 +29,7 @@ func (a *app) desk(s *system, log *slog.Logger) (*approval.Desk, *webhook.Sender
 	if w.URL == "" {
 		return d, nil, nil
 	}
-	secret, err := config.Expand(w.Secret)
+	secret, err := config.Secrets(a.secret).Expand(w.Secret)
 	if err != nil {
 		return nil, nil, fmt.Errorf("approval-webhook.secret: %w", err)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"remit/catalog"
+	"remit/credential"
 	"remit/evals"
 	"remit/internal/config"
 	"remit/internal/telemetry"
@@ -45,6 +46,7 @@ type cli struct {
 	Conf      configCmd    `cmd:"" name:"config" help:"Show the settings in force, or the JSON Schema of the file."`
 	Person    personCmd    `cmd:"" help:"Add and change the people who sign in."`
 	Key       keyCmd       `cmd:"" help:"Create, list and revoke Agent Access Keys."`
+	Secret    secretCmd    `cmd:"" help:"Keep secrets of the configuration encrypted, and change their key."`
 	Persona   personaCmd   `cmd:"" help:"List and show personas, roll back and narrow what is live."`
 	Tool      toolCmd      `cmd:"" help:"List and confirm tools that are frozen."`
 	Suspend   suspendCmd   `cmd:"" help:"Stop a persona, a server or a tool everywhere, at once."`
@@ -68,6 +70,8 @@ type app struct {
 	out, err io.Writer
 	opts     config.Options
 	source   *config.Source
+
+	credentials []credential.Config // of the upstreams that have oauth
 
 	telemetry *telemetry.Telemetry // nil but while serving
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -113,6 +114,13 @@ func record(file string, texts []string) error {
 	return nil
 }
 
+// commands are what scripts say beside the binary's own.
+func commands() map[string]func(*testscript.TestScript, bool, []string) {
+	all := maps.Clone(stageCommands)
+	maps.Copy(all, accountCommands)
+	return all
+}
+
 func rewrite(file, old, new string) error {
 	db, err := sql.Open("sqlite", file)
 	if err != nil {
@@ -142,7 +150,7 @@ func rewrite(file, old, new string) error {
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:  filepath.Join("testdata", "script"),
-		Cmds: stageCommands,
+		Cmds: commands(),
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("XDG_CONFIG_HOME", "")

@@ -20,7 +20,7 @@ func (a *app) auditKey() (notary.Key, error) {
 	if a.opts.AuditKey == "" {
 		return notary.KeyFile(filepath.Join(a.opts.Data, "audit.key"))
 	}
-	text, err := config.Expand(a.opts.AuditKey)
+	text, err := config.Secrets(a.secret).Expand(a.opts.AuditKey)
 	if err != nil {
 		return notary.Key{}, fmt.Errorf("audit-key: %w", err)
 	}

@@ -15,7 +15,7 @@ func (a *app) provider() (*oidc.Client, error) {
 	if o.Issuer == "" {
 		return nil, nil
 	}
-	secret, err := config.Expand(o.ClientSecret)
+	secret, err := config.Secrets(a.secret).Expand(o.ClientSecret)
 	if err != nil {
 		return nil, fmt.Errorf("oidc.client-secret: %w", err)
 	}

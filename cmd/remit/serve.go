@@ -153,7 +153,7 @@ func (a *app) front(s *system, desk *approval.Desk, n *notary.Notary, log *slog.
 	limiter := policy.NewLimiter(s.store)
 	gate := gateway.New(gateway.Config{Personas: s.cache, Keys: s.people, OAuth: a.oauth(provider, s.people), Current: s.catalog.Tool, Upstreams: a.telemetry.Upstreams(gateway.Pool(s.pool)),
 		Audit: a.telemetry.Audit(s.store), Limiter: limiter, MaskKey: maskKey, Listed: s.crawler.Listed, AllowedHosts: hosts, AllowedOrigins: a.opts.AllowedOrigins, CallTimeout: a.opts.CallTimeout,
-		Observer: a.telemetry.Observer(), ForwardBaggage: a.opts.ForwardBaggage,
+		Account: s.pool.Account, Connections: a.opts.Address() + "/connections", Observer: a.telemetry.Observer(), ForwardBaggage: a.opts.ForwardBaggage,
 		Approvals: desk, ApprovalWait: a.opts.ApprovalWait,
 		History: s.store, KeepArguments: a.opts.KeepArguments, Version: version(), Log: log})
 	a.telemetry.Watch(s.state(gate, limiter))
@@ -162,7 +162,7 @@ func (a *app) front(s *system, desk *approval.Desk, n *notary.Notary, log *slog.
 	registry := &persona.Registry{Store: s.store, Current: s.catalog.Tool, MaxTools: a.opts.MaxTools,
 		SingleOperator: a.opts.SingleOperator, TwoReviewers: a.opts.TwoReviewers, Changed: gate.Notify}
 	cfg := web.Config{Registry: registry, Approvals: desk, Personas: s.store, Directory: s.people, Catalog: s.catalog,
-		Composer: composer.New(composer.Config{Finder: s.catalog, MaxTools: a.opts.MaxTools}), Audit: signedRecord{s.store, n}, Evals: s.store, Usage: s.store, Shadows: s.store, Frozen: s.store, RemindBefore: a.opts.RemindBefore,
+		Composer: composer.New(composer.Config{Finder: s.catalog, MaxTools: a.opts.MaxTools}), Audit: signedRecord{s.store, n}, Evals: s.store, Usage: s.store, Connections: s.connections, Shadows: s.store, Frozen: s.store, RemindBefore: a.opts.RemindBefore,
 		Servers: s.crawler.Status, PublicURL: a.opts.PublicURL, Hosts: hosts, TrustedProxies: a.opts.TrustedProxy, SingleOperator: a.opts.SingleOperator, NoPasswords: !a.opts.OIDC.Passwords, Log: log}
 	if provider != nil {
 		cfg.Provider = provider

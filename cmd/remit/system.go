@@ -14,6 +14,7 @@ import (
 	"remit/catalog/embed"
 	"remit/catalog/tokens"
 	"remit/catalog/vector"
+	"remit/credential"
 	"remit/identity"
 	"remit/internal/config"
 	"remit/internal/llm"
@@ -57,7 +58,7 @@ func (a *app) embedder() (catalog.Embedder, error) {
 	case e.URL == "":
 		return embed.New()
 	default:
-		key, err := config.Expand(e.Key)
+		key, err := config.Secrets(a.secret).Expand(e.Key)
 		if err != nil {
 			return nil, fmt.Errorf("embeddings.key: %w", err)
 		}
@@ -93,7 +94,10 @@ func (a *app) upstreams(log *slog.Logger) ([]upstream.Config, error) {
 	for _, w := range f.Warnings() {
 		log.Warn(w)
 	}
-	configs, err := f.Configs(a.opts)
+	configs, err := f.Configs(a.opts, a.secret)
+	if err == nil {
+		a.credentials, err = f.Credentials(a.secret)
+	}
 	if err == nil && len(configs) == 0 {
 		err = errors.New("no upstreams are configured: add some with remit import FILE, or write them below upstreams: in remit.yaml")
 	}
@@ -108,6 +112,8 @@ type system struct {
 	pool    *upstream.Pool
 	catalog *catalog.Catalog
 	crawler *crawl.Crawler
+
+	connections *credential.Connections // of people to the servers that are called with their accounts
 }
 
 // assemble opens the database and starts connecting to the servers.
@@ -117,11 +123,14 @@ func (a *app) assemble(configs []upstream.Config, log *slog.Logger) (_ *system, 
 		return nil, err
 	}
 	s := &system{catalog: newCatalog(e)}
-	if s.pool, err = upstream.NewPool(configs, log); err != nil {
-		return nil, err
-	}
 	if s.store, err = a.openStore(); err != nil {
 		return nil, err
+	}
+	if configs, s.connections, err = a.authorize(configs, s.store); err != nil {
+		return nil, errors.Join(err, s.store.Close())
+	}
+	if s.pool, err = upstream.NewPool(configs, log); err != nil {
+		return nil, errors.Join(err, s.store.Close())
 	}
 	if s.cache, err = store.NewCache(a.ctx, s.store); err != nil {
 		return nil, errors.Join(err, s.store.Close())

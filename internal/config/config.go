@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"remit/credential"
 )
 
 // Base are the settings that every command needs to find Remit's data. Each field of it and of [Options] is one name in
@@ -43,9 +45,11 @@ type Options struct {
 	MetricsAddress string        `yaml:"metrics-address" env:"REMIT_METRICS_ADDRESS" default:"" placeholder:"HOST:PORT" help:"Address of /metrics for Prometheus, such as 127.0.0.1:9464, never that of the pages; without a host it is 127.0.0.1 (default: none)."`
 	TracesEndpoint string        `yaml:"traces-endpoint" env:"REMIT_TRACES_ENDPOINT" default:"" placeholder:"URL" help:"Collector that takes OpenTelemetry traces over HTTP, such as http://127.0.0.1:4318 (default: that of OTEL_EXPORTER_OTLP_ENDPOINT; without it nothing is traced)."`
 	ForwardBaggage bool          `yaml:"forward-baggage" env:"REMIT_FORWARD_BAGGAGE" default:"false" negatable:"" help:"Pass the W3C baggage of agents on to upstreams; it is text that no schema or policy checks (default: false)."`
+	SecretKeyFile  string        `yaml:"secret-key-file" env:"REMIT_SECRET_KEY_FILE" default:"" placeholder:"FILE" help:"File with the key of the encrypted secrets, made if need be (default: secret.key in the data folder; the variable REMIT_SECRET_KEY may hold the key itself)."`
+	OAuthNetworks  []string      `yaml:"oauth-private-networks" env:"REMIT_OAUTH_PRIVATE_NETWORKS" name:"oauth-private-networks" default:"" placeholder:"CIDR" help:"Private networks in which the authorization servers of upstreams may be, also without https; for development 127.0.0.0/8 (default: none)."`
 	Embeddings     Embeddings    `yaml:"embeddings" embed:"" prefix:"embeddings-"`
 	OIDC           OIDC          `yaml:"oidc" embed:"" prefix:"oidc-" group:"Sign-in at an OpenID Connect provider (docs/identity.md):"`
-	OAuth          OAuth         `yaml:"oauth" embed:"" prefix:"oauth-" group:"People's own clients, by OAuth at the same provider (docs/oauth.md):"`
+	OAuth          OwnClients    `yaml:"oauth" embed:"" prefix:"oauth-" group:"People's own clients, by OAuth at the same provider (docs/oauth.md):"`
 	Webhook        Webhook       `yaml:"approval-webhook" embed:"" prefix:"approval-webhook-"`
 	Audit          `yaml:",inline"`
 }
@@ -53,14 +57,14 @@ type Options struct {
 // Webhook says who is told that a call waits for a person.
 type Webhook struct {
 	URL    string `yaml:"url" env:"REMIT_APPROVAL_WEBHOOK_URL" default:"" placeholder:"URL" help:"Where a signed message goes when a call waits for a person's approval (default: empty, nowhere)."`
-	Secret string `yaml:"secret" env:"REMIT_APPROVAL_WEBHOOK_SECRET" default:"" placeholder:"REFERENCE" help:"Secret of its signature, as $${NAME} or $${file:/path}: whsec_ and base64, or a text of at least 24 bytes (default: none; needed with a URL)."`
+	Secret string `yaml:"secret" env:"REMIT_APPROVAL_WEBHOOK_SECRET" default:"" placeholder:"REFERENCE" help:"Secret of its signature, as $${secret:NAME}, $${NAME} or $${file:/path}: whsec_ and base64, or a text of at least 24 bytes (default: none; needed with a URL)."`
 }
 
 // Embeddings says where the vectors of the search come from.
 type Embeddings struct {
 	URL   string `yaml:"url" env:"REMIT_EMBEDDINGS_URL" default:"" placeholder:"URL" help:"OpenAI-compatible embeddings endpoint, such as http://127.0.0.1:11434/v1; \"off\" searches by words only (default: empty, the model inside the binary)."`
 	Model string `yaml:"model" env:"REMIT_EMBEDDINGS_MODEL" default:"" placeholder:"NAME" help:"Model at that endpoint (default: none; needed with a URL)."`
-	Key   string `yaml:"key" env:"REMIT_EMBEDDINGS_KEY" default:"" placeholder:"REFERENCE" help:"Key of that endpoint, as $${NAME} or $${file:/path} (default: none)."`
+	Key   string `yaml:"key" env:"REMIT_EMBEDDINGS_KEY" default:"" placeholder:"REFERENCE" help:"Key of that endpoint, as $${secret:NAME}, $${NAME} or $${file:/path} (default: none)."`
 }
 
 // Off says that the search shall use words only.
@@ -70,15 +74,30 @@ func (e Embeddings) Off() bool { return e.URL == "off" }
 type Upstream struct {
 	Command        string            `yaml:"command,omitempty" jsonschema:"oneof_required=command" help:"Program that speaks MCP on its standard input and output; it is started without a shell."`
 	Args           []string          `yaml:"args,omitempty" help:"Arguments of the command."`
-	Env            map[string]string `yaml:"env,omitempty" help:"Environment of the command, beside PATH, HOME and the like. Write secrets as $${NAME} or $${file:/path}."`
+	Env            map[string]string `yaml:"env,omitempty" help:"Environment of the command, beside PATH, HOME and the like. Write secrets as $${secret:NAME}, $${NAME} or $${file:/path}."`
 	Dir            string            `yaml:"dir,omitempty" help:"Working directory of the command."`
 	URL            string            `yaml:"url,omitempty" jsonschema:"oneof_required=url" help:"Address of a streamable HTTP server."`
-	Headers        map[string]string `yaml:"headers,omitempty" help:"Headers sent to the url. Write secrets as $${NAME} or $${file:/path}."`
+	Headers        map[string]string `yaml:"headers,omitempty" help:"Headers sent to the url. Write secrets as $${secret:NAME}, $${NAME} or $${file:/path}."`
+	OAuth          OAuth             `yaml:"oauth,omitempty" help:"How tokens for the url are had, in place of a header Authorization."`
 	Concurrency    int               `yaml:"concurrency,omitempty" default:"16" help:"Most calls at a time."`
 	ConnectTimeout time.Duration     `yaml:"connect-timeout,omitempty" default:"30s" help:"Longest wait for the start and the handshake."`
 	ListTimeout    time.Duration     `yaml:"list-timeout,omitempty" default:"1m" help:"Longest wait for the list of tools."`
 	CallTimeout    time.Duration     `yaml:"call-timeout,omitempty" help:"Longest wait for the answer to one call (default: call-timeout above)."`
 	MaxMessage     int               `yaml:"max-message,omitempty" default:"16777216" help:"Most bytes of one message from the server."`
+}
+
+// OAuth says how tokens for an upstream are had.
+type OAuth struct {
+	Grant        string   `yaml:"grant,omitempty" enum:"client_credentials,authorization_code" help:"client_credentials for Remit's own token, authorization_code for the account of the user that each call is made for."`
+	Issuer       string   `yaml:"issuer,omitempty" help:"The authorization server; its metadata names the endpoints."`
+	AuthorizeURL string   `yaml:"authorize-url,omitempty" help:"Where people sign in, if the authorization server has no metadata."`
+	TokenURL     string   `yaml:"token-url,omitempty" help:"Where tokens are had, if the authorization server has no metadata."`
+	RevokeURL    string   `yaml:"revoke-url,omitempty" help:"Where tokens are ended, if the authorization server has no metadata."`
+	ClientID     string   `yaml:"client-id,omitempty" help:"What Remit is registered as at the authorization server."`
+	ClientSecret string   `yaml:"client-secret,omitempty" help:"The client's secret, as $${secret:NAME}, $${NAME} or $${file:/path}."`
+	Scopes       []string `yaml:"scopes,omitempty" help:"What the tokens may do."`
+	Resource     string   `yaml:"resource,omitempty" help:"The resource that tokens are asked for (default: what the upstream calls itself, else the url)."`
+	ListAs       string   `yaml:"list-as,omitempty" help:"Whose account lists the tools, with authorization_code (default: nobody's; they are listed without a token)."`
 }
 
 // File is the whole of remit.yaml.
@@ -118,6 +137,9 @@ func (o Options) Validate() error {
 		if _, _, err := net.ParseCIDR(network); err != nil {
 			return fmt.Errorf("trusted-proxy has %q: write a network, such as 10.0.0.0/8, or one address as 10.0.0.1/32", network)
 		}
+	}
+	if _, err := credential.Networks(o.OAuthNetworks); err != nil {
+		return err
 	}
 	switch {
 	case o.Embeddings.URL != "" && !o.Embeddings.Off() && o.Embeddings.Model == "":

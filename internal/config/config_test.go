@@ -84,7 +84,7 @@ func TestPrecedence(t *testing.T) {
 		AllowedHosts: []string{"a", "b"}, KeepArguments: true, CrawlInterval: time.Hour, ListGrace: time.Hour, RemindBefore: 336 * time.Hour, CallTimeout: 2 * time.Minute, ApprovalWait: 45 * time.Second, ReadTimeout: 30 * time.Second,
 		OIDC: OIDC{Issuer: "https://file", ClientID: "remit", Scopes: []string{"profile", "email"}, GroupsClaim: "groups", Unknown: "refuse", VouchFor: 720 * time.Hour, Passwords: true,
 			Roles: []string{"cn=a,dc=b=author", "ops=admin"}},
-		OAuth:      OAuth{Scope: "remit:{persona}"},
+		OAuth:      OwnClients{Scope: "remit:{persona}"},
 		Embeddings: Embeddings{URL: "http://file", Model: "env-model"}, Audit: Audit{CheckpointInterval: time.Hour, CheckpointEntries: 10000, AuditRetention: 400}}
 	got := cli.Options
 	if len(got.AllowedOrigins) == 0 {

@@ -12,8 +12,8 @@ import (
 )
 
 // A reference names a secret without writing it down: ${NAME} is the environment variable, ${NAME:-text} the same with
-// a text for when it is not set, ${file:/path} the content of a file without the white space around it. $${ stands for
-// the two characters themselves.
+// a text for when it is not set, ${file:/path} the content of a file without the white space around it, ${secret:NAME} one
+// of the encrypted store. $${ stands for the two characters themselves.
 var reference = regexp.MustCompile(`\$\$\{|\$\{([^{}]*)\}`)
 
 var (
@@ -27,21 +27,33 @@ var (
 
 const maxSecretFile = 64 << 10 // bytes
 
+// Secrets returns a secret of the encrypted store by its name.
+type Secrets func(name string) (string, error)
+
+// Expand replaces the references in text, without an encrypted store.
+func Expand(text string) (string, error) { return Secrets(nil).Expand(text) }
+
 // Expand replaces the references in text. Its errors name the reference, never a value.
-func Expand(text string) (string, error) {
+func (s Secrets) Expand(text string) (string, error) {
 	var errs []error
 	out := reference.ReplaceAllStringFunc(text, func(ref string) string {
 		if ref == "$${" {
 			return "${"
 		}
-		value, err := lookUp(ref[2 : len(ref)-1])
+		value, err := s.lookUp(ref[2 : len(ref)-1])
 		errs = append(errs, err)
 		return value
 	})
 	return out, errors.Join(errs...)
 }
 
-func lookUp(ref string) (string, error) {
+func (s Secrets) lookUp(ref string) (string, error) {
+	if name, ok := strings.CutPrefix(ref, "secret:"); ok {
+		if s == nil {
+			return "", fmt.Errorf("${%s} cannot be used here: the encrypted store is not open", ref)
+		}
+		return s(name)
+	}
 	if path, ok := strings.CutPrefix(ref, "file:"); ok {
 		text, err := os.ReadFile(path)
 		if err != nil {
@@ -54,7 +66,7 @@ func lookUp(ref string) (string, error) {
 	}
 	name, instead, hasDefault := strings.Cut(ref, ":-")
 	if !variableName.MatchString(name) {
-		return "", fmt.Errorf("${%s} is no reference: write ${NAME} for an environment variable, ${file:/path} for a file, or $${ for the two characters", name)
+		return "", fmt.Errorf("${%s} is no reference: write ${NAME} for an environment variable, ${file:/path} for a file, ${secret:NAME} for the encrypted store, or $${ for the two characters", name)
 	}
 	value, ok := os.LookupEnv(name)
 	switch {
@@ -136,7 +148,7 @@ func secretQuery(text string) []string {
 func (f *File) Warnings() []string {
 	var out []string
 	warn := func(format string, args ...any) {
-		out = append(out, fmt.Sprintf(format, args...)+" looks like a secret that is written out: use a reference such as ${NAME} or ${file:/path}")
+		out = append(out, fmt.Sprintf(format, args...)+" looks like a secret that is written out: use a reference such as ${secret:NAME}, ${NAME} or ${file:/path}")
 	}
 	if k := f.Embeddings.Key; k != "" && !reference.MatchString(k) {
 		warn("embeddings.key")
@@ -175,6 +187,9 @@ func (f *File) Warnings() []string {
 		}
 		for _, arg := range secretArgs(u.Args) {
 			warn("upstream %s: argument %d", name, arg.index+1)
+		}
+		if looksSecret("client-secret", u.OAuth.ClientSecret) {
+			warn("upstream %s: oauth client-secret", name)
 		}
 		for _, parameter := range secretQuery(u.URL) {
 			warn("upstream %s: parameter %s of the url", name, parameter)

@@ -101,7 +101,7 @@ func TestConfigs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := f.Configs(Options{CallTimeout: 60e9})
+	got, err := f.Configs(Options{CallTimeout: 60e9}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +120,7 @@ func TestConfigsNameUpstreamAndVariable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = f.Configs(Options{})
+	_, err = f.Configs(Options{}, nil)
 	for _, want := range []string{"f.yaml: upstream a: env T: the environment variable NOT_SET_1 is not set", "server b: set either a command"} {
 		if !strings.Contains(errorText(err), want) {
 			t.Errorf("got %v, want %q in it", err, want)

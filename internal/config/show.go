@@ -45,6 +45,9 @@ func Show(o Options, f *File) (string, error) {
 
 func masked(u Upstream) Upstream {
 	u.Env, u.Headers = maskedMap(u.Env), maskedMap(u.Headers)
+	if looksSecret("client-secret", u.OAuth.ClientSecret) {
+		u.OAuth.ClientSecret = hidden
+	}
 	u.Args = slices.Clone(u.Args)
 	for _, arg := range secretArgs(u.Args) {
 		u.Args[arg.index] = u.Args[arg.index][:arg.start] + hidden

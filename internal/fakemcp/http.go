@@ -47,7 +47,7 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	x := &exchange{}
+	x := &exchange{header: r.Header}
 	if json.Unmarshal(raw, &x.message) != nil || string(x.message.Params) == "null" {
 		http.Error(w, "not JSON", http.StatusBadRequest)
 		return

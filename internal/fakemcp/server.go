@@ -124,6 +124,8 @@ type params struct {
 type exchange struct {
 	message
 	params
+	header http.Header // nil over stdio
+
 	send func([]byte) // to the client: notifications, requests, the answer
 	die  func()       // ends the process or the connection
 

@@ -29,6 +29,7 @@ var behaviours = map[string]struct {
 	"stats":    {"Answers with what the server has seen.", seen},
 	"env":      {"Answers with the names of the process's environment variables.", environment},
 	"spawn":    {"Starts a grandchild that sleeps, and answers with its process number.", spawn},
+	"whoami":   {"Answers with whose token came, as the header X-Fake-User says.", whoami},
 	"moan":     {"Writes \"text\" to standard error.", moan},
 }
 
@@ -108,6 +109,10 @@ func echo(_ context.Context, _ *Server, x *exchange, _ arguments) {
 	}
 	x.complete(fmt.Sprintf(`"content":[{"type":"text","text":%s}],"structuredContent":{"tool":%s,"arguments":%s,"meta":%s}`,
 		quote(x.Name+" "+string(args)), quote(x.Name), args, outer.Meta))
+}
+
+func whoami(_ context.Context, _ *Server, x *exchange, _ arguments) {
+	x.text("you are " + x.header.Get("X-Fake-User"))
 }
 
 func slow(ctx context.Context, _ *Server, x *exchange, a arguments) {

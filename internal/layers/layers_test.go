@@ -31,6 +31,7 @@ var allowed = map[string][]string{
 	"catalog/embed/modelfile": {},
 	"catalog/crawl":           {"catalog", "upstream"},
 	"upstream":                {},
+	"credential":              {"audit", "identity", "upstream"},
 	"persona":                 {"audit", "catalog", "identity", "policy"},
 	"persona/usage":           {"audit", "catalog", "identity", "persona"},
 	"policy":                  {},
@@ -43,12 +44,13 @@ var allowed = map[string][]string{
 	"approval/webhook":        {"approval"},
 	"gateway":                 {"approval", "audit", "catalog", "identity", "internal/strictjson", "persona", "policy", "upstream"},
 	"gateway/replay":          {"audit", "gateway", "persona", "policy"},
-	"store":                   {"approval", "audit", "catalog", "catalog/crawl", "evals", "identity", "persona", "policy"},
+	"store":                   {"approval", "audit", "catalog", "catalog/crawl", "credential", "evals", "identity", "persona", "policy"},
 	"evals":                   {"catalog", "composer", "persona", "policy"},
 	"evals/world":             {"approval", "audit", "catalog", "evals", "gateway", "identity", "internal/fakemcp", "persona", "policy", "store", "upstream"},
 	"evals/page":              {"evals", "internal/visible"},
-	"web":                     {"approval", "audit", "catalog", "catalog/crawl", "composer", "evals", "evals/page", "identity", "internal/visible", "persona", "persona/usage", "policy", "upstream"},
-	"internal/config":         {"upstream"},
+	"web":                     {"approval", "audit", "catalog", "catalog/crawl", "composer", "credential", "evals", "evals/page", "identity", "internal/visible", "persona", "persona/usage", "policy", "upstream"},
+	"internal/config":         {"credential", "upstream"},
+	"internal/fakeoauth":      {},
 	"internal/demo":           {},
 	"internal/telemetry":      {"audit", "catalog/crawl", "gateway", "persona", "upstream"},
 	"internal/fakemcp":        {},
@@ -83,18 +85,18 @@ var owners = map[string][]string{
 	"go.opentelemetry.io/otel":                 {"internal/telemetry"},                                                                          // traces: the SDK and its OTLP exporter
 	"github.com/prometheus/client_golang":      {"internal/telemetry"},                                                                          // metrics: reads state when it is scraped, and lints names, which OpenTelemetry's exporter does not
 	"github.com/coreos/go-oidc/v3":             {"identity/oidc"},                                                                               // discovery, key sets, signatures of ID and logout tokens
-	"golang.org/x/oauth2":                      {"identity/oidc"},                                                                               // authorization code with PKCE
-	"code.dny.dev/ssrf":                        {"identity/oidc"},                                                                               // refuses private addresses when dialling
+	"golang.org/x/oauth2":                      {"credential", "identity/oidc"},                                                                 // authorization code with PKCE
+	"code.dny.dev/ssrf":                        {"credential", "identity/oidc"},                                                                 // refuses private addresses when dialling
 	"go.opentelemetry.io/proto/otlp":           {"audit/ship"},                                                                                  // OTLP logs
 	"google.golang.org/protobuf":               {"audit/ship"},                                                                                  // their encoding
 	"github.com/leodido/go-syslog/v4":          {"audit/ship"},                                                                                  // messages of RFC 5424
 	"golang.org/x/mod":                         {"audit/notary"},                                                                                // signed notes, the form of transparency logs' checkpoints
 	"golang.org/x/crypto":                      {"identity"},                                                                                    // argon2id
-	"golang.org/x/sync":                        {"catalog/crawl", "cmd/remit", "evals"},                                                         // errgroup
+	"golang.org/x/sync":                        {"catalog/crawl", "cmd/remit", "credential", "evals"},                                           // errgroup, singleflight
 	"golang.org/x/sys":                         {"catalog/embed", "catalog/vector"},                                                             // processor features
 	"golang.org/x/term":                        {"cmd/remit"},                                                                                   // is it a terminal?
 	"golang.org/x/text":                        {"catalog/embed", "gateway", "policy"},                                                          // NFKC, also before masking; the validator's messages
-	"golang.org/x/time":                        {"identity/oidc", "web"},                                                                        // rate limits
+	"golang.org/x/time":                        {"credential", "identity/oidc", "web"},                                                          // rate limits
 }
 
 // modelFree must not reach a model, an embedding or a prompt: the gateway runs without them.

@@ -79,7 +79,7 @@ var failures = []struct {
 	err  error
 	word string
 }{
-	{context.Canceled, "cancelled"}, {upstream.ErrTimeout, "timeout"}, {upstream.ErrBusy, "busy"}, {upstream.ErrTooLarge, "too_large"},
+	{context.Canceled, "cancelled"}, {upstream.ErrNotConnected, "not_connected"}, {upstream.ErrNoToken, "no_token"}, {upstream.ErrTimeout, "timeout"}, {upstream.ErrBusy, "busy"}, {upstream.ErrTooLarge, "too_large"},
 	{upstream.ErrUnauthorized, "unauthorized"}, {upstream.ErrClosed, "closed"}, {upstream.ErrUnavailable, "unavailable"},
 	{upstream.ErrInvalid, "invalid"}, {context.DeadlineExceeded, "timeout"},
 }
