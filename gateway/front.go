@@ -65,7 +65,7 @@ func (g *Gateway) admit(x *exchange) bool {
 		}
 	}
 	if r.URL.RawQuery != "" {
-		g.refuse(x, httpFault(http.StatusBadRequest, "The endpoint takes no query string; send the key or token in the header Authorization: Bearer."))
+		g.refuse(x, httpFault(http.StatusBadRequest, "The endpoint takes no query string; send the key in the header Authorization: Bearer."))
 		return false
 	}
 	if metadata {
