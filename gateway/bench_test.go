@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -39,7 +40,7 @@ func (s *still) Finish(context.Context, audit.Ticket, audit.Entry) error      { 
 func (s *still) Server(string) (gateway.Caller, bool)                         { return s, true }
 func (s *still) Call(context.Context, upstream.Call) (json.RawMessage, error) { return s.result, nil }
 func (s *still) current(id catalog.ID) (catalog.Tool, bool)                   { t, ok := s.tools[id]; return t, ok }
-func (s *still) Authenticate(context.Context, string) (identity.Principal, error) {
+func (s *still) Authenticate(context.Context, string, netip.Addr) (identity.Principal, error) {
 	return identity.Principal{Agent: "bot", User: "carol", Persona: "p", Key: "k"}, nil
 }
 

@@ -144,12 +144,15 @@ func (g *Gateway) identifyCall(_ context.Context, c *call) (f *fault) {
 	return f
 }
 
-// find answers alike for a tool that is not granted and one that does not exist.
+// find answers alike for a tool that is not granted, one that the key is not for, and one that does not exist.
 func (g *Gateway) find(_ context.Context, c *call) *fault {
 	granted, ok := c.revision.grants[c.name]
 	if !ok {
 		f := rpcFault(codeInvalidParams, "Unknown tool: %s", clean(c.name, 256))
 		f.reason = "the revision does not grant a tool of this name"
+		if c.revision.whole().grants[c.name] != nil {
+			f.reason, f.policy = "the access key is narrowed to other tools of the revision", "key/tools"
+		}
 		return f
 	}
 	c.grant = granted
@@ -259,7 +262,7 @@ func (g *Gateway) decide(_ context.Context, c *call) *fault {
 
 // limit counts the call, also one that nothing limits: another policy of the same tool may.
 func (g *Gateway) limit(ctx context.Context, c *call) *fault {
-	release, refused := g.c.Limiter.Take(ctx, policy.Subject{Persona: c.who.Persona, Key: c.who.Key, Tool: string(c.grant.Tool)}, c.grant.rules, c.began)
+	release, refused := g.c.Limiter.Take(ctx, policy.Subject{Persona: c.who.Persona, Key: c.who.Key, Tool: string(c.grant.Tool)}, c.grant.rules.With(c.who.Bounds.Limits), c.began)
 	if refused == nil {
 		c.release = release
 		return nil
@@ -267,9 +270,13 @@ func (g *Gateway) limit(ctx context.Context, c *call) *fault {
 	if refused.Err != nil {
 		g.complain("a call could not be counted and was not forwarded", refused.Err)
 	}
-	f := toolFault("Refused by the policy of this persona: "+refused.Reason+".", refused.Reason)
+	whose, rule := "policy of this persona", "limit/"+refused.Rule
+	if refused.Rule == "key" {
+		whose, rule = "limits of this access key", "key/limits"
+	}
+	f := toolFault("Refused by the "+whose+": "+refused.Reason+".", refused.Reason)
 	f.undecided = refused.Err != nil
-	f.policy = "limit/" + refused.Rule
+	f.policy = rule
 	return f
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
 
@@ -17,6 +18,7 @@ type exchange struct {
 	w http.ResponseWriter
 	r *http.Request
 
+	from    netip.Addr         // where the request comes from; the zero Addr where that is not known
 	who     identity.Principal // set once the key was found valid for the persona
 	secret  string             // the key or token, to check it again while a stream is open
 	oauth   bool               // it came where tokens are taken, and keys are not
@@ -77,7 +79,7 @@ func (g *Gateway) admit(x *exchange) bool {
 
 // identify authenticates. What is refused for a persona is refused alike for one that does not exist.
 func (g *Gateway) identify(x *exchange, id string) bool {
-	x.secret = bearer(x.r.Header)
+	x.from, x.secret = g.c.Proxies.Address(x.r), bearer(x.r.Header)
 	who, f := g.principal(x.r.Context(), x, id)
 	if x.who = who; f != nil { // the record says whose it was, as far as that is known
 		g.refuse(x, f)
@@ -93,22 +95,27 @@ func (g *Gateway) principal(ctx context.Context, x *exchange, id string) (identi
 	if x.oauth {
 		return g.tokenOf(ctx, x.secret, id)
 	}
-	return g.keyOf(ctx, x.secret, id)
+	return g.keyOf(ctx, x.secret, id, x.from)
 }
 
 // maxKey bounds an access key, in bytes.
 const maxKey = 512
 
-// keyOf returns whose key it is. A key of another persona, an unknown persona and a wrong key answer alike.
-func (g *Gateway) keyOf(ctx context.Context, secret, id string) (identity.Principal, *fault) {
+// keyOf returns whose key it is, if it may be used from the address. A key of another persona, an unknown persona and a wrong
+// key answer alike. Beside a fault it returns whose key it was, where the secret was right: that is for the record alone.
+func (g *Gateway) keyOf(ctx context.Context, secret, id string, from netip.Addr) (identity.Principal, *fault) {
 	unauthorized := httpFault(http.StatusUnauthorized, "The access key is missing, not valid, or not for this persona. Send a valid one as Authorization: Bearer.")
 	unauthorized.challenge = "Bearer"
 	if secret == "" || len(secret) > maxKey {
 		unauthorized.reason = "no usable Authorization header"
 		return identity.Principal{}, unauthorized
 	}
-	who, err := g.c.Keys.Authenticate(ctx, secret)
+	who, err := g.c.Keys.Authenticate(ctx, secret, from)
+	refused, known := errors.AsType[*identity.KeyRefused](err)
 	switch {
+	case known:
+		unauthorized.reason = refused.Reason
+		return refused.Of, unauthorized
 	case errors.Is(err, identity.ErrCredential):
 		unauthorized.reason = "the access key is not valid"
 	case err != nil:

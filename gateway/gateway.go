@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"remit/audit"
 	"remit/catalog"
 	"remit/identity"
+	"remit/internal/remote"
 	"remit/persona"
 	"remit/policy"
 	"remit/upstream"
@@ -34,9 +36,10 @@ type Personas interface {
 	Suspensions(ctx context.Context) ([]persona.Suspension, error)
 }
 
-// Keys returns whom an access key's secret belongs to, or identity.ErrCredential. An identity.Directory is one.
+// Keys returns whom an access key's secret belongs to, if it may be used from the address, or identity.ErrCredential. An
+// identity.Directory is one.
 type Keys interface {
-	Authenticate(ctx context.Context, secret string) (identity.Principal, error)
+	Authenticate(ctx context.Context, secret string, from netip.Addr) (identity.Principal, error)
 }
 
 // Upstreams finds a server by its configured name.
@@ -74,6 +77,8 @@ type Config struct {
 	// Listed says why a server's tools may not be what Current returns, and nil when they are. Nil where the caller lists
 	// the servers itself.
 	Listed func(server string) error
+	// Proxies are those whose word is taken for where a request comes from, which keys may be bound to. Default none.
+	Proxies remote.Proxies
 	// AllowedHosts are the names, without ports, by which clients may reach the endpoint. Default localhost, 127.0.0.1
 	// and ::1. A page that rebinds its own name to our address is refused by this.
 	AllowedHosts []string

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -249,11 +250,11 @@ func (o *outage) Suspensions(ctx context.Context) ([]persona.Suspension, error) 
 	return o.Personas.Suspensions(ctx)
 }
 
-func (o *outage) Authenticate(ctx context.Context, secret string) (identity.Principal, error) {
+func (o *outage) Authenticate(ctx context.Context, secret string, from netip.Addr) (identity.Principal, error) {
 	if o.key.Load() {
 		return identity.Principal{}, errDisk
 	}
-	return o.Keys.Authenticate(ctx, secret)
+	return o.Keys.Authenticate(ctx, secret, from)
 }
 
 // TestFailureRefuses is the matrix: whatever fails, nothing is let through that is not decided and recorded.

@@ -124,8 +124,8 @@ func (j *Judge) land() {
 	})
 }
 
-// beforeAnyRevision are the steps of a live call whose refusal no revision changes.
-var beforeAnyRevision = []string{"read", "identify", suspended}
+// beforeAnyRevision are the steps of a live call whose refusal no revision changes; what bounds a key is none of its.
+var beforeAnyRevision = []string{"read", "identify", suspended, "key"}
 
 // trial is one recorded call before the judge.
 type trial struct {

@@ -36,7 +36,7 @@ type Observation struct {
 	ID       string // of the request, if it is an integer of at most ten digits: more could mean something
 	Session  string // in the older era
 	Protocol string // version of MCP; empty when it is not known
-	Persona  string // of the key; empty when there is no valid one
+	Persona  string // of the key, also of one that may not be used; empty when there is none
 	Revision int    // for calls
 	Name     string // of a granted tool, as the agent calls it
 	Tool     string // its id in the catalog

@@ -76,7 +76,8 @@ func (g *Gateway) besideOf(c *call) *beside {
 func (b *beside) call(c *call) *call {
 	x := *c.exchange
 	x.seen = nil // what is observed is the call
-	return &call{exchange: &x, began: c.began, name: b.view.nameOf(c.revision, c.name), arguments: c.arguments, revision: b.view}
+	return &call{exchange: &x, began: c.began, name: b.view.nameOf(c.revision.whole(), c.name), arguments: c.arguments,
+		revision: b.view.of(x.who.Bounds, b.g.tail())}
 }
 
 // nameOf is what v calls the tool that another revision has under a name: the agent of one reads other names than that of the

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -30,6 +31,7 @@ type stage struct {
 	persona persona.Persona
 	tools   map[catalog.ID]catalog.Tool
 	now     time.Time
+	bounds  identity.Bounds // of every key
 	frozen  func(ctx context.Context, revision int) (bool, error)
 
 	mu      sync.Mutex
@@ -62,8 +64,8 @@ func (s *stage) Call(_ context.Context, c upstream.Call) (json.RawMessage, error
 	s.called = append(s.called, c.Tool+" "+string(c.Arguments))
 	return json.RawMessage(`{"content":[]}`), nil
 }
-func (s *stage) Authenticate(_ context.Context, secret string) (identity.Principal, error) {
-	return identity.Principal{Agent: "bot", User: "carol", Persona: "p", Key: secret}, nil
+func (s *stage) Authenticate(_ context.Context, secret string, _ netip.Addr) (identity.Principal, error) {
+	return identity.Principal{Agent: "bot", User: "carol", Persona: "p", Key: secret, Bounds: s.bounds}, nil
 }
 
 // newStage offers the tools a, b and c, each with a number n.
@@ -352,5 +354,36 @@ func TestShadowAsksNobody(t *testing.T) {
 	got := ask(s.gateway(nil), "k", "a", "{}")
 	if e := s.last(); !strings.Contains(got, `"content":[]`) || e.Decision != audit.Allowed || e.Shadow.Decision != audit.Undecided || !strings.Contains(e.Shadow.Reason, "a person would have to approve") {
 		t.Errorf("got %s, %s and %+v", got, e.Decision, e.Shadow)
+	}
+}
+
+// What bounds a key bounds it under a shadow, too, and no other revision would lift it.
+func TestShadowOfANarrowKey(t *testing.T) {
+	s := newStage(t)
+	a, b, c := s.grant("s/a", "a", policy.Policy{}), s.grant("s/b", "b", policy.Policy{}), s.grant("s/c", "c", policy.Policy{})
+	a2 := a
+	a2.Name = "other"
+	s.beside([]persona.Grant{a, b}, []persona.Grant{a2, b, c})
+	s.bounds = identity.Bounds{Tools: []string{"s/a"}, Limits: []policy.Limit{{Calls: 1, Per: policy.Hour}}}
+	g := s.gateway(nil)
+	judge := gateway.NewJudge(s.persona, s.persona.Revisions[1])
+	for _, step := range []struct{ tool, live, shadow, past string }{
+		{"a", "allowed ", "allowed ", "allowed "},
+		{"b", "refused key/tools", "refused key/tools", "refused key/tools"},
+		{"c", "refused find", "refused key/tools", "allowed "}, // what bounds the key is not in the record
+		{"a", "refused key/limits", "refused key/limits", "refused key/limits"},
+	} {
+		ask(g, "k", step.tool, "{}")
+		e := s.last()
+		if got := string(e.Decision) + " " + e.Policy; got != step.live {
+			t.Errorf("%s: got %s, want %s", step.tool, got, step.live)
+		}
+		if got := string(e.Shadow.Decision) + " " + e.Shadow.Policy; got != step.shadow {
+			t.Errorf("%s, the shadow: got %s (%s), want %s", step.tool, got, e.Shadow.Reason, step.shadow)
+		}
+		e.Shadow = audit.Shadow{}
+		if past := judge.Decide(t.Context(), e); string(past.Decision)+" "+past.Policy != step.past {
+			t.Errorf("%s, on the past: got %+v, want %s", step.tool, past, step.past)
+		}
 	}
 }

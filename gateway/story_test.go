@@ -26,6 +26,7 @@ import (
 	"remit/audit"
 	"remit/catalog"
 	"remit/identity"
+	"remit/internal/remote"
 	"remit/persona"
 	"remit/policy"
 )
@@ -239,16 +240,24 @@ func (s *story) do(t *testing.T, words []string) {
 	switch words[0] {
 	case "revoke-key":
 		s.revoke(words[1])
+	case "key": // NAME PERSONA tool=crm/echo limit=3/hour from=203.0.113.0/24 for=dave: a further key, with bounds
+		s.issue(words[1], words[2], words[3:])
+	case "rotate-key": // OLD NEW 1h: for which the old one goes on
+		overlap, err := time.ParseDuration(words[3])
+		must(t, err)
+		secret, key, err := s.people.RotateKey(t.Context(), bob, s.ids[words[1]], overlap, nil)
+		must(t, err)
+		s.keys[words[2]], s.ids[words[2]] = secret, key.ID
+	case "person":
+		must(t, s.people.AddPerson(t.Context(), bob, words[1], nil, ""))
+	case "disable", "enable":
+		must(t, s.people.SetDisabled(t.Context(), bob, words[1], words[0] == "disable"))
 	case "approve", "deny": // dan [what he is told instead]
 		s.decide(t, words[1], words[0] == "approve", strings.Join(words[2:], " "))
 	case "later": // 16m: the clock goes on
 		ahead, err := time.ParseDuration(words[1])
 		must(t, err)
 		s.ahead.Add(int64(ahead))
-	case "key": // second clerk: another key for the same agent, user and persona
-		secret, _, err := s.people.IssueKey(t.Context(), bob, identity.KeySpec{Agent: "bot", User: "carol", Persona: words[2]})
-		must(t, err)
-		s.keys[words[1]] = secret
 	case "retire":
 		must(t, s.world.persona.Retire(t.Context(), bob, persona.ID(words[1])))
 	case "narrow": // to the tools named
@@ -330,6 +339,34 @@ func (s *story) do(t *testing.T, words []string) {
 	default:
 		t.Fatalf("got %q, which nobody does", words)
 	}
+}
+
+// issue makes a key that is narrower than its persona.
+func (s *story) issue(name, id string, bounds []string) {
+	s.t.Helper()
+	spec := identity.KeySpec{Agent: "bot", User: "carol", Persona: id}
+	for _, b := range bounds {
+		what, value, _ := strings.Cut(b, "=")
+		switch what {
+		case "for":
+			spec.User = value
+		case "tool":
+			spec.Bounds.Tools = append(spec.Bounds.Tools, value)
+		case "limit":
+			l, err := policy.ParseLimit(value)
+			must(s.t, err)
+			spec.Bounds.Limits = append(spec.Bounds.Limits, l)
+		case "from":
+			n, err := remote.Network(value)
+			must(s.t, err)
+			spec.Bounds.Addresses = append(spec.Bounds.Addresses, n)
+		default:
+			s.t.Fatalf("got %q, which bounds nothing", b)
+		}
+	}
+	secret, key, err := s.people.IssueKey(s.t.Context(), bob, spec)
+	must(s.t, err)
+	s.keys[name], s.ids[name] = secret, key.ID
 }
 
 // term sets dates so long after the beginning of the story, or finds that it may not.

@@ -185,6 +185,26 @@ func TestSuspensionByAnotherProcessEndsStreams(t *testing.T) {
 	}
 }
 
+// The streams of a key end at once, without a word, when its user is disabled and when it is rotated without an overlap.
+func TestStreamsOfAStoppedKeyEnd(t *testing.T) {
+	for name, stop := range map[string]func(*world) error{
+		"user disabled": func(w *world) error { return w.people.SetDisabled(w.t.Context(), bob, "carol", true) },
+		"rotated": func(w *world) error {
+			_, _, err := w.people.RotateKey(w.t.Context(), bob, w.ids["support"], 0, nil)
+			return err
+		},
+	} {
+		w := newWorld(t, func(c *gateway.Config) { c.Recheck = time.Hour })
+		must(t, w.people.AddPerson(t.Context(), bob, "carol", nil, ""))
+		stream := events(w.get("support", w.session("support")))
+		eventually(t, "a stream", func() bool { return w.gateway.Streams() == 1 })
+		must(t, stop(w))
+		for m := range stream {
+			t.Errorf("%s: got %q", name, m)
+		}
+	}
+}
+
 // A persona expires while its agents only wait: they are told and their streams end, though nobody did anything.
 func TestExpiryEndsStreams(t *testing.T) {
 	w := newWorld(t, nil)

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
 	"remit/catalog"
+	"remit/identity"
 	"remit/persona"
 	"remit/policy"
 )
@@ -17,14 +19,20 @@ type view struct {
 	revision   int
 	reviewed   time.Time
 	grants     map[string]*grant // by the name that the agent calls
+	inOrder    []*grant          // as they are listed
 	legacyList []byte            // the whole result of tools/list
 	modernList []byte
+
+	mu      sync.Mutex
+	narrow  map[string]*view // for keys that are narrowed, by the tools that these name
+	granted *view            // in such a view, the whole one
 }
 
 // grant is one pinned tool.
 type grant struct {
 	persona.Grant
-	corrupt error // the stored definition is not what the digest says, or the policy cannot be used
+	served  []byte // the definition as agents read it
+	corrupt error  // the stored definition is not what the digest says, or the policy cannot be used
 	rules   *policy.Compiled
 
 	once    sync.Once
@@ -95,15 +103,70 @@ func (g *Gateway) view(x *exchange) (*view, *fault) {
 		g.views[x.persona] = v
 		g.mu.Unlock()
 	}
-	return v, nil
+	return v.of(x.who.Bounds, g.tail()), nil
+}
+
+// of is what a key with the bounds sees. It is made once for all keys that name the same tools, and dropped with the revision:
+// what the persona loses, they lose.
+func (v *view) of(b identity.Bounds, tail string) *view {
+	if b.Tools == nil {
+		return v
+	}
+	key := strings.Join(b.Tools, "\n") // ids hold no line break
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	n := v.narrow[key]
+	if n == nil {
+		n = &view{revision: v.revision, reviewed: v.reviewed, grants: map[string]*grant{}, granted: v}
+		for _, t := range v.inOrder {
+			if b.Grants(string(t.Tool)) {
+				n.add(t)
+			}
+		}
+		n.list(tail)
+		if v.narrow == nil {
+			v.narrow = map[string]*view{}
+		}
+		v.narrow[key] = n
+	}
+	return n
+}
+
+// whole is the view without what bounds a key.
+func (v *view) whole() *view {
+	if v.granted != nil {
+		return v.granted
+	}
+	return v
+}
+
+func (v *view) add(t *grant) {
+	v.grants[t.Name] = t
+	v.inOrder = append(v.inOrder, t)
+}
+
+// list writes the results of tools/list.
+func (v *view) list(tail string) {
+	var list bytes.Buffer
+	list.WriteString(`{"tools":[`)
+	listed := 0
+	for _, t := range v.inOrder {
+		if t.corrupt != nil {
+			continue
+		}
+		if listed++; listed > 1 {
+			list.WriteByte(',')
+		}
+		list.Write(t.served)
+	}
+	list.WriteByte(']')
+	v.legacyList = append(bytes.Clone(list.Bytes()), '}')
+	v.modernList = append(append(bytes.Clone(list.Bytes()), ','), tail...)
 }
 
 // build pins every grant again: a definition that is not what its digest says is neither listed nor called.
 func (g *Gateway) build(of persona.ID, live persona.Revision) *view {
 	v := &view{revision: live.Number, reviewed: live.ReviewedAt, grants: make(map[string]*grant, len(live.Grants))}
-	var list bytes.Buffer
-	list.WriteString(`{"tools":[`)
-	listed := 0
 	for _, pinned := range live.Grants {
 		served, rules, err := pinned.Served()
 		if err == nil {
@@ -114,17 +177,10 @@ func (g *Gateway) build(of persona.ID, live persona.Revision) *view {
 		}
 		if err != nil {
 			g.complain("the stored definition of a granted tool is damaged; it is not served", err)
-		} else {
-			if listed++; listed > 1 {
-				list.WriteByte(',')
-			}
-			list.Write(served)
 		}
-		v.grants[pinned.Name] = &grant{Grant: pinned, corrupt: err, rules: rules}
+		v.add(&grant{Grant: pinned, served: served, corrupt: err, rules: rules})
 	}
-	list.WriteByte(']')
-	v.legacyList = append(bytes.Clone(list.Bytes()), '}')
-	v.modernList = append(append(bytes.Clone(list.Bytes()), ','), g.tail()...)
+	v.list(g.tail())
 	return v
 }
 

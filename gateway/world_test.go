@@ -21,6 +21,7 @@ import (
 	"remit/gateway"
 	"remit/identity"
 	"remit/internal/fakemcp"
+	"remit/internal/remote"
 	"remit/persona"
 	"remit/store"
 	"remit/upstream"
@@ -150,6 +151,8 @@ func newWorld(t testing.TB, change func(*gateway.Config)) *world {
 		AllowedOrigins: []string{"https://tools.example"}, MaxBody: 1 << 20, Recheck: 20 * time.Millisecond, Version: "1", Now: w.now}
 	w.desk = &approval.Desk{Store: db, Key: make([]byte, 32), URL: "http://remit.test", Now: w.now}
 	c.Approvals = w.desk
+	c.Proxies, err = remote.Trust([]string{"127.0.0.0/8"}) // so that a story says where a client is
+	must(t, err)
 	w.people = &identity.Directory{Store: cache}
 	c.Keys = w.people
 	if change != nil {

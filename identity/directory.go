@@ -2,16 +2,12 @@ package identity
 
 import (
 	"context"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"regexp"
 	"slices"
-	"strings"
 	"sync"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"remit/audit"
 )
@@ -193,13 +189,7 @@ func validRoles(roles []Role) error {
 	return nil
 }
 
-func joinRoles(roles []Role) string {
-	names := make([]string, len(roles))
-	for i, r := range roles {
-		names[i] = string(r)
-	}
-	return strings.Join(names, ", ")
-}
+func joinRoles(roles []Role) string { return joined(roles) }
 
 // encodePassword takes 12 to 200 bytes, or none.
 func encodePassword(password string) (string, error) {
@@ -211,103 +201,3 @@ func encodePassword(password string) (string, error) {
 	}
 	return hashPassword(password), nil
 }
-
-// KeySpec says what a new access key is bound to.
-type KeySpec struct {
-	Agent   string // which agent: a name in the organisation's words
-	User    string // for whom it works
-	Persona string
-	Expires time.Time // zero means never
-}
-
-// IssueKey creates an access key and returns its secret, which is stored only as a hash.
-func (d *Directory) IssueKey(ctx context.Context, by Principal, spec KeySpec) (secret string, key Key, err error) {
-	now := d.now()
-	for what, value := range map[string]string{"agent": spec.Agent, "user": spec.User, "persona": spec.Persona} {
-		if value != strings.TrimSpace(value) || value == "" || len(value) > 100 || !utf8.ValidString(value) || strings.ContainsFunc(value, unprintable) {
-			return "", Key{}, fmt.Errorf("%w: the key's %s has 1 to 100 printable characters", ErrInvalid, what)
-		}
-	}
-	if !spec.Expires.IsZero() && !spec.Expires.After(now) {
-		return "", Key{}, fmt.Errorf("%w: the key would expire in the past", ErrInvalid)
-	}
-	id, secret := newKey()
-	key = Key{ID: id, Hash: hash(secret), Agent: spec.Agent, User: spec.User, Persona: spec.Persona, Created: now,
-		By: by.Person, Expires: spec.Expires.UTC().Truncate(time.Second)}
-	err = d.changeKey(ctx, by, id, "key.issue", func(old Key) (Key, error) {
-		if old.ID != "" {
-			return old, fmt.Errorf("key id %s exists already; try again", id)
-		}
-		return key, nil
-	})
-	if err != nil {
-		return "", Key{}, err
-	}
-	return secret, key, nil
-}
-
-// RevokeKey ends a key: its next call is refused.
-func (d *Directory) RevokeKey(ctx context.Context, by Principal, id string) error {
-	persona := ""
-	err := d.changeKey(ctx, by, id, "key.revoke", func(k Key) (Key, error) {
-		if k.ID == "" {
-			return k, fmt.Errorf("%w: there is no key %q", ErrNotFound, id)
-		}
-		if k.Revoked.IsZero() {
-			k.Revoked = d.now()
-		}
-		persona = k.Persona
-		return k, nil
-	})
-	if err == nil && d.Revoked != nil {
-		d.Revoked(persona)
-	}
-	return err
-}
-
-func (d *Directory) changeKey(ctx context.Context, by Principal, id, kind string, change func(Key) (Key, error)) error {
-	if !by.Has(Reviewer) && !by.Has(Admin) {
-		return fmt.Errorf("%w: this needs the role reviewer or admin", ErrForbidden)
-	}
-	return d.Store.UpdateKey(ctx, id, func(k Key) (Key, audit.Entry, error) {
-		k, err := change(k)
-		actor := by.Actor()
-		actor.Agent, actor.User, actor.Key = k.Agent, k.User, k.ID
-		return k, audit.Entry{Time: d.now(), Kind: kind, Actor: actor, Persona: k.Persona, Decision: audit.Changed}, err
-	})
-}
-
-// Keys lists the keys of a persona, or all with an empty one, newest first.
-func (d *Directory) Keys(ctx context.Context, by Principal, persona string) ([]Key, error) {
-	if by.Person == "" {
-		return nil, ErrForbidden
-	}
-	return d.Store.Keys(ctx, persona)
-}
-
-// Authenticate returns the principal that a key's secret is bound to. Every refusal is ErrCredential.
-func (d *Directory) Authenticate(ctx context.Context, secret string) (Principal, error) {
-	id, ok := keyID(secret)
-	if !ok {
-		return Principal{}, ErrCredential
-	}
-	k, err := d.Store.Key(ctx, id)
-	if errors.Is(err, ErrNotFound) {
-		return Principal{}, ErrCredential
-	}
-	if err != nil {
-		return Principal{}, err
-	}
-	now := d.now()
-	if subtle.ConstantTimeCompare(k.Hash, hash(secret)) != 1 || !k.Live(now) {
-		return Principal{}, ErrCredential
-	}
-	if now.Sub(k.LastUse) > time.Minute {
-		if err := d.Store.TouchKey(ctx, id, now.Truncate(time.Minute)); err != nil {
-			return Principal{}, err
-		}
-	}
-	return Principal{Agent: k.Agent, User: k.User, Persona: k.Persona, Key: k.ID}, nil
-}
-
-func unprintable(r rune) bool { return !unicode.IsPrint(r) }

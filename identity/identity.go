@@ -34,6 +34,7 @@ type Principal struct {
 	Agent, User string // for access keys and access tokens
 	Persona     string
 	Key         string // public id of the access key; of an access token, what [Bearer.ID] makes
+	Bounds      Bounds // of the access key, against its persona; an access token has none
 }
 
 // Has says whether p is a signed-in person with the role. An agent has none.
@@ -68,16 +69,20 @@ func (p Person) Active(t time.Time) bool {
 
 // Key is an Agent Access Key: it binds an agent, the user it works for, and one persona. The secret is shown once.
 type Key struct {
-	ID      string // public: the recognisable prefix of the secret
-	Hash    []byte // SHA-256 of the secret
-	Agent   string
-	User    string
-	Persona string
-	Created time.Time
-	By      string    // person who created it
-	Expires time.Time // zero means never
-	Revoked time.Time // zero means not
-	LastUse time.Time // to the minute
+	ID       string // public: the recognisable prefix of the secret
+	Hash     []byte // SHA-256 of the secret
+	Agent    string
+	User     string
+	Persona  string
+	Bounds   Bounds
+	Created  time.Time
+	By       string    // person who created it
+	Expires  time.Time // zero means never
+	Revoked  time.Time // zero means not
+	LastUse  time.Time // at most a minute before the newest use
+	LastFrom string    // the address of that use
+
+	Replaces, ReplacedBy string // ids of the keys before and after it, where it was rotated
 
 	// Of the person whose name is User, as they are now; zero when nobody has that name.
 	Barred  bool      // disabled
@@ -148,7 +153,10 @@ type Keys interface {
 	Key(ctx context.Context, id string) (Key, error) // ErrNotFound
 	Keys(ctx context.Context, persona string) ([]Key, error)
 	UpdateKey(ctx context.Context, id string, change func(Key) (Key, audit.Entry, error)) error
-	TouchKey(ctx context.Context, id string, used time.Time) error // no entry: the call has its own
+	// RotateKey changes a key and adds the one that takes its place, with an entry for each, in one transaction.
+	RotateKey(ctx context.Context, id string, change func(Key) (old, next Key, entries [2]audit.Entry, err error)) error
+	// TouchKey notes a use, unless one within the minute before is noted. No entry: the call has its own.
+	TouchKey(ctx context.Context, id string, used time.Time, from string) error
 }
 
 // Sessions keeps sign-ins.

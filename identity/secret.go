@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"regexp"
 	"strings"
 
 	"golang.org/x/crypto/argon2"
@@ -16,8 +17,10 @@ import (
 
 // An access key reads remit_<id>_<secret><checksum>, in lower-case base32: 50 bits of id, which is public and by which
 // the key is found; 256 bits of secret; and the CRC-32 of all before it, so that secret scanners can tell a key from
-// chance and a mistyped one is refused without a look-up.
+// chance and a mistyped one is refused without a look-up. docs/keys.md promises this form to others.
 const keyPrefix = "remit_"
+
+var keyForm = regexp.MustCompile(`^remit_[a-z2-7]{10}_[a-z2-7]{59}$`)
 
 var b32 = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
@@ -25,6 +28,7 @@ const (
 	idLen     = 10
 	secretLen = 52 // 256 bits
 	sumLen    = 7  // 32 bits
+	keyLen    = len(keyPrefix) + idLen + 1 + secretLen + sumLen
 )
 
 // newKey returns a fresh key's public id and its whole text.
@@ -43,8 +47,7 @@ func LooksLikeKey(text string) bool { return strings.HasPrefix(text, keyPrefix) 
 
 // keyID returns the public id of a well-formed key.
 func keyID(text string) (string, bool) {
-	if len(text) != len(keyPrefix)+idLen+1+secretLen+sumLen || !strings.HasPrefix(text, keyPrefix) ||
-		text[len(keyPrefix)+idLen] != '_' || checksum(text[:len(text)-sumLen]) != text[len(text)-sumLen:] {
+	if len(text) != keyLen || !keyForm.MatchString(text) || checksum(text[:keyLen-sumLen]) != text[keyLen-sumLen:] {
 		return "", false
 	}
 	return text[len(keyPrefix) : len(keyPrefix)+idLen], true

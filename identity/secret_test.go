@@ -1,6 +1,9 @@
 package identity
 
 import (
+	"net/netip"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -30,6 +33,64 @@ func TestKeyText(t *testing.T) {
 			t.Errorf("%s: %q was taken for a key", name, wrong)
 		}
 	}
+}
+
+// The example in docs/keys.md is a key by the rule that stands beside it, which is all that a scanner needs.
+func TestDocumentedKey(t *testing.T) {
+	text, err := os.ReadFile("../docs/keys.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	form := regexp.MustCompile(`(?m)^    (\S*\[a-z2-7\]\S*)$`).FindSubmatch(text)
+	if form == nil {
+		t.Fatal("docs/keys.md shows no regular expression")
+	}
+	examples := regexp.MustCompile(string(form[1])).FindAllString(string(text), -1)
+	if len(examples) != 2 {
+		t.Fatalf("got the examples %q, want a key and one that is mistyped", examples)
+	}
+	for i, want := range []bool{true, false} {
+		if _, got := keyID(examples[i]); got != want {
+			t.Errorf("%s: got %v, want %v", examples[i], got, want)
+		}
+	}
+	for range 100 {
+		if _, key := newKey(); regexp.MustCompile(string(form[1])).FindString("key="+key+".") != key {
+			t.Errorf("the documented expression does not find %s", key)
+		}
+	}
+}
+
+// A key that is mistyped is refused before anything is read: this directory has no store to read from.
+func TestMistypedKeyReadsNothing(t *testing.T) {
+	_, key := newKey()
+	for _, text := range []string{"", key[1:], key + "a", strings.ToUpper(key), key[:len(key)-1] + flip(key[len(key)-1]), "remit_" + strings.Repeat("a", 70)} {
+		if _, err := (&Directory{}).Authenticate(t.Context(), text, netip.Addr{}); err != ErrCredential {
+			t.Errorf("%q: got %v, want %v", text, err, ErrCredential)
+		}
+	}
+}
+
+// What is taken for a key has the documented form, its id is in it, and changing any letter makes it none.
+func FuzzKeyText(f *testing.F) {
+	_, key := newKey()
+	f.Add(key, 7)
+	f.Add("remit_aaaaaaaaaa_"+strings.Repeat("a", 59), 0)
+	f.Add("remit_\xff", 1)
+	f.Fuzz(func(t *testing.T, text string, at int) {
+		id, ok := keyID(text)
+		if !ok {
+			return
+		}
+		if !keyForm.MatchString(text) || !strings.HasPrefix(text, "remit_"+id+"_") || checksum(text[:keyLen-sumLen]) != text[keyLen-sumLen:] {
+			t.Errorf("%q was taken for a key with the id %q", text, id)
+		}
+		i := at & 0x7fffffff % len(text)
+		other := text[:i] + flip(text[i]) + text[i+1:]
+		if _, ok := keyID(other); ok {
+			t.Errorf("%q and %q are both keys", text, other)
+		}
+	})
 }
 
 func flip(b byte) string {

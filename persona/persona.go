@@ -133,6 +133,32 @@ func (p Persona) Live() (Revision, bool) {
 	return Revision{}, false
 }
 
+// Granted returns the ids of tools that a key shall be narrowed to, each given by its id or as the agent calls it. They have
+// to be granted by the live revision; while there is none, by the newest.
+func (p Persona) Granted(tools []string) ([]string, error) {
+	of, ok := p.Live()
+	if !ok {
+		of = p.Latest()
+	}
+	var ids []string
+	for _, text := range tools {
+		i := slices.IndexFunc(of.Grants, func(g Grant) bool { return string(g.Tool) == text || g.Name == text })
+		if i < 0 {
+			return nil, fmt.Errorf("%w: persona %s does not grant %q; its tools are %s", ErrInvalid, p.ID, text, of.names())
+		}
+		ids = append(ids, string(of.Grants[i].Tool))
+	}
+	return ids, nil
+}
+
+func (r Revision) names() string {
+	var ids []catalog.ID
+	for _, g := range r.Grants {
+		ids = append(ids, g.Tool)
+	}
+	return joined(ids)
+}
+
 // Latest returns the newest revision; every persona has one.
 func (p Persona) Latest() Revision { return p.Revisions[len(p.Revisions)-1] }
 

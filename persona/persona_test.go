@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -274,5 +275,30 @@ func TestConcealedTextIsRefused(t *testing.T) {
 	check(t, "submitting", err, persona.ErrInvalid)
 	if !strings.Contains(err.Error(), "crm/find") || !strings.Contains(err.Error(), "U+200B") {
 		t.Errorf("got %v, want the tool and what it holds", err)
+	}
+}
+
+// A key can be narrowed to what the live revision grants, by id or name, and to nothing that only another revision grants.
+func TestGranted(t *testing.T) {
+	of := func(state persona.State, grants ...persona.Grant) persona.Revision {
+		return persona.Revision{State: state, Grants: grants}
+	}
+	find := persona.Grant{Pin: persona.Pin{Tool: "crm/find"}, Name: "find"}
+	drop := persona.Grant{Pin: persona.Pin{Tool: "crm/drop"}, Name: "crm__drop"}
+	p := persona.Persona{ID: "p", Revisions: []persona.Revision{of(persona.Live, find), of(persona.Submitted, find, drop)}}
+	if got, err := p.Granted(nil); got != nil || err != nil {
+		t.Errorf("no tool: got %v, %v, want none", got, err)
+	}
+	if got, err := p.Granted([]string{"crm/find", "find"}); err != nil || !slices.Equal(got, []string{"crm/find", "crm/find"}) {
+		t.Errorf("by id and name: got %v, %v", got, err)
+	}
+	for _, tool := range []string{"crm/drop", "crm__drop", "Find", "", "crm"} {
+		if got, err := p.Granted([]string{"find", tool}); !errors.Is(err, persona.ErrInvalid) || got != nil {
+			t.Errorf("%q: got %v, %v, want %v", tool, got, err, persona.ErrInvalid)
+		}
+	}
+	p.Revisions[0].State = persona.Approved // nothing is live
+	if got, err := p.Granted([]string{"crm__drop"}); err != nil || !slices.Equal(got, []string{"crm/drop"}) {
+		t.Errorf("before anything is live: got %v, %v", got, err)
 	}
 }

@@ -31,6 +31,8 @@ func (s Subject) of(by Scope) Subject {
 		return s
 	case ByTool:
 		return Subject{Tool: s.Tool}
+	case byKeyAlone:
+		return Subject{Persona: s.Persona, Key: s.Key}
 	default:
 		return Subject{Persona: s.Persona, Tool: s.Tool}
 	}
@@ -39,7 +41,7 @@ func (s Subject) of(by Scope) Subject {
 // History knows the calls that began before the limiter counted them: before a restart, or before anybody limited them.
 type History interface {
 	// Begun returns when calls of the subject that were allowed began, after the time since: the newest max of them, in any
-	// order. An empty persona or key stands for all. The call that a limiter is asked about must not be among them yet.
+	// order. An empty persona, key or tool stands for all; persona and key, or the tool, are given. The call that a limiter is asked about must not be among them yet.
 	Begun(ctx context.Context, of Subject, since time.Time, max int) ([]time.Time, error)
 }
 
@@ -79,7 +81,7 @@ func NewLimiter(h History) *Limiter {
 
 // Refusal says why a call may not begin now.
 type Refusal struct {
-	Rule   string        // "limits", "concurrent"
+	Rule   string        // "limits", "key" for a limit of the access key, "concurrent"
 	Reason string        // for the agent: which limit, and when it lets a call through again
 	Retry  time.Duration // until a call would be let through if no other comes first; 0 when that is not known
 	Err    error         // why it could not be counted; nil when a limit refused
@@ -133,8 +135,12 @@ func (l *Limiter) try(ctx context.Context, s Subject, p *Compiled, now time.Time
 	}
 	if ready > at {
 		retry := time.Duration(ready - clock)
-		return nil, nil, &Refusal{Rule: "limits", Retry: retry,
-			Reason: fmt.Sprintf("the limit of this tool is reached: %s; try again in %s", last, (retry + time.Second - 1).Truncate(time.Second))}
+		rule, whose := "limits", "tool"
+		if last.By == byKeyAlone {
+			rule, whose = "key", "key"
+		}
+		return nil, nil, &Refusal{Rule: rule, Retry: retry,
+			Reason: fmt.Sprintf("the limit of this %s is reached: %s; try again in %s", whose, last, (retry + time.Second - 1).Truncate(time.Second))}
 	}
 	together := s.of(ByPersona)
 	if p.Concurrent > 0 && l.inFlight[together] >= p.Concurrent {
@@ -198,7 +204,7 @@ func (l *Limiter) sweep(at int64) {
 // add counts a call for all who count it: its limits, and those of other policies.
 func (l *Limiter) add(s Subject, at int64) {
 	var before Subject
-	for _, by := range []Scope{ByTool, ByPersona, ByKey} {
+	for _, by := range []Scope{ByTool, ByPersona, ByKey, byKeyAlone} {
 		of := s.of(by)
 		if c := l.counts[of]; c != nil && of != before { // without a key, the key's count is the persona's
 			l.kept -= len(c.moments)
@@ -269,13 +275,4 @@ func (c *count) add(at int64) {
 	}
 	c.moments = append(c.moments[max(old, len(c.moments)-maxCalls+1):], at)
 	c.used = at
-}
-
-// String says the limit in words.
-func (l Limit) String() string {
-	article, whose := "a", map[Scope]string{ByKey: " with one key", ByTool: " by all together"}[l.By]
-	if l.Per == Hour {
-		article = "an"
-	}
-	return fmt.Sprintf("at most %d %s %s%s", l.Calls, article, l.Per, whose)
 }

@@ -71,6 +71,8 @@ const (
 	ByPersona Scope = "persona" // of all keys of the persona
 	ByKey     Scope = "key"     // of one access key
 	ByTool    Scope = "tool"    // of every persona
+
+	byKeyAlone Scope = "key alone" // of one access key, whatever the tool; only what is added by [Compiled.With]
 )
 
 // Condition is an expression in CEL (https://cel.dev) that has to be true: over args (the arguments), agent, user, persona
@@ -214,13 +216,8 @@ func (p Policy) bounds() error {
 		}
 	}
 	for i, l := range p.Limits {
-		switch {
-		case l.Calls < 1 || l.Calls > maxCalls:
-			return invalid("limit %d: calls are 1 to %d, not %d", i+1, maxCalls, l.Calls)
-		case l.Per.Length() == 0:
-			return invalid("limit %d: per is second, minute, hour or day, not %q", i+1, l.Per)
-		case l.By != "" && l.By != ByPersona && l.By != ByKey && l.By != ByTool:
-			return invalid("limit %d: by is key, persona or tool, not %q", i+1, l.By)
+		if err := l.Validate(); err != nil {
+			return fmt.Errorf("%w: limit %d: %w", ErrInvalid, i+1, err)
 		}
 	}
 	switch {

@@ -100,16 +100,16 @@ func (c *Cache) Key(ctx context.Context, id string) (identity.Key, error) {
 		func() (identity.Key, error) { return c.Store.Key(ctx, id) })
 }
 
-// TouchKey notes when a key was last used; that is no change that anything is decided by.
-func (c *Cache) TouchKey(ctx context.Context, id string, used time.Time) error {
-	if err := c.Store.TouchKey(ctx, id, used); err != nil {
+// TouchKey notes when and from where a key was last used; that is no change that anything is decided by.
+func (c *Cache) TouchKey(ctx context.Context, id string, used time.Time, from string) error {
+	if err := c.Store.TouchKey(ctx, id, used, from); err != nil {
 		return err
 	}
 	m := c.now.Load()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if k, ok := m.keys[id]; ok {
-		k.LastUse = used
+		k.LastUse, k.LastFrom = used, from
 		m.keys[id] = k
 	}
 	return nil

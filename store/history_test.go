@@ -43,6 +43,8 @@ func history(t *testing.T, e engine) {
 		{policy.Subject{Tool: "s/t", Persona: "a", Key: "k1"}, 10, []time.Duration{3 * time.Hour, time.Second}},
 		{policy.Subject{Tool: "s/t"}, 2, []time.Duration{time.Hour, time.Second}},
 		{policy.Subject{Tool: "s/none"}, 2, nil},
+		{policy.Subject{Persona: "a", Key: "k1"}, 10, []time.Duration{3 * time.Hour, time.Minute, time.Second}},
+		{policy.Subject{Persona: "b", Key: "k1"}, 10, nil},
 	} {
 		times, err := s.Begun(t.Context(), tc.of, now.Add(-24*time.Hour), tc.max)
 		if err != nil {

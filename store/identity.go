@@ -1,10 +1,12 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"remit/audit"
@@ -103,16 +105,25 @@ func endAccess(tx *sql.Tx, person string, keep []byte) error {
 	return err
 }
 
-const keyColumns = `select id, hash, agent, usr, persona, k.created, creator, expires, revoked, last_use,
+const keyColumns = `select id, hash, agent, usr, persona, k.created, creator, expires, revoked, last_use, last_from, bounds, replaces, replaced_by,
 	coalesce(p.disabled, 0), case when p.issuer <> '' then p.vouched else 0 end
 	from access_key k left join person p on p.name = k.usr`
 
 func scanKey(r *sql.Rows) (k identity.Key, err error) {
 	var created, expires, revoked, used, vouched int64
-	err = r.Scan(&k.ID, &k.Hash, &k.Agent, &k.User, &k.Persona, &created, &k.By, &expires, &revoked, &used, &k.Barred, &vouched)
+	var bounds []byte
+	if err = r.Scan(&k.ID, &k.Hash, &k.Agent, &k.User, &k.Persona, &created, &k.By, &expires, &revoked, &used, &k.LastFrom, &bounds,
+		&k.Replaces, &k.ReplacedBy, &k.Barred, &vouched); err != nil {
+		return k, err
+	}
 	k.Created, k.Expires, k.Revoked, k.LastUse = fromMicros(created), fromMicros(expires), fromMicros(revoked), fromMicros(used)
 	k.Vouched = fromMicros(vouched)
-	return k, err
+	d := json.NewDecoder(bytes.NewReader(bounds))
+	d.DisallowUnknownFields() // what this version does not know narrows, too
+	if err := d.Decode(&k.Bounds); err != nil {
+		return k, fmt.Errorf("the bounds of key %s cannot be read: %w", k.ID, err)
+	}
+	return k, nil
 }
 
 // Key returns a key by its public id.
@@ -136,19 +147,57 @@ func (s *Store) UpdateKey(ctx context.Context, id string, change func(identity.K
 		if err != nil {
 			return err
 		}
-		if _, err := tx.Exec(`insert into access_key (id, hash, agent, usr, persona, created, creator, expires, revoked, last_use)
-			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-			on conflict (id) do update set expires = excluded.expires, revoked = excluded.revoked`,
-			id, k.Hash, k.Agent, k.User, k.Persona, micros(k.Created), k.By, micros(k.Expires), micros(k.Revoked), micros(k.LastUse)); err != nil {
+		if err := saveKey(tx, id, k); err != nil {
 			return err
 		}
 		return appendEntry(tx, entry)
 	})
 }
 
-// TouchKey notes when a key was last used.
-func (s *Store) TouchKey(ctx context.Context, id string, used time.Time) error {
-	return s.exec(ctx, "update access_key set last_use = $1 where id = $2 and last_use < $1", micros(used), id)
+// RotateKey changes a key, adds the one that takes its place, and records both.
+func (s *Store) RotateKey(ctx context.Context, id string, change func(identity.Key) (old, next identity.Key, entries [2]audit.Entry, err error)) error {
+	return s.write(ctx, func(tx *sql.Tx) error {
+		old, err := orZero(one(ctx, tx, scanKey, keyColumns+" where id = $1", id))
+		if err != nil {
+			return err
+		}
+		old, next, entries, err := change(old)
+		if err != nil {
+			return err
+		}
+		if _, err := one(ctx, tx, scanKey, keyColumns+" where id = $1", next.ID); err != identity.ErrNotFound {
+			return errors.Join(fmt.Errorf("key id %s exists already; try again", next.ID), err)
+		}
+		for i, k := range []identity.Key{old, next} {
+			if err := saveKey(tx, k.ID, k); err != nil {
+				return err
+			}
+			if err := appendEntry(tx, entries[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// saveKey adds a key, or changes when one ends and what replaces it; all else of a key never changes.
+func saveKey(tx *sql.Tx, id string, k identity.Key) error {
+	bounds, err := json.Marshal(k.Bounds)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(`insert into access_key (id, hash, agent, usr, persona, created, creator, expires, revoked, last_use, bounds, replaces, replaced_by)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+		on conflict (id) do update set expires = excluded.expires, revoked = excluded.revoked, replaced_by = excluded.replaced_by`,
+		id, k.Hash, k.Agent, k.User, k.Persona, micros(k.Created), k.By, micros(k.Expires), micros(k.Revoked), micros(k.LastUse),
+		string(bounds), k.Replaces, k.ReplacedBy)
+	return err
+}
+
+// TouchKey notes when and from where a key was last used, at most once a minute.
+func (s *Store) TouchKey(ctx context.Context, id string, used time.Time, from string) error {
+	return s.exec(ctx, "update access_key set last_use = $1, last_from = $2 where id = $3 and last_use <= $4",
+		micros(used), from, id, micros(used.Add(-time.Minute)))
 }
 
 func (s *Store) exec(ctx context.Context, query string, args ...any) error {

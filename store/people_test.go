@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -64,16 +65,16 @@ func peopleAndKeys(t *testing.T, e engine) {
 		t.Fatal(err)
 	}
 	want := identity.Principal{Agent: "bot", User: "zoe", Persona: "support", Key: key.ID}
-	if got, err := d.Authenticate(ctx, secret); err != nil || !cmp.Equal(got, want) {
+	if got, err := d.Authenticate(ctx, secret, netip.Addr{}); err != nil || !cmp.Equal(got, want) {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}
-	if _, err := d.Authenticate(ctx, secret[:len(secret)-1]+"x"); !errors.Is(err, identity.ErrCredential) {
+	if _, err := d.Authenticate(ctx, secret[:len(secret)-1]+"x", netip.Addr{}); !errors.Is(err, identity.ErrCredential) {
 		t.Errorf("a mistyped key: got %v", err)
 	}
 	if err := d.RevokeKey(ctx, admin, key.ID); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.Authenticate(ctx, secret); !errors.Is(err, identity.ErrCredential) {
+	if _, err := d.Authenticate(ctx, secret, netip.Addr{}); !errors.Is(err, identity.ErrCredential) {
 		t.Errorf("a revoked key: got %v", err)
 	}
 	if err := d.SetDisabled(ctx, admin, "ada", true); err != nil {

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -40,7 +41,7 @@ func provided(t *testing.T, e engine) {
 		}
 		return p.Person
 	}
-	works := func() bool { _, err := d.Authenticate(ctx, secret); return err == nil }
+	works := func() bool { _, err := d.Authenticate(ctx, secret, netip.Addr{}); return err == nil }
 	if got := []string{who(token), who(other)}; !cmp.Equal(got, []string{"ada", "ada-2"}) || !works() {
 		t.Errorf("got %v; the key works: %v", got, works())
 	}

@@ -72,6 +72,7 @@ func TestConformance(t *testing.T) {
 		"audit": auditChain, "audit attacks": auditAttacks, "intents": intents, "parallel writers": parallelWriters,
 		"filters": filters, "filters by upgrade": filtersByUpgrade, "export": export, "removal": removal, "shipping": shipping, "flipped bits": flippedBits, "evaluations": evaluations, "history": history,
 		"frozen pins": frozenPins, "approval thaws": approvalThaws, "rollback does not thaw": rollbackKeepsFrozen, "narrowing does not thaw": narrowingKeepsFrozen, "forgotten server": forgottenServer,
+		"rotation": rotation, "last use": lastUse, "unreadable bounds": unreadableBounds, "keys by upgrade": keysByUpgrade,
 		"terms": terms, "suspensions": suspensions, "shadows": shadows, "shadow decisions": shadowDecisions, "suspended while gone": suspendedWhileGone, "sealed records": sealed,
 		"provided people": provided, "sign-in flows": flows, "too many flows": tooManyFlows, "own sessions": ownSessions,
 		"approvals": approvals, "approvals of one call": parallelUses, "approvals are bounded": approvalBounds,

@@ -16,6 +16,7 @@ import (
 	"remit/identity"
 	"remit/internal/visible"
 	"remit/persona"
+	"remit/policy"
 )
 
 type errorPage struct {
@@ -84,7 +85,7 @@ func explain(err error) (status int, heading, text string) {
 	case errors.Is(err, persona.ErrState), errors.Is(err, persona.ErrSuspended), errors.Is(err, persona.ErrNotSuspended), errors.Is(err, persona.ErrNotFrozen), errors.Is(err, errStale),
 		errors.Is(err, approval.ErrOver), errors.Is(err, approval.ErrUnseen):
 		return http.StatusConflict, "This has moved on", err.Error()
-	case errors.Is(err, persona.ErrInvalid), errors.Is(err, identity.ErrInvalid), errors.Is(err, catalog.ErrEmptyQuery),
+	case errors.Is(err, persona.ErrInvalid), errors.Is(err, identity.ErrInvalid), errors.Is(err, policy.ErrInvalid), errors.Is(err, catalog.ErrEmptyQuery),
 		errors.Is(err, catalog.ErrLikeness), errors.Is(err, composer.ErrJob), errors.Is(err, approval.ErrInvalid):
 		return http.StatusUnprocessableEntity, "That does not work", err.Error()
 	case errors.Is(err, context.DeadlineExceeded):

@@ -14,6 +14,7 @@ import (
 	"remit/audit"
 	"remit/composer"
 	"remit/identity"
+	"remit/internal/remote"
 	"remit/web"
 )
 
@@ -116,8 +117,12 @@ func TestAddressLimiter(t *testing.T) {
 // Behind a trusted proxy each client has its own limit, and a client cannot choose another address for itself.
 func TestAddressLimiterBehindAProxy(t *testing.T) {
 	w := newWorld(t, shop())
+	proxies, err := remote.Trust([]string{"10.0.0.0/24"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	site, err := web.New(web.Config{Registry: w.registry, Personas: w.store, Directory: w.directory, Catalog: w.catalog,
-		Composer: composer.New(composer.Config{Finder: w.catalog}), Audit: w.store, Evals: w.store, TrustedProxies: []string{"10.0.0.0/24"}})
+		Composer: composer.New(composer.Config{Finder: w.catalog}), Audit: w.store, Evals: w.store, Proxies: proxies})
 	if err != nil {
 		t.Fatal(err)
 	}

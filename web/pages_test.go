@@ -96,7 +96,7 @@ func TestPagesWithHostileText(t *testing.T) {
 		case *reviewPage:
 			page.Revision.State, page.MayApprove, page.OwnWork = persona.Submitted, true, false
 		case *livePage:
-			page.Retired, page.Secret, page.Error = false, "", ""
+			page.Retired, page.Keys.Secret, page.Error = false, "", ""
 		case *auditPage:
 			page.Decisions, page.Query.Decision = []audit.Decision{audit.Allowed}, audit.Allowed
 		}

@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"testing"
@@ -37,7 +38,7 @@ func TestBackChannelLogout(t *testing.T) {
 	two.get("/sign-in/provider")
 	two.wants(200, "zoe")
 	ended := func(b *browser) bool { b.get("/account"); return strings.Contains(b.body, "sign-in-provider") }
-	works := func() bool { _, err := e.directory.Authenticate(t.Context(), secret); return err == nil }
+	works := func() bool { _, err := e.directory.Authenticate(t.Context(), secret, netip.Addr{}); return err == nil }
 
 	told := 0
 	e.directory.Revoked = func(string) { told++ }
@@ -102,7 +103,10 @@ func (e *elsewhere) keyOf(t *testing.T, user string) string {
 func TestKeysStopWithTheirUser(t *testing.T) {
 	e := newElsewhere(t, identity.ProviderRules{Create: true, VouchFor: time.Hour}, nil)
 	secret, other := e.keyOf(t, "zoe"), e.keyOf(t, "a batch job")
-	works := func(secret string) bool { _, err := e.directory.Authenticate(t.Context(), secret); return err == nil }
+	works := func(secret string) bool {
+		_, err := e.directory.Authenticate(t.Context(), secret, netip.Addr{})
+		return err == nil
+	}
 	claims := fakeoidc.Claims{"preferred_username": "zoe", "groups": "remit-authors"}
 	none := fakeoidc.Claims{"preferred_username": "zoe", "groups": "none"}
 	zoe := e.browser(t)

@@ -134,6 +134,8 @@ func (m *matrix) request(method, path string) (string, url.Values) {
 		form = url.Values{"kind": {"persona"}, "name": {id}, "reason": {"a test"}}
 	case "/account/password":
 		form = url.Values{"password": {password}, "again": {password}, "current": {password}}
+	case "/personas/:id/keys/:key/rotate":
+		form = url.Values{"overlap": {"1h"}}
 	case "/account/sessions/end":
 		form = url.Values{"others": {"yes"}}
 	}

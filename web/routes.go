@@ -54,6 +54,7 @@ var routes = []route{
 	{"POST", "/personas/:id/send-back", signedIn, (*site).postSendBack},
 	{"GET", "/personas/:id/live", signedIn, (*site).live},
 	{"POST", "/personas/:id/keys", signedIn, (*site).postKey},
+	{"POST", "/personas/:id/keys/:key/rotate", signedIn, (*site).postRotateKey},
 	{"POST", "/personas/:id/keys/:key/revoke", signedIn, (*site).postRevokeKey},
 	{"GET", "/personas/:id/diff", signedIn, (*site).diff},
 	{"POST", "/personas/:id/rollback", signedIn, (*site).postRollback},

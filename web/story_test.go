@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"net/netip"
 	"net/url"
 	"regexp"
 	"strings"
@@ -51,7 +52,7 @@ func TestStory(t *testing.T) {
 
 	rob.post("/personas/support-agent/keys", url.Values{"agent": {"claude"}, "user": {"ann"}, "expires": {"90"}})
 	secret := regexp.MustCompile(`remit_[a-z2-7]{10}_[a-z2-7]{59}`).FindString(rob.body)
-	who, err := w.directory.Authenticate(t.Context(), secret)
+	who, err := w.directory.Authenticate(t.Context(), secret, netip.Addr{})
 	if err != nil || who.Persona != "support-agent" || who.Agent != "claude" {
 		t.Fatalf("the key on the page: got %+v, %v", who, err)
 	}
@@ -60,7 +61,7 @@ func TestStory(t *testing.T) {
 	rob.lacks(secret)
 	rob.post("/personas/support-agent/keys/"+who.Key+"/revoke", nil)
 	rob.wants(200, "revoked")
-	if _, err := w.directory.Authenticate(t.Context(), secret); err == nil {
+	if _, err := w.directory.Authenticate(t.Context(), secret, netip.Addr{}); err == nil {
 		t.Error("a revoked key still authenticates")
 	}
 	rob.get("/audit?persona=support-agent")

@@ -49,7 +49,7 @@ func (s *site) postUsers(c echo.Context, by identity.Principal) error {
 	if !expected(err) {
 		return err
 	}
-	page, failed := s.livePage(c, by)
+	page, _, failed := s.livePage(c, by)
 	if failed != nil {
 		return failed
 	}

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -26,6 +25,7 @@ import (
 	"remit/credential"
 	"remit/evals"
 	"remit/identity"
+	"remit/internal/remote"
 	"remit/persona"
 	"remit/persona/usage"
 )
@@ -82,9 +82,9 @@ type Config struct {
 	PublicURL string
 	// Hosts are further names, without port, by which the site may be reached besides loopback's and PublicURL's.
 	Hosts []string
-	// TrustedProxies are the networks (CIDR) of proxies whose X-Forwarded-For is believed. Default none: then the limits on
-	// sign-ins take all who come through a proxy for one.
-	TrustedProxies []string
+	// Proxies are those whose word is taken for where a request comes from. Default none: then the limits on sign-ins take all
+	// who come through a proxy for one.
+	Proxies remote.Proxies
 	// SingleOperator is the Registry's; it changes only what pages say.
 	SingleOperator bool
 	// Provider signs people in; nil means that they have accounts here only.
@@ -135,31 +135,17 @@ func New(cfg Config) (http.Handler, error) {
 	}
 	e := echo.New()
 	e.HideBanner = true
-	if e.IPExtractor, err = clientAddress(cfg.TrustedProxies); err != nil {
-		return nil, err
+	e.IPExtractor = func(r *http.Request) string {
+		if from := s.Proxies.Address(r); from.IsValid() {
+			return from.String()
+		}
+		return "unknown" // all such share a limit
 	}
 	e.HTTPErrorHandler = s.fail
 	for _, r := range routes {
 		e.Add(r.method, r.path, s.admit(r))
 	}
 	return s.guard(e)
-}
-
-// clientAddress finds the address that the limits on sign-ins count by. An X-Forwarded-For is read from its end, as far as
-// trusted proxies wrote it: what a client put before that is its own invention.
-func clientAddress(proxies []string) (echo.IPExtractor, error) {
-	if len(proxies) == 0 {
-		return echo.ExtractIPDirect(), nil
-	}
-	trust := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
-	for _, text := range proxies {
-		_, network, err := net.ParseCIDR(text)
-		if err != nil {
-			return nil, fmt.Errorf("web: the trusted proxy %q must be a network, such as 10.0.0.0/8", text)
-		}
-		trust = append(trust, echo.TrustIPRange(network))
-	}
-	return echo.ExtractIPFromXFFHeader(trust...), nil
 }
 
 func publicURL(text string) (*url.URL, error) {

@@ -35,7 +35,8 @@ import (
 //	visit NAME PATH                prints the page
 //	submit NAME PATH ACTION [FIELD=VALUE...]   sends the page's form that has the action, with other values
 //	live ID TOOL[=FILE]...         author drafts exactly these tools, with the policy in FILE, and reviewer approves
-//	agent NAME ID [SECRET]         has a new key of the persona, or the secret
+//	agent NAME ID [SECRET|FLAG...] has a new key of the persona, or the secret; $NAME is the secret, $NAME_id the key's id
+//	rotate NAME NEW [FLAG...]      the key of the agent NAME is rotated; the agent NEW has the new one
 //	issuer                         an identity provider on loopback; $issuer is its address. Before serve
 //	token NAME ID SUBJECT [CLAIM=VALUE...]     the agent has an access token of the provider for the persona, with other claims
 //	list NAME                      prints the answer to tools/list
@@ -71,6 +72,7 @@ var stageCommands = map[string]func(ts *testscript.TestScript, neg bool, args []
 	"submit":   acts(3, (*stage).submit),
 	"live":     acts(2, (*stage).live),
 	"agent":    acts(2, (*stage).agent),
+	"rotate":   acts(2, (*stage).rotate),
 	"issuer":   acts(0, (*stage).identityProvider),
 	"token":    acts(3, (*stage).token),
 	"list":     acts(1, (*stage).list),
@@ -284,15 +286,28 @@ func (s *stage) live(ts *testscript.TestScript, args []string) bool {
 }
 
 func (s *stage) agent(ts *testscript.TestScript, args []string) bool {
-	c := bearer{door: "/k/", persona: args[1]}
-	if len(args) > 2 {
-		c.secret = args[2]
-	} else {
-		c.secret = strings.TrimSpace(run(ts, "remit", "key", "create", "--agent", args[0], "--user", "zoe", "--persona", args[1], "--config", "remit.yaml"))
+	if len(args) > 2 && !strings.HasPrefix(args[2], "--") {
+		s.hold(ts, args[0], args[1], args[2])
+		return false
 	}
-	s.agents[args[0]] = c
-	ts.Setenv(args[0], c.secret)
+	flags := append([]string{"key", "create", "--agent", args[0], "--user", "zoe", "--persona", args[1], "--config", "remit.yaml"}, args[2:]...)
+	s.hold(ts, args[0], args[1], strings.TrimSpace(run(ts, "remit", flags...)))
 	return false
+}
+
+func (s *stage) rotate(ts *testscript.TestScript, args []string) bool {
+	flags := append([]string{"key", "rotate", ts.Getenv(args[0] + "_id"), "--config", "remit.yaml"}, args[2:]...)
+	s.hold(ts, args[1], s.agents[args[0]].persona, strings.TrimSpace(run(ts, "remit", flags...)))
+	return false
+}
+
+// hold gives an agent the secret of a key.
+func (s *stage) hold(ts *testscript.TestScript, name, id, secret string) {
+	s.agents[name] = bearer{secret, "/k/", id}
+	ts.Setenv(name, secret)
+	if parts := strings.Split(secret, "_"); len(parts) == 3 {
+		ts.Setenv(name+"_id", parts[1])
+	}
 }
 
 func (s *stage) identityProvider(ts *testscript.TestScript, _ []string) bool {

@@ -45,7 +45,7 @@ type cli struct {
 	Import    importCmd    `cmd:"" nosettings:"" help:"Take the servers of other MCP clients' files over into the configuration."`
 	Conf      configCmd    `cmd:"" name:"config" help:"Show the settings in force, or the JSON Schema of the file."`
 	Person    personCmd    `cmd:"" help:"Add and change the people who sign in."`
-	Key       keyCmd       `cmd:"" help:"Create, list and revoke Agent Access Keys."`
+	Key       keyCmd       `cmd:"" help:"Create, list, rotate and revoke Agent Access Keys."`
 	Secret    secretCmd    `cmd:"" help:"Keep secrets of the configuration encrypted, and change their key."`
 	Persona   personaCmd   `cmd:"" help:"List and show personas, roll back and narrow what is live."`
 	Tool      toolCmd      `cmd:"" help:"List and confirm tools that are frozen."`

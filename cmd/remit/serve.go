@@ -17,6 +17,7 @@ import (
 	"remit/audit/notary"
 	"remit/composer"
 	"remit/gateway"
+	"remit/internal/remote"
 	"remit/internal/slowbody"
 	"remit/persona"
 	"remit/policy"
@@ -150,9 +151,13 @@ func (a *app) front(s *system, desk *approval.Desk, n *notary.Notary, log *slog.
 	if err != nil {
 		return nil, nil, err
 	}
+	proxies, err := remote.Trust(a.opts.TrustedProxy)
+	if err != nil {
+		return nil, nil, err
+	}
 	limiter := policy.NewLimiter(s.store)
 	gate := gateway.New(gateway.Config{Personas: s.cache, Keys: s.people, OAuth: a.oauth(provider, s.people), Current: s.catalog.Tool, Upstreams: a.telemetry.Upstreams(gateway.Pool(s.pool)),
-		Audit: a.telemetry.Audit(s.store), Limiter: limiter, MaskKey: maskKey, Listed: s.crawler.Listed, AllowedHosts: hosts, AllowedOrigins: a.opts.AllowedOrigins, CallTimeout: a.opts.CallTimeout,
+		Audit: a.telemetry.Audit(s.store), Limiter: limiter, MaskKey: maskKey, Listed: s.crawler.Listed, Proxies: proxies, AllowedHosts: hosts, AllowedOrigins: a.opts.AllowedOrigins, CallTimeout: a.opts.CallTimeout,
 		Account: s.pool.Account, Connections: a.opts.Address() + "/connections", Observer: a.telemetry.Observer(), ForwardBaggage: a.opts.ForwardBaggage,
 		Approvals: desk, ApprovalWait: a.opts.ApprovalWait,
 		History: s.store, KeepArguments: a.opts.KeepArguments, Version: version(), Log: log})
@@ -163,7 +168,7 @@ func (a *app) front(s *system, desk *approval.Desk, n *notary.Notary, log *slog.
 		SingleOperator: a.opts.SingleOperator, TwoReviewers: a.opts.TwoReviewers, Changed: gate.Notify}
 	cfg := web.Config{Registry: registry, Approvals: desk, Personas: s.store, Directory: s.people, Catalog: s.catalog,
 		Composer: composer.New(composer.Config{Finder: s.catalog, MaxTools: a.opts.MaxTools}), Audit: signedRecord{s.store, n}, Evals: s.store, Usage: s.store, Connections: s.connections, Shadows: s.store, Frozen: s.store, RemindBefore: a.opts.RemindBefore,
-		Servers: s.crawler.Status, PublicURL: a.opts.PublicURL, Hosts: hosts, TrustedProxies: a.opts.TrustedProxy, SingleOperator: a.opts.SingleOperator, NoPasswords: !a.opts.OIDC.Passwords, Log: log}
+		Servers: s.crawler.Status, PublicURL: a.opts.PublicURL, Hosts: hosts, Proxies: proxies, SingleOperator: a.opts.SingleOperator, NoPasswords: !a.opts.OIDC.Passwords, Log: log}
 	if provider != nil {
 		cfg.Provider = provider
 	}

@@ -2,6 +2,7 @@ package usage
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"remit/audit"
@@ -13,7 +14,7 @@ import (
 // Reach is who can call some tools, and so what breaks without them.
 type Reach struct {
 	Personas []Holder `json:"personas"` // that are live and grant one of the tools
-	Keys     []Key    `json:"keys"`     // of these personas, that are valid now
+	Keys     []Key    `json:"keys"`     // of these personas, that are valid now and not narrowed to other tools
 }
 
 // Holder is a persona whose live revision grants some of the tools.
@@ -124,7 +125,7 @@ func Find(ctx context.Context, from Source, of Of, now time.Time) (Reach, error)
 			return r, err
 		}
 		for _, k := range keys {
-			if k.Live(now) {
+			if k.Live(now) && slices.ContainsFunc(h.Tools, func(t Held) bool { return k.Bounds.Grants(string(t.ID)) }) {
 				r.Keys = append(r.Keys, Key{k.ID, p.ID, k.Agent, k.User, k.Expires, k.LastUse})
 			}
 		}

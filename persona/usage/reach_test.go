@@ -24,6 +24,9 @@ func TestReach(t *testing.T) {
 		ids = append(ids, key.ID)
 	}
 	must(t, d.RevokeKey(t.Context(), identity.Operator(), ids[2]))
+	_, _, err := d.IssueKey(t.Context(), identity.Operator(), identity.KeySpec{Agent: "narrow", User: "zoe", Persona: "support",
+		Bounds: identity.Bounds{Tools: []string{"crm/find", "other/delete"}}})
+	must(t, err)
 	called(t, s, "crm/delete", 2*day, audit.Failed, "")
 	called(t, s, "crm/delete", day, audit.Refused, "policy/hours")
 
