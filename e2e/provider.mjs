@@ -16,14 +16,32 @@ const provider = new Provider(issuer, {
     redirect_uris: [`${plan.remit}/sign-in/callback`],
     backchannel_logout_uri: `${plan.remit}/sign-in/logout`,
     backchannel_logout_session_required: true,
+  }, {
+    client_id: 'registered-before', // of people's own clients
+    token_endpoint_auth_method: 'none',
+    application_type: 'native', // any port of a loopback address
+    redirect_uris: ['http://127.0.0.1/callback'],
   }],
   claims: { openid: ['sub'], profile: ['preferred_username', 'name', 'groups'], email: ['email', 'email_verified'] },
   findAccount: (_, id) => ({
     accountId: id,
     claims: () => ({ sub: id, preferred_username: id, name: `${id} of Example`, groups: groups[id] ?? [], email: `${id}@example.com`, email_verified: true }),
   }),
+  scopes: ['openid', 'profile', 'email', 'offline_access', 'remit:support'], // what clients that register themselves may ask for
   pkce: { required: () => true },
-  features: { devInteractions: { enabled: true }, backchannelLogout: { enabled: true } },
+  features: {
+    devInteractions: { enabled: true },
+    backchannelLogout: { enabled: true },
+    registration: { enabled: true },
+    resourceIndicators: { // access tokens are made for the persona's address that a client names (RFC 8707), as RFC 9068 says
+      enabled: true,
+      useGrantedResource: () => true,
+      getResourceServerInfo: (_, resource) => {
+        const persona = new URL(resource).pathname.split('/')[2];
+        return { audience: resource, scope: `remit:${persona}`, accessTokenFormat: 'jwt', accessTokenTTL: 300, jwt: { sign: { alg: 'RS256' } } };
+      },
+    },
+  },
   fetch: (url, options) => fetch(url, { ...options, dispatcher: undefined }), // without its guard: Remit is on loopback
   cookies: { keys: ['a key of a test'] },
 });

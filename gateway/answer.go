@@ -35,6 +35,7 @@ type fault struct {
 	message   string // a sentence for the agent, with the next step
 	data      []byte // JSON, or nil
 	reason    string // for the record; empty means message
+	challenge string // of WWW-Authenticate; empty sends none
 	policy    string // that refused, as the record names it, where it is not the step
 	undecided bool   // it refuses because what a decision depends on is damaged or could not be read
 }

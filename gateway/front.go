@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/http"
@@ -19,7 +20,8 @@ type exchange struct {
 
 	from    netip.Addr         // where the request comes from; the zero Addr where that is not known
 	who     identity.Principal // set once the key was found valid for the persona
-	secret  string             // the key, to check it again while a stream is open
+	secret  string             // the key or token, to check it again while a stream is open
+	oauth   bool               // it came where tokens are taken, and keys are not
 	persona persona.ID         // of the key, never of the path alone
 	message
 	modern  bool     // the request is of the stateless era
@@ -45,7 +47,14 @@ func (g *Gateway) admit(x *exchange) bool {
 		g.refuse(x, httpFault(http.StatusForbidden, "This origin is not allowed; the operator can add it to the allowed origins."))
 		return false
 	}
-	id, ok := personaOf(r.URL.Path)
+	id, metadata, ok := "", false, false
+	if id, ok = personaOf("/k/", r.URL.Path); !ok && g.c.OAuth != nil {
+		x.oauth = true
+		if id, ok = personaOf("/p/", r.URL.Path); !ok {
+			id, ok = personaOf(wellKnown+"/p/", r.URL.Path)
+			metadata = ok
+		}
+	}
 	if !ok {
 		http.NotFound(x.w, r)
 		return false
@@ -61,44 +70,69 @@ func (g *Gateway) admit(x *exchange) bool {
 		g.refuse(x, httpFault(http.StatusBadRequest, "The endpoint takes no query string; send the key in the header Authorization: Bearer."))
 		return false
 	}
+	if metadata {
+		g.metadata(x, id)
+		return false
+	}
 	return g.identify(x, id)
 }
 
-// identify authenticates. A key of another persona, an unknown persona and a wrong key answer alike.
+// identify authenticates. What is refused for a persona is refused alike for one that does not exist.
 func (g *Gateway) identify(x *exchange, id string) bool {
-	unauthorized := httpFault(http.StatusUnauthorized, "The access key is missing, not valid, or not for this persona. Send a valid one as Authorization: Bearer.")
-	secret, ok := bearer(x.r.Header)
-	if !ok {
-		unauthorized.reason = "no usable Authorization header"
-		g.refuse(x, unauthorized)
+	x.from, x.secret = g.c.Proxies.Address(x.r), bearer(x.r.Header)
+	who, f := g.principal(x.r.Context(), x, id)
+	if x.who = who; f != nil { // the record says whose it was, as far as that is known
+		g.refuse(x, f)
 		return false
 	}
-	x.from = g.c.Proxies.Address(x.r)
-	who, err := g.c.Keys.Authenticate(x.r.Context(), secret, x.from)
+	x.persona = persona.ID(who.Persona)
+	return true
+}
+
+// principal turns the request's credential into who is asking at the persona's endpoint: a key where keys are taken, a token
+// where tokens are. It is the only place that does.
+func (g *Gateway) principal(ctx context.Context, x *exchange, id string) (identity.Principal, *fault) {
+	if x.oauth {
+		return g.tokenOf(ctx, x.secret, id)
+	}
+	return g.keyOf(ctx, x.secret, id, x.from)
+}
+
+// maxKey bounds an access key, in bytes.
+const maxKey = 512
+
+// keyOf returns whose key it is, if it may be used from the address. A key of another persona, an unknown persona and a wrong
+// key answer alike. Beside a fault it returns whose key it was, where the secret was right: that is for the record alone.
+func (g *Gateway) keyOf(ctx context.Context, secret, id string, from netip.Addr) (identity.Principal, *fault) {
+	unauthorized := httpFault(http.StatusUnauthorized, "The access key is missing, not valid, or not for this persona. Send a valid one as Authorization: Bearer.")
+	unauthorized.challenge = "Bearer"
+	if secret == "" || len(secret) > maxKey {
+		unauthorized.reason = "no usable Authorization header"
+		return identity.Principal{}, unauthorized
+	}
+	who, err := g.c.Keys.Authenticate(ctx, secret, from)
 	refused, known := errors.AsType[*identity.KeyRefused](err)
 	switch {
 	case known:
 		unauthorized.reason = refused.Reason
-		x.who = refused.Of // the record says whose key it was
+		return refused.Of, unauthorized
 	case errors.Is(err, identity.ErrCredential):
 		unauthorized.reason = "the access key is not valid"
 	case err != nil:
 		g.complain("an access key could not be checked", err)
-		unauthorized = httpFault(http.StatusServiceUnavailable, "The access key cannot be checked now; try again later.")
+		return identity.Principal{}, httpFault(http.StatusServiceUnavailable, "The access key cannot be checked now; try again later.")
 	case who.Persona == "" || who.Persona != id:
 		unauthorized.reason = "the access key is for another persona than " + strconv.Quote(clean(id, 64))
-		x.who = who
+		return who, unauthorized
 	default:
-		x.who, x.secret, x.persona = who, secret, persona.ID(who.Persona)
-		return true
+		return who, nil
 	}
-	g.refuse(x, unauthorized)
-	return false
+	return identity.Principal{}, unauthorized
 }
 
-// personaOf takes the persona's id out of /k/{persona}/mcp.
-func personaOf(path string) (string, bool) {
-	rest, ok := strings.CutPrefix(path, "/k/")
+// personaOf takes the persona's id out of a path like /k/{persona}/mcp.
+func personaOf(before, path string) (string, bool) {
+	rest, ok := strings.CutPrefix(path, before)
 	if !ok {
 		return "", false
 	}
@@ -106,15 +140,17 @@ func personaOf(path string) (string, bool) {
 	return id, ok && id != "" && !strings.Contains(id, "/")
 }
 
-// bearer returns the one bearer credential of the request.
-func bearer(h http.Header) (string, bool) {
+// bearer returns the one bearer credential of the request, or nothing.
+func bearer(h http.Header) string {
 	values := h.Values("Authorization")
 	if len(values) != 1 {
-		return "", false
+		return ""
 	}
 	scheme, secret, _ := strings.Cut(values[0], " ")
-	secret = strings.TrimSpace(secret)
-	return secret, strings.EqualFold(scheme, "Bearer") && secret != "" && len(secret) <= 512
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(secret)
 }
 
 // hostName is a Host header's name in lower case, without port and brackets.

@@ -1,4 +1,5 @@
-// Package gateway owns the endpoint that an agent talks to: one MCP server per persona at /k/{persona}/mcp, in both eras
+// Package gateway owns the endpoint that an agent talks to: one MCP server per persona, at /k/{persona}/mcp for access keys
+// and at /p/{persona}/mcp for people's own clients, in both eras
 // of the protocol, which lists the tools that a reviewer approved, byte for byte, and forwards the calls that the same
 // pins allow. Everything it decides is recorded, and whatever it cannot decide it refuses. No model is reachable from
 // here.
@@ -58,10 +59,11 @@ type pool struct{ *upstream.Pool }
 
 func (p pool) Server(name string) (Caller, bool) { return p.Pool.Server(name) }
 
-// Config says what a gateway decides with. The first five fields are required.
+// Config says what a gateway decides with. All but OAuth of the first six fields are required.
 type Config struct {
 	Personas  Personas
 	Keys      Keys
+	OAuth     *OAuth                                // the way in for people's own clients; nil where there is none
 	Current   func(catalog.ID) (catalog.Tool, bool) // the catalog's definition of a tool now
 	Upstreams Upstreams
 	Audit     audit.Log
@@ -173,7 +175,10 @@ func orDefault[T comparable](value, otherwise T) T {
 	return value
 }
 
-// ServeHTTP serves /k/{persona}/mcp and nothing else.
+// Paths are those below which everything is the gateway's.
+var Paths = []string{"/k/", "/p/", wellKnown + "/"}
+
+// ServeHTTP serves /k/{persona}/mcp and, with OAuth, /p/{persona}/mcp and its metadata, and nothing else.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !g.enter() {
 		w.Header().Set("Retry-After", "5")
@@ -211,6 +216,10 @@ func (g *Gateway) Notify(id persona.ID) {
 	g.mu.Unlock()
 	g.streams.notify(id)
 }
+
+// Moved says that what a person may do changed: the streams of clients that work for them end, unless these still may. The
+// others hear that their list changed.
+func (g *Gateway) Moved(person string) { g.streams.moved(person) }
 
 // Close refuses new requests, ends streams and waits for the calls in flight. When ctx ends first, they are cancelled
 // and the error says so; either way nothing runs when Close returns.

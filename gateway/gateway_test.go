@@ -29,7 +29,7 @@ const meta = `"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","i
 // post sends a request of the stateless era, or of a session.
 func (w *world) post(ctx context.Context, id, session, body string, header ...string) *http.Response {
 	w.t.Helper()
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, w.server.URL+"/k/"+id+"/mcp", strings.NewReader(body))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, w.server.URL+w.door+id+"/mcp", strings.NewReader(body))
 	must(w.t, err)
 	r.Header.Set("Authorization", "Bearer "+w.keys[id])
 	r.Header.Set("Content-Type", "application/json")

@@ -18,11 +18,12 @@ type streams struct {
 // listener is one open stream.
 type listener struct {
 	key     string
+	user    string
 	changed chan struct{} // holds one change that was not told yet
 }
 
 // join adds a listener, unless its key has as many as it may.
-func (s *streams) join(id persona.ID, key string) (l *listener, leave func(), ok bool) {
+func (s *streams) join(id persona.ID, key, user string) (l *listener, leave func(), ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	count := 0
@@ -40,7 +41,7 @@ func (s *streams) join(id persona.ID, key string) (l *listener, leave func(), ok
 	if s.open[id] == nil {
 		s.open[id] = map[*listener]bool{}
 	}
-	l = &listener{key: key, changed: make(chan struct{}, 1)}
+	l = &listener{key: key, user: user, changed: make(chan struct{}, 1)}
 	s.open[id][l] = true
 	return l, func() {
 		s.mu.Lock()
@@ -55,10 +56,27 @@ func (s *streams) notify(id persona.ID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for l := range s.open[id] {
-		select {
-		case l.changed <- struct{}{}:
-		default:
+		l.notify()
+	}
+}
+
+// moved notifies the streams of a user, whichever their persona.
+func (s *streams) moved(user string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, open := range s.open {
+		for l := range open {
+			if l.user == user {
+				l.notify()
+			}
 		}
+	}
+}
+
+func (l *listener) notify() {
+	select {
+	case l.changed <- struct{}{}:
+	default:
 	}
 }
 
@@ -84,7 +102,7 @@ func (g *Gateway) listen(x *exchange) {
 // the gateway closes. changed is sent after each change, unless it is nil; first at the start; end when we end the stream
 // in good order.
 func (g *Gateway) follow(ctx context.Context, x *exchange, changed, first []byte, end *response) {
-	l, leave, ok := g.streams.join(x.persona, x.who.Key)
+	l, leave, ok := g.streams.join(x.persona, x.who.Key, x.who.User)
 	if !ok {
 		g.refuse(x, httpFault(http.StatusTooManyRequests, "The key has %d open streams, which is the limit; close one.", maxStreams))
 		return
@@ -131,8 +149,8 @@ func (g *Gateway) follow(ctx context.Context, x *exchange, changed, first []byte
 	}
 }
 
-// stillValid checks the key of an open stream again.
+// stillValid checks the key or token of an open stream again.
 func (g *Gateway) stillValid(ctx context.Context, x *exchange) bool {
-	who, err := g.c.Keys.Authenticate(ctx, x.secret, x.from)
-	return err == nil && who.Key == x.who.Key && who.Persona == x.who.Persona
+	who, f := g.principal(ctx, x, string(x.persona))
+	return f == nil && who.Key == x.who.Key && who.Persona == x.who.Persona
 }

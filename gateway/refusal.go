@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"cmp"
-	"net/http"
 	"strings"
 	"time"
 	"unicode"
@@ -23,8 +22,8 @@ func (g *Gateway) refuse(x *exchange, f *fault) {
 	if err := g.refusals.Record(source, most, span, e); err != nil {
 		g.complain("a refusal could not be recorded", err)
 	}
-	if f.status == http.StatusUnauthorized {
-		x.w.Header().Set("WWW-Authenticate", "Bearer")
+	if f.challenge != "" {
+		x.w.Header().Set("WWW-Authenticate", f.challenge)
 	}
 	x.refused(f, e.Policy)
 	x.fail(f)

@@ -30,7 +30,7 @@ func events(r *http.Response) <-chan string {
 
 func (w *world) get(id, session string) *http.Response {
 	w.t.Helper()
-	r, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, w.server.URL+"/k/"+id+"/mcp", nil)
+	r, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, w.server.URL+w.door+id+"/mcp", nil)
 	must(w.t, err)
 	r.Header.Set("Authorization", "Bearer "+w.keys[id])
 	r.Header.Set("Mcp-Session-Id", session)

@@ -44,6 +44,7 @@ type world struct {
 	catalog *catalog.Catalog
 	desk    *approval.Desk
 	keys    map[string]string // secrets, by persona
+	door    string            // where they are taken
 	ids     map[string]string // public ids of the keys, by persona
 	ahead   atomic.Int64      // nanoseconds that the clock is ahead
 }
@@ -120,7 +121,7 @@ func newWorld(t testing.TB, change func(*gateway.Config)) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	w := &world{t: t, store: db, fakes: map[string]*fakemcp.Server{}, keys: map[string]string{}, ids: map[string]string{},
+	w := &world{t: t, store: db, fakes: map[string]*fakemcp.Server{}, keys: map[string]string{}, door: "/k/", ids: map[string]string{},
 		catalog: catalog.New(catalog.Config{})}
 	var configs []upstream.Config
 	for name, tools := range definitions {

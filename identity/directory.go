@@ -32,7 +32,9 @@ type Directory struct {
 	Now   func() time.Time // nil means time.Now
 	// Revoked, if set, is called after a key of the persona was revoked, or stopped with its user.
 	Revoked func(persona string)
-	Rules   ProviderRules
+	// Moved, if set, is called after somebody was disabled, withdrawn, or has other groups.
+	Moved func(person string)
+	Rules ProviderRules
 
 	once     sync.Once
 	refusals audit.Bounded // of sign-ins

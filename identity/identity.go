@@ -31,10 +31,10 @@ type Principal struct {
 	Person string // name, for people
 	Roles  []Role
 
-	Agent, User string // for access keys
+	Agent, User string // for access keys and access tokens
 	Persona     string
-	Key         string // public id of the access key
-	Bounds      Bounds // of the access key, against its persona
+	Key         string // public id of the access key; of an access token, what [Bearer.ID] makes
+	Bounds      Bounds // of the access key, against its persona; an access token has none
 
 	Token string // public id of the management token, for a program that acts in somebody's name; Person is then the token's
 	Owner string // person who created it, whose work all that it writes is
@@ -81,6 +81,7 @@ type Person struct {
 
 	// Issuer and Subject name somebody who signs in at an identity provider, and there only. Both are empty for all others.
 	Issuer, Subject string
+	Groups          []string  // at the provider, as of the last sign-in; in order
 	Vouched         time.Time // until when the provider vouches for them; without it sessions and keys stop
 }
 

@@ -19,8 +19,9 @@ type Provided struct {
 	Issuer, Subject string   // who it is; nothing else identifies a person
 	Names           []string // what to call somebody new, best first
 	Roles           []Role
-	Mapped          bool   // Roles are the provider's to give; if not, an admin gives them here
-	Session         string // the provider's name of its session; may be empty
+	Groups          []string // in order, each once
+	Mapped          bool     // Roles are the provider's to give; if not, an admin gives them here
+	Session         string   // the provider's name of its session; may be empty
 }
 
 // ProviderRules say what a sign-in at the provider may do here.
@@ -144,6 +145,13 @@ func (d *Directory) SignInByProvider(ctx context.Context, who Provided) (token s
 			return now
 		})
 	}
+	if err == nil && known && !slices.Equal(p.Groups, who.Groups) {
+		err = d.update(ctx, p.Name, "person.groups", nil, "as the identity provider says", func(now Person) Person {
+			now.Groups = who.Groups
+			return now
+		})
+		d.moved(p.Name)
+	}
 	if err != nil {
 		return "", err
 	}
@@ -186,7 +194,7 @@ var errTaken = errors.New("the name is taken")
 // addProvided creates the person under the first name that is free: another person's name is never taken over.
 func (d *Directory) addProvided(ctx context.Context, who Provided) (Person, error) {
 	wanted := suggested(who.Names)
-	p := Person{Name: wanted, Roles: who.Roles, Created: d.now(), Issuer: who.Issuer, Subject: who.Subject, Vouched: d.now()}
+	p := Person{Name: wanted, Roles: who.Roles, Created: d.now(), Issuer: who.Issuer, Subject: who.Subject, Groups: who.Groups, Vouched: d.now()}
 	for n := 2; n <= 100; n++ {
 		err := d.update(ctx, p.Name, "person.add", p.Roles, "first sign-in at the identity provider", func(Person) Person { return p })
 		if !errors.Is(err, errTaken) {
@@ -246,6 +254,7 @@ func (d *Directory) ProviderLogout(ctx context.Context, l Logout) error {
 
 // keysStopped tells the gateway that keys of a user do not work any more, so that their open streams end.
 func (d *Directory) keysStopped(ctx context.Context, user string) error {
+	d.moved(user)
 	if d.Revoked == nil {
 		return nil
 	}

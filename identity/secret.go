@@ -45,6 +45,12 @@ func checksum(text string) string {
 	return b32.EncodeToString(binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE([]byte(text))))
 }
 
+// LooksLikeKey says whether a text claims to be an access key or a management token, be it a valid one or not. Such a text is
+// shown to nobody else.
+func LooksLikeKey(text string) bool {
+	return strings.HasPrefix(text, keyPrefix) || strings.HasPrefix(text, tokenPrefix)
+}
+
 // secretID returns the public id of a well-formed key or token.
 func secretID(prefix, text string) (string, bool) {
 	rest, ok := strings.CutPrefix(text, prefix)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"remit/catalog"
+	"remit/identity"
 	"remit/policy"
 )
 
@@ -52,8 +53,9 @@ type Persona struct {
 	Title     string
 	Created   time.Time
 	Revisions []Revision
-	Shadow    Shadow // the zero Shadow is none
-	Term      Term   // of whichever revision is live
+	Shadow    Shadow         // the zero Shadow is none
+	Term      Term           // of whichever revision is live
+	Users     identity.Users // who may use it with a client of their own; nobody by default
 }
 
 // Revision is one numbered answer to "which tools does this job need". From the moment it is submitted its content

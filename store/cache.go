@@ -11,8 +11,8 @@ import (
 	"remit/persona"
 )
 
-// Cache is a Store that answers from memory what every request of an agent asks: its key, its persona, what is suspended and what is
-// frozen. Each answer asks the database whether anything of that was written since, by whichever process or hand, so that a
+// Cache is a Store that answers from memory what every request of an agent asks: its key or its person, its
+// persona, what is suspended and what is frozen. Each answer asks the database whether anything of that was written since, by whichever process or hand, so that a
 // change holds from the next request on. What is returned is shared: it must not be changed.
 type Cache struct {
 	*Store
@@ -27,9 +27,13 @@ type memory struct {
 	mu          sync.Mutex
 	keys        map[string]identity.Key
 	personas    map[persona.ID]persona.Persona
+	people      map[subject]identity.Person
 	frozen      map[pinned]time.Time // zero where it is not
 	suspensions map[struct{}][]persona.Suspension
 }
+
+// subject is whom an issuer knows.
+type subject struct{ issuer, name string }
 
 type pinned struct {
 	persona  persona.ID
@@ -38,7 +42,7 @@ type pinned struct {
 }
 
 func remember(version int64) *memory {
-	return &memory{version: version, keys: map[string]identity.Key{}, personas: map[persona.ID]persona.Persona{},
+	return &memory{version: version, keys: map[string]identity.Key{}, personas: map[persona.ID]persona.Persona{}, people: map[subject]identity.Person{},
 		frozen: map[pinned]time.Time{}, suspensions: map[struct{}][]persona.Suspension{}}
 }
 
@@ -109,6 +113,12 @@ func (c *Cache) TouchKey(ctx context.Context, id string, used time.Time, from st
 		m.keys[id] = k
 	}
 	return nil
+}
+
+// PersonOf returns whom the issuer knows as subject.
+func (c *Cache) PersonOf(ctx context.Context, issuer, name string) (identity.Person, error) {
+	return recall(ctx, c, func(m *memory) map[subject]identity.Person { return m.people }, subject{issuer, name},
+		func() (identity.Person, error) { return c.Store.PersonOf(ctx, issuer, name) })
 }
 
 // Persona returns the persona with the definitions of all its pins.

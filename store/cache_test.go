@@ -40,23 +40,28 @@ func cache(t *testing.T, e engine) {
 		key                                 string
 		live, suspended, isFrozen, shadowed bool
 		term                                string // that refuses
+		groups, users                       string
 	}
 	read := func() (got state) {
 		t.Helper()
 		for range 2 { // the second time from memory
 			k, keyErr := c.Key(t.Context(), "k")
 			p, personaErr := c.Persona(t.Context(), "support")
+			known, personErr := c.PersonOf(t.Context(), "https://id.example", "s1")
+			if errors.Is(personErr, identity.ErrNotFound) {
+				personErr = nil
+			}
 			stopped, stoppedErr := c.Suspensions(t.Context())
 			_, frozen, frozenErr := c.Frozen(t.Context(), "support", 1, pin)
 			if errors.Is(keyErr, identity.ErrNotFound) {
 				keyErr = nil
 			}
-			if err := errors.Join(keyErr, personaErr, stoppedErr, frozenErr); err != nil {
+			if err := errors.Join(keyErr, personErr, personaErr, stoppedErr, frozenErr); err != nil {
 				t.Fatal(err)
 			}
 			got = state{suspended: len(stopped) > 0, isFrozen: frozen, shadowed: p.Shadow.Revision != 0}
 			over, _ := p.Term.Over(now)
-			got.term = over.Rule
+			got.term, got.groups, got.users = over.Rule, strings.Join(known.Groups, " "), strings.Join(append(p.Users.People, p.Users.Groups...), " ")
 			if _, got.live = p.Live(); k.ID != "" {
 				got.key = string(k.State(time.Now())) + strings.Join(k.Bounds.Tools, ", ")
 			}
@@ -68,6 +73,14 @@ func cache(t *testing.T, e engine) {
 		p.Shadow = persona.Shadow{Revision: revision}
 		return theirs.Update(t.Context(), p.ID, save(p))
 	}
+	person := func(groups ...string) error {
+		return theirs.UpdatePerson(t.Context(), "lea", identity.Ends{}, func(p identity.Person) (identity.Person, audit.Entry, error) {
+			p.Name, p.Issuer, p.Subject, p.Groups = "lea", "https://id.example", "s1", groups
+			return p, entry("person.groups"), nil
+		})
+	}
+	used := p
+	used.Users = identity.Users{People: []string{"lea"}, Groups: []string{"g"}}
 	stepped := p
 	stepped.Revisions = slices.Clone(p.Revisions)
 	stepped.Revisions[0].State = persona.Approved
@@ -82,6 +95,10 @@ func cache(t *testing.T, e engine) {
 	}{
 		{"nothing yet", func() error { return nil }, state{live: true}},
 		{"a key", func() error { return key(func(*identity.Key) {}) }, state{key: "expiring", live: true}},
+		{"a person", func() error { return person("g", "h") }, state{key: "expiring", live: true, groups: "g h"}},
+		{"fewer groups", func() error { return person() }, state{key: "expiring", live: true}},
+		{"users", func() error { return theirs.Update(t.Context(), p.ID, save(used)) }, state{key: "expiring", live: true, users: "lea g"}},
+		{"no users", func() error { return theirs.Update(t.Context(), p.ID, save(p)) }, state{key: "expiring", live: true}},
 		{"suspended", func() error { return theirs.Suspend(t.Context(), suspension, entry("persona.suspend")) }, state{key: "expiring", live: true, suspended: true}},
 		{"resumed", func() error { return theirs.Resume(t.Context(), suspension, entry("persona.resume")) }, state{key: "expiring", live: true}},
 		{"drifted", func() error { offer(t, theirs, other); offer(t, theirs, approved); return nil }, state{key: "expiring", live: true, isFrozen: true}},
@@ -108,11 +125,11 @@ func cache(t *testing.T, e engine) {
 			t.Errorf("%s: got %+v, want %+v", step.name, got, step.want)
 		}
 	}
-	used := time.Now().UTC().Truncate(time.Minute)
-	if err := c.TouchKey(t.Context(), "k", used, "203.0.113.9"); err != nil {
+	at := time.Now().UTC().Truncate(time.Minute)
+	if err := c.TouchKey(t.Context(), "k", at, "203.0.113.9"); err != nil {
 		t.Fatal(err)
 	}
-	if k, err := c.Key(t.Context(), "k"); err != nil || !k.LastUse.Equal(used) {
+	if k, err := c.Key(t.Context(), "k"); err != nil || !k.LastUse.Equal(at) {
 		t.Errorf("a use: got %v, %v", k.LastUse, err)
 	}
 }

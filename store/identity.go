@@ -15,13 +15,13 @@ import (
 
 var _ identity.Store = (*Store)(nil)
 
-const personColumns = "select name, roles, password, disabled, created, issuer, subject, vouched from person"
+const personColumns = "select name, roles, password, disabled, created, issuer, subject, vouched, provider_groups from person"
 
 func scanPerson(r *sql.Rows) (p identity.Person, err error) {
-	var roles []byte
+	var roles, groups []byte
 	var created, vouched int64
-	if err = r.Scan(&p.Name, &roles, &p.Password, &p.Disabled, &created, &p.Issuer, &p.Subject, &vouched); err == nil {
-		err = json.Unmarshal(roles, &p.Roles)
+	if err = r.Scan(&p.Name, &roles, &p.Password, &p.Disabled, &created, &p.Issuer, &p.Subject, &vouched, &groups); err == nil {
+		err = errors.Join(json.Unmarshal(roles, &p.Roles), json.Unmarshal(groups, &p.Groups))
 	}
 	p.Created, p.Vouched = fromMicros(created), fromMicros(vouched)
 	return p, err
@@ -73,10 +73,15 @@ func (s *Store) UpdatePerson(ctx context.Context, name string, ends identity.End
 		if err != nil {
 			return err
 		}
-		if _, err := tx.Exec(`insert into person (name, roles, password, disabled, created, issuer, subject, vouched)
-			values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (name) do update set roles = excluded.roles, password = excluded.password,
-			disabled = excluded.disabled, issuer = excluded.issuer, subject = excluded.subject, vouched = excluded.vouched`,
-			name, string(roles), p.Password, p.Disabled, micros(p.Created), p.Issuer, p.Subject, micros(p.Vouched)); err != nil {
+		groups, err := json.Marshal(append([]string{}, p.Groups...))
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(`insert into person (name, roles, password, disabled, created, issuer, subject, vouched, provider_groups)
+			values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict (name) do update set roles = excluded.roles, password = excluded.password,
+			disabled = excluded.disabled, issuer = excluded.issuer, subject = excluded.subject, vouched = excluded.vouched,
+			provider_groups = excluded.provider_groups`,
+			name, string(roles), p.Password, p.Disabled, micros(p.Created), p.Issuer, p.Subject, micros(p.Vouched), string(groups)); err != nil {
 			return err
 		}
 		if ends.Access {

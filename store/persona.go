@@ -66,13 +66,17 @@ func (s *Store) Personas(ctx context.Context) ([]persona.Persona, error) {
 	return all, err
 }
 
-const selectPersona = "select p.id, p.title, p.created, coalesce(s.number, 0), coalesce(s.person, ''), coalesce(s.since, 0)" + termColumns + `
+const selectPersona = "select p.id, p.title, p.created, p.users, coalesce(s.number, 0), coalesce(s.person, ''), coalesce(s.since, 0)" + termColumns + `
 	from persona p left join shadow s on s.persona = p.id left join term t on t.persona = p.id`
 
 func scanPersona(r *sql.Rows) (p persona.Persona, err error) {
 	var created, since int64
-	p.Term, err = scanTerm(r, &p.ID, &p.Title, &created, &p.Shadow.Revision, &p.Shadow.Person, &since)
+	var users []byte
+	p.Term, err = scanTerm(r, &p.ID, &p.Title, &created, &users, &p.Shadow.Revision, &p.Shadow.Person, &since)
 	p.Created, p.Shadow.Since = fromMicros(created), fromMicros(since)
+	if err == nil {
+		err = json.Unmarshal(users, &p.Users)
+	}
 	return p, err
 }
 
@@ -144,8 +148,12 @@ func (s *Store) Update(ctx context.Context, id persona.ID, change func(persona.P
 		if len(next.Revisions) < len(old.Revisions) {
 			return errImmutable
 		}
-		if _, err := tx.Exec(`insert into persona (id, title, created) values ($1, $2, $3)
-			on conflict (id) do update set title = excluded.title`, string(id), next.Title, micros(next.Created)); err != nil {
+		users, err := json.Marshal(next.Users)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(`insert into persona (id, title, created, users) values ($1, $2, $3, $4)
+			on conflict (id) do update set title = excluded.title, users = excluded.users`, string(id), next.Title, micros(next.Created), string(users)); err != nil {
 			return err
 		}
 		for i, r := range next.Revisions {

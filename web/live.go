@@ -20,6 +20,7 @@ type livePage struct {
 	Tools     []card
 	Endpoint  string
 	Keys      keysPart
+	Users     usersForm
 	Snippets  []snippet
 	MayRetire bool
 	MayNarrow bool // take tools away at once
@@ -90,7 +91,7 @@ func (s *site) livePage(c echo.Context, by identity.Principal) (livePage, person
 		return livePage{}, persona.Persona{}, err
 	}
 	page := livePage{frame: s.frame(c, by, p.Title, "personas"), head: h, Revision: p.Latest(), MayRetire: by.Has(identity.Reviewer) && !p.Retired(),
-		Keys: newKeysPart(c, by), Endpoint: s.origin(c.Request()) + "/k/" + string(p.ID) + "/mcp"}
+		Keys: newKeysPart(c, by), Users: s.newUsersForm(c.Request(), by, p), Endpoint: s.origin(c.Request()) + "/k/" + string(p.ID) + "/mcp"}
 	if page.Revisions, err = s.revisionRows(c, by, p); err != nil {
 		return livePage{}, persona.Persona{}, err
 	}

@@ -124,7 +124,7 @@ func TestSignInAtProvider(t *testing.T) {
 			got = append(got, strings.TrimSpace(fmt.Sprint(entry.Kind, " ", entry.Person, entry.Detail["person"], " ", entry.Detail["roles"])))
 		}
 	}
-	want := []string{"person.add zo-q author", "person.sign-in zo-q", "person.roles zo-q reviewer, admin", "person.sign-in zo-q",
+	want := []string{"person.add zo-q author", "person.sign-in zo-q", "person.roles zo-q reviewer, admin", "person.groups zo-q", "person.sign-in zo-q",
 		"person.add root-2 author", "person.sign-in root-2"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the record (-want +got):\n%s", diff)

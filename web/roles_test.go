@@ -199,6 +199,9 @@ func (m *matrix) persona(id persona.ID, method, path string, form url.Values) ur
 		m.must(m.registry.Approve(ctx, checker, id, 2, p.Latest().Digests()))
 		return url.Values{"revision": {"1"}}
 	}
+	if path == "/personas/:id/users" {
+		return url.Values{"was": {"{}"}, "groups": {"support"}}
+	}
 	if method == "POST" && slices.Contains([]string{"/personas/:id/keys", "/personas/:id/narrow"}, path) {
 		return url.Values{"agent": {"bot"}, "user": {"zoe"}, "expires": {"7"}, "remove": {"billing/list_invoices"}}
 	}

@@ -67,6 +67,7 @@ var routes = []route{
 	{"POST", "/personas/:id/unused", member, (*site).postUnused},
 	{"POST", "/personas/:id/recertify", signedIn, (*site).postRecertify},
 	{"POST", "/personas/:id/term", signedIn, (*site).postTerm},
+	{"POST", "/personas/:id/users", signedIn, (*site).postUsers},
 	{"POST", "/thaw", signedIn, (*site).postThaw},
 	{"POST", "/suspend", signedIn, (*site).postSuspend},
 	{"POST", "/resume", signedIn, (*site).postResume},

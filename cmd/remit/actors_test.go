@@ -23,6 +23,7 @@ import (
 
 	"remit/internal/fakemcp"
 	"remit/internal/fakeoauth"
+	"remit/internal/fakeoidc"
 )
 
 // stage is what the actors of one script act on: a remit serve of the script's own, MCP servers that are not ours, people with
@@ -36,6 +37,8 @@ import (
 //	live ID TOOL[=FILE]...         author drafts exactly these tools, with the policy in FILE, and reviewer approves
 //	agent NAME ID [SECRET|FLAG...] has a new key of the persona, or the secret; $NAME is the secret, $NAME_id the key's id
 //	rotate NAME NEW [FLAG...]      the key of the agent NAME is rotated; the agent NEW has the new one
+//	issuer                         an identity provider on loopback; $issuer is its address. Before serve
+//	bearer NAME ID SUBJECT [CLAIM=VALUE...]     the agent has an access token of the provider for the persona, with other claims
 //	list NAME                      prints the answer to tools/list
 //	call NAME TOOL ARGUMENTS [HEADER:VALUE...]
 //	post NAME FILE [HEADER:VALUE...]           sends the bytes of the file
@@ -52,9 +55,10 @@ type stage struct {
 	fakes  map[string]*fakemcp.Server
 	people map[string]*http.Client
 	agents map[string]bearer
+	issuer *fakeoidc.Provider
 }
 
-type bearer struct{ secret, persona string }
+type bearer struct{ secret, door, persona string }
 
 type stageKey struct{}
 
@@ -72,6 +76,8 @@ var stageCommands = map[string]func(ts *testscript.TestScript, neg bool, args []
 	"live":     acts(2, (*stage).live),
 	"agent":    acts(2, (*stage).agent),
 	"rotate":   acts(2, (*stage).rotate),
+	"issuer":   acts(0, (*stage).identityProvider),
+	"bearer":   acts(3, (*stage).accessToken),
 	"list":     acts(1, (*stage).list),
 	"call":     acts(3, (*stage).call),
 	"post":     acts(2, (*stage).post),
@@ -125,6 +131,11 @@ func command(ts *testscript.TestScript, name string, args ...string) *exec.Cmd {
 			}
 			for upstream := range ts.Value(stageKey{}).(*stage).fakes {
 				cmd.Env = append(cmd.Env, upstream+"="+ts.Getenv(upstream))
+			}
+			for _, setting := range []string{"REMIT_OIDC_ISSUER", "REMIT_OIDC_CLIENT_ID"} {
+				if value := ts.Getenv(setting); value != "" {
+					cmd.Env = append(cmd.Env, setting+"="+value)
+				}
 			}
 			return cmd
 		}
@@ -278,122 +289,6 @@ func (s *stage) live(ts *testscript.TestScript, args []string) bool {
 		}
 	}
 	return s.submit(ts, []string{reviewer, path + "/review", path + "/approve"})
-}
-
-func (s *stage) agent(ts *testscript.TestScript, args []string) bool {
-	if len(args) > 2 && !strings.HasPrefix(args[2], "--") {
-		s.hold(ts, args[0], args[1], args[2])
-		return false
-	}
-	flags := append([]string{"key", "create", "--agent", args[0], "--user", "zoe", "--persona", args[1], "--config", "remit.yaml"}, args[2:]...)
-	s.hold(ts, args[0], args[1], strings.TrimSpace(run(ts, "remit", flags...)))
-	return false
-}
-
-func (s *stage) rotate(ts *testscript.TestScript, args []string) bool {
-	flags := append([]string{"key", "rotate", ts.Getenv(args[0] + "_id"), "--config", "remit.yaml"}, args[2:]...)
-	s.hold(ts, args[1], s.agents[args[0]].persona, strings.TrimSpace(run(ts, "remit", flags...)))
-	return false
-}
-
-// hold gives an agent a secret.
-func (s *stage) hold(ts *testscript.TestScript, name, id, secret string) {
-	s.agents[name] = bearer{secret, id}
-	ts.Setenv(name, secret)
-	if parts := strings.Split(secret, "_"); len(parts) == 3 {
-		ts.Setenv(name+"_id", parts[1])
-	}
-}
-
-func (s *stage) list(ts *testscript.TestScript, args []string) bool {
-	body := `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{` + meta + `}}`
-	return s.ask(ts, args[0], body, append([]string{"Mcp-Method:tools/list"}, args[1:]...))
-}
-
-const meta = `"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}`
-
-func (s *stage) call(ts *testscript.TestScript, args []string) bool {
-	body, header := callOf(args[1], args[2])
-	return s.ask(ts, args[0], body, append(header, args[3:]...))
-}
-
-func callOf(tool, arguments string) (body string, header []string) {
-	name, _ := json.Marshal(tool) // of a string: no error
-	return fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":%s,"arguments":%s,%s}}`, name, arguments, meta),
-		[]string{"Mcp-Method:tools/call", "Mcp-Name:" + tool}
-}
-
-func (s *stage) post(ts *testscript.TestScript, args []string) bool {
-	return s.ask(ts, args[0], ts.ReadFile(args[1]), args[2:])
-}
-
-func (s *stage) ask(ts *testscript.TestScript, name, body string, header []string) bool {
-	answer, refused, err := s.exchange(ts.Getenv("site"), name, body, header)
-	ts.Check(err)
-	fmt.Fprintln(ts.Stdout(), answer)
-	return refused
-}
-
-// exchange sends a message as an agent does, in the stateless era unless the headers say otherwise.
-func (s *stage) exchange(site, name, body string, header []string) (answer string, refused bool, err error) {
-	s.mu.Lock()
-	c, ok := s.agents[name]
-	s.mu.Unlock()
-	if !ok {
-		return "", false, fmt.Errorf("there is no agent %s", name)
-	}
-	req, err := http.NewRequest(http.MethodPost, site+"/k/"+c.persona+"/mcp", strings.NewReader(body))
-	if err != nil {
-		return "", false, err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Accept", "application/json, text/event-stream")
-	req.Header.Set("Authorization", "Bearer "+c.secret)
-	req.Header.Set("MCP-Protocol-Version", "2026-07-28")
-	for _, h := range header {
-		field, value, _ := strings.Cut(h, ":")
-		req.Header.Set(field, value)
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return "", false, err
-	}
-	defer res.Body.Close()
-	raw, err := io.ReadAll(res.Body)
-	var said struct {
-		Error  json.RawMessage
-		Result struct{ IsError bool }
-	}
-	if res.Header.Get("Content-Type") == "application/json" {
-		err = json.Unmarshal(raw, &said)
-	}
-	return fmt.Sprintf("%d %s", res.StatusCode, raw), res.StatusCode >= 400 || said.Error != nil || said.Result.IsError, err
-}
-
-func (s *stage) flood(ts *testscript.TestScript, args []string) bool {
-	var n, refused int
-	if _, err := fmt.Sscan(args[1], &n); err != nil {
-		ts.Fatalf("how many? %v", err)
-	}
-	body, header := callOf(args[2], args[3])
-	site, together, results := ts.Getenv("site"), make(chan struct{}, 64), make(chan error, n)
-	for range n {
-		together <- struct{}{}
-		go func() {
-			_, no, err := s.exchange(site, args[0], body, header)
-			<-together
-			if s.mu.Lock(); no {
-				refused++
-			}
-			s.mu.Unlock()
-			results <- err
-		}()
-	}
-	for range n {
-		ts.Check(<-results)
-	}
-	fmt.Fprintf(ts.Stdout(), "%d answered, %d refused\n", n-refused, refused)
-	return false
 }
 
 func (s *stage) token(ts *testscript.TestScript, args []string) bool {

@@ -21,6 +21,7 @@ type personaCmd struct {
 	Unused   personaUnusedCmd   `cmd:"" help:"Which granted tools nobody calls, what is tried and refused, and a revision without them."`
 	Term     personaTermCmd     `cmd:"" help:"Show or set until when a persona may be used, and when a reviewer has to look at it again."`
 	Recert   personaRecertCmd   `cmd:"" name:"recertify" help:"Confirm what is live after looking at it again, and set the next date."`
+	Users    personaUsersCmd    `cmd:"" help:"Show or set who may use a persona with a client of their own, by signing in."`
 }
 
 type personaListCmd struct{}

@@ -3,14 +3,14 @@ package main
 import (
 	"fmt"
 
+	"remit/gateway"
 	"remit/identity"
 	"remit/identity/oidc"
 	"remit/internal/config"
-	"remit/web"
 )
 
 // provider returns the identity provider of the configuration; nil without one. It is not asked anything yet.
-func (a *app) provider() (web.Provider, error) {
+func (a *app) provider() (*oidc.Client, error) {
 	o := a.opts.OIDC
 	if o.Issuer == "" {
 		return nil, nil
@@ -20,7 +20,16 @@ func (a *app) provider() (web.Provider, error) {
 		return nil, fmt.Errorf("oidc.client-secret: %w", err)
 	}
 	return oidc.New(oidc.Config{Issuer: o.Issuer, ClientID: o.ClientID, ClientSecret: secret, RedirectURL: a.opts.Address() + "/sign-in/callback",
-		Name: o.Name, Scopes: o.Scopes, GroupsClaim: o.GroupsClaim, Roles: o.Roles, Networks: o.Networks})
+		Name: o.Name, Scopes: o.Scopes, GroupsClaim: o.GroupsClaim, Roles: o.Roles, Networks: o.Networks,
+		Introspect: a.opts.OAuth.Introspect})
+}
+
+// oauth is the way in for people's own clients; nil without a provider.
+func (a *app) oauth(p *oidc.Client, people gateway.People) *gateway.OAuth {
+	if p == nil {
+		return nil
+	}
+	return &gateway.OAuth{Tokens: p, People: people, Address: a.opts.Address(), Issuers: []string{p.Issuer}, Scope: a.opts.OAuth.Required()}
 }
 
 // rules are what a sign-in at the provider may do.

@@ -119,6 +119,12 @@ func (a *app) showReach(what string, r usage.Reach) error {
 	if err := table(a.out, []string{"KEY", "PERSONA", "AGENT", "USER", "EXPIRES", "LAST USE"}, keys); err != nil {
 		return err
 	}
+	for _, p := range r.Personas {
+		if !p.Users.None() {
+			fmt.Fprintf(a.out, "\n%s, with clients of their own by signing in: groups %s; people %s\n", p.Persona,
+				orDash(plain(strings.Join(p.Users.Groups, ", "))), orDash(plain(strings.Join(p.Users.People, ", "))))
+		}
+	}
 	return a.showBreaks(r)
 }
 

@@ -146,36 +146,43 @@ func (a *app) front(s *system, desk *approval.Desk, n *notary.Notary, log *slog.
 	if err != nil {
 		return nil, nil, err
 	}
+	provider, err := a.provider()
+	if err != nil {
+		return nil, nil, err
+	}
 	proxies, err := remote.Trust(a.opts.TrustedProxy)
 	if err != nil {
 		return nil, nil, err
 	}
 	limiter := policy.NewLimiter(s.store)
-	gate := gateway.New(gateway.Config{Personas: s.cache, Keys: s.people, Current: s.catalog.Tool, Upstreams: a.telemetry.Upstreams(gateway.Pool(s.pool)),
+	gate := gateway.New(gateway.Config{Personas: s.cache, Keys: s.people, OAuth: a.oauth(provider, s.people), Current: s.catalog.Tool, Upstreams: a.telemetry.Upstreams(gateway.Pool(s.pool)),
 		Audit: a.telemetry.Audit(s.store), Limiter: limiter, MaskKey: maskKey, Listed: s.crawler.Listed, Proxies: proxies, AllowedHosts: hosts, AllowedOrigins: a.opts.AllowedOrigins, CallTimeout: a.opts.CallTimeout,
 		Account: s.pool.Account, Connections: a.opts.Address() + "/connections", Observer: a.telemetry.Observer(), ForwardBaggage: a.opts.ForwardBaggage,
 		Approvals: desk, ApprovalWait: a.opts.ApprovalWait,
 		History: s.store, KeepArguments: a.opts.KeepArguments, Version: version(), Log: log})
 	a.telemetry.Watch(s.state(gate, limiter))
 	s.people.Revoked = func(of string) { gate.Notify(persona.ID(of)) }
-	provider, err := a.provider()
-	if err != nil {
-		return nil, nil, err
-	}
+	s.people.Moved = gate.Moved
 	registry := &persona.Registry{Store: s.store, Current: s.catalog.Tool, MaxTools: a.opts.MaxTools,
 		SingleOperator: a.opts.SingleOperator, TwoReviewers: a.opts.TwoReviewers, Changed: gate.Notify}
 	drafter, err := a.composer(s.catalog)
 	if err != nil {
 		return nil, nil, err
 	}
-	site, err := web.New(web.Config{Registry: registry, Approvals: desk, Personas: s.store, Directory: s.people, Catalog: s.catalog,
+	cfg := web.Config{Registry: registry, Approvals: desk, Personas: s.store, Directory: s.people, Catalog: s.catalog,
 		Composer: drafter, Audit: signedRecord{s.store, n}, Evals: s.store, Usage: s.store, Connections: s.connections, Shadows: s.store, Frozen: s.store, RemindBefore: a.opts.RemindBefore,
-		Servers: s.crawler.Status, PublicURL: a.opts.PublicURL, Hosts: hosts, Proxies: proxies, SingleOperator: a.opts.SingleOperator, Provider: provider, NoPasswords: !a.opts.OIDC.Passwords, Log: log})
+		Servers: s.crawler.Status, PublicURL: a.opts.PublicURL, Hosts: hosts, Proxies: proxies, SingleOperator: a.opts.SingleOperator, NoPasswords: !a.opts.OIDC.Passwords, Log: log}
+	if provider != nil {
+		cfg.Provider = provider
+	}
+	site, err := web.New(cfg)
 	if err != nil {
 		return nil, nil, err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/k/", gate)
+	for _, path := range gateway.Paths {
+		mux.Handle(path, gate)
+	}
 	mux.Handle("/", site)
 	return mux, gate, nil
 }

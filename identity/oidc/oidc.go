@@ -33,6 +33,7 @@ type Config struct {
 	Scopes       []string
 	GroupsClaim  string   // empty means "groups"
 	Roles        []string // GROUP=ROLE each; none means that admins give roles in Remit
+	Introspect   bool     // access tokens that are no JWT are shown to the provider; needs a ClientSecret
 	Networks     []string // (CIDR) in which the provider's endpoints may be beside public addresses and the issuer's own
 	Now          func() time.Time
 }
@@ -55,6 +56,7 @@ type Client struct {
 	roles  map[string][]identity.Role // by group
 	http   *http.Client
 	keys   *rate.Limiter // of looks for keys
+	known  introspected
 
 	mu      sync.Mutex
 	found   *provider
@@ -67,7 +69,9 @@ type provider struct {
 	*oidc.Provider
 	oauth       oauth2.Config
 	verifier    *oidc.IDTokenVerifier
-	namesIssuer bool // its answers carry iss (RFC 9207)
+	keys        oidc.KeySet
+	introspects string // address; empty where it does not offer that
+	namesIssuer bool   // its answers carry iss (RFC 9207)
 }
 
 // algorithms that sign tokens: none that needs no key, or one that is not public.
@@ -75,7 +79,7 @@ var algorithms = []string{oidc.RS256, oidc.RS384, oidc.RS512, oidc.ES256, oidc.E
 
 // New checks the configuration. It asks the provider nothing: Remit starts without it.
 func New(cfg Config) (*Client, error) {
-	c := &Client{Config: cfg, keys: rate.NewLimiter(rate.Every(keysEvery), keysBurst)}
+	c := &Client{Config: cfg, keys: rate.NewLimiter(rate.Every(keysEvery), keysBurst), known: newIntrospected()}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -88,6 +92,9 @@ func New(cfg Config) (*Client, error) {
 	}
 	if cfg.ClientID == "" || cfg.RedirectURL == "" {
 		return nil, errors.New("oidc: a client id and a redirect address are needed")
+	}
+	if cfg.Introspect && cfg.ClientSecret == "" {
+		return nil, errors.New("oidc: introspection needs the client's secret")
 	}
 	if c.Name == "" {
 		c.Name = c.issuer.Hostname()
@@ -144,6 +151,7 @@ func (c *Client) read(ctx context.Context) (*provider, error) {
 	}
 	var meta struct {
 		Keys        string   `json:"jwks_uri"`
+		Introspects string   `json:"introspection_endpoint"`
 		NamesIssuer bool     `json:"authorization_response_iss_parameter_supported"`
 		Auth        []string `json:"token_endpoint_auth_methods_supported"`
 		Challenges  []string `json:"code_challenge_methods_supported"`
@@ -152,8 +160,8 @@ func (c *Client) read(ctx context.Context) (*provider, error) {
 		return nil, fmt.Errorf("%w: its metadata cannot be read: %w", identity.ErrProvider, err)
 	}
 	for what, address := range map[string]string{"authorization_endpoint": found.Endpoint().AuthURL, "token_endpoint": found.Endpoint().TokenURL,
-		"jwks_uri": meta.Keys, "userinfo_endpoint": found.UserInfoEndpoint()} {
-		if address == "" && what == "userinfo_endpoint" {
+		"jwks_uri": meta.Keys, "userinfo_endpoint": found.UserInfoEndpoint(), "introspection_endpoint": meta.Introspects} {
+		if address == "" && (what == "userinfo_endpoint" || what == "introspection_endpoint") {
 			continue
 		}
 		if u, err := url.Parse(address); err != nil || u.Host == "" || !c.permits(u) {
@@ -163,7 +171,7 @@ func (c *Client) read(ctx context.Context) (*provider, error) {
 	if len(meta.Challenges) > 0 && !slices.Contains(meta.Challenges, "S256") {
 		return nil, fmt.Errorf("%w: it does not offer PKCE with S256", identity.ErrProvider)
 	}
-	p := &provider{Provider: found, namesIssuer: meta.NamesIssuer}
+	p := &provider{Provider: found, namesIssuer: meta.NamesIssuer, introspects: meta.Introspects}
 	p.oauth = oauth2.Config{ClientID: c.ClientID, ClientSecret: c.ClientSecret, RedirectURL: c.RedirectURL, Endpoint: found.Endpoint(),
 		Scopes: append([]string{oidc.ScopeOpenID}, c.Scopes...)}
 	// Never by trying: a code that was sent twice is a replayed one.
@@ -173,7 +181,8 @@ func (c *Client) read(ctx context.Context) (*provider, error) {
 	}
 	slow := *c.http
 	slow.Transport = slowed{c.http.Transport, c}
-	p.verifier = oidc.NewVerifier(c.Issuer, oidc.NewRemoteKeySet(oidc.ClientContext(ctx, &slow), meta.Keys), &oidc.Config{ClientID: c.ClientID,
+	p.keys = oidc.NewRemoteKeySet(oidc.ClientContext(ctx, &slow), meta.Keys)
+	p.verifier = oidc.NewVerifier(c.Issuer, p.keys, &oidc.Config{ClientID: c.ClientID,
 		SupportedSigningAlgs: algorithms, SkipExpiryCheck: true}) // times are checked with our own skew
 	return p, nil
 }
@@ -254,7 +263,7 @@ func (c *Client) identify(ctx context.Context, p *provider, token *oauth2.Token,
 			who.Names = told.Names
 		}
 		if !grouped {
-			who.Roles = told.Roles
+			who.Roles, who.Groups = told.Roles, told.Groups
 		}
 	}
 	return who, nil

@@ -98,7 +98,15 @@ type slowed struct {
 
 func (s slowed) RoundTrip(req *http.Request) (*http.Response, error) {
 	if !s.c.keys.AllowN(s.c.Now(), 1) {
-		return nil, fmt.Errorf("unknown keys were looked for too often; the next look is within %s", keysEvery)
+		return nil, lookError{fmt.Errorf("unknown keys were looked for too often; the next look is within %s", keysEvery)}
 	}
-	return s.RoundTripper.RoundTrip(req)
+	res, err := s.RoundTripper.RoundTrip(req)
+	switch {
+	case err != nil:
+		return nil, lookError{err}
+	case res.StatusCode >= 500:
+		res.Body.Close()
+		return nil, lookError{errors.New("the keys cannot be had: " + res.Status)}
+	}
+	return res, nil
 }

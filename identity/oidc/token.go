@@ -1,7 +1,6 @@
 package oidc
 
 import (
-	"bytes"
 	"context"
 	"crypto/subtle"
 	"encoding/json"
@@ -84,14 +83,19 @@ func (c *Client) logoutToken(ctx context.Context, p *provider, raw string) (iden
 	return l, nil
 }
 
-// checked reads a payload whose signature was verified, and checks audience and times.
-func (c *Client) checked(payload []byte) (claimSet, error) {
+// read decodes what every reader understands alike.
+func read(payload []byte) (claimSet, error) {
 	if err := strictjson.Check(payload, strictjson.Limits{Bytes: maxToken, Depth: 16, Names: 2000}); err != nil {
 		return nil, err
 	}
 	claims := claimSet{}
-	dec := json.NewDecoder(bytes.NewReader(payload))
-	if err := dec.Decode(&claims); err != nil {
+	return claims, json.Unmarshal(payload, &claims)
+}
+
+// checked reads a payload whose signature was verified, and checks audience and times.
+func (c *Client) checked(payload []byte) (claimSet, error) {
+	claims, err := read(payload)
+	if err != nil {
 		return nil, err
 	}
 	audience, ok := claims.list("aud")
@@ -107,18 +111,30 @@ func (c *Client) checked(payload []byte) (claimSet, error) {
 
 // inTime checks exp and iat, which must be there, and nbf, which may.
 func (c *Client) inTime(claims claimSet) error {
+	if _, named := claims["iat"]; !named {
+		return errors.New("iat is missing")
+	}
+	return c.within(claims)
+}
+
+// within checks exp, which must be there, and iat and nbf, which may.
+func (c *Client) within(claims claimSet) error {
 	now := c.Now()
-	expires, ok1 := claims.moment("exp")
-	issued, ok2 := claims.moment("iat")
-	from, ok3 := claims.moment("nbf")
-	_, named := claims["nbf"]
+	expires, ok := claims.moment("exp")
 	switch {
-	case !ok1 || !ok2 || named && !ok3:
-		return errors.New("exp, iat or nbf is missing or is no time")
+	case !ok:
+		return errors.New("exp is missing or is no time")
 	case !now.Before(expires.Add(Skew)):
 		return fmt.Errorf("it expired at %s", expires.Format(time.RFC3339))
-	case issued.After(now.Add(Skew)), named && from.After(now.Add(Skew)):
-		return errors.New("it is from the future: compare the clocks of Remit and of the provider")
+	}
+	for _, name := range []string{"iat", "nbf"} {
+		from, ok := claims.moment(name)
+		if _, named := claims[name]; named && !ok {
+			return fmt.Errorf("%s is no time", name)
+		}
+		if from.After(now.Add(Skew)) {
+			return errors.New("it is from the future: compare the clocks of Remit and of the provider")
+		}
 	}
 	return nil
 }
@@ -172,7 +188,7 @@ func (s claimSet) find(name string) (any, bool) {
 
 // provided reads who it is. Names only suggest what to call somebody new.
 func (c *Client) provided(claims claimSet) identity.Provided {
-	who := identity.Provided{Issuer: c.Issuer, Subject: claims.text("sub"), Session: claims.text("sid"), Mapped: len(c.roles) > 0, Roles: c.rolesOf(claims)}
+	who := identity.Provided{Issuer: c.Issuer, Subject: claims.text("sub"), Session: claims.text("sid"), Mapped: len(c.roles) > 0, Groups: c.groupsOf(claims), Roles: c.rolesOf(claims)}
 	if len(who.Session) > maxSubject {
 		who.Session = ""
 	}
@@ -184,15 +200,29 @@ func (c *Client) provided(claims claimSet) identity.Provided {
 	return who
 }
 
-// rolesOf maps the groups, in the order of [identity.Roles]. An e-mail address counts only when the provider verified it.
-func (c *Client) rolesOf(claims claimSet) []identity.Role {
+// Of somebody's groups no more are kept, nor longer ones, in bytes.
+const (
+	maxGroups = 1000
+	maxGroup  = 255
+)
+
+// groupsOf lists the groups in order, each once. An e-mail address counts only when the provider verified it.
+func (c *Client) groupsOf(claims claimSet) []string {
 	value, _ := claims.find(c.GroupsClaim)
 	groups, _ := texts(value)
 	if verified, _ := claims["email_verified"].(bool); c.GroupsClaim == "email" && !verified {
-		groups = nil
+		return nil
 	}
+	groups = slices.DeleteFunc(groups, func(g string) bool { return g == "" || len(g) > maxGroup })
+	slices.Sort(groups)
+	groups = slices.Compact(groups)
+	return groups[:min(len(groups), maxGroups)]
+}
+
+// rolesOf maps the groups, in the order of [identity.Roles].
+func (c *Client) rolesOf(claims claimSet) []identity.Role {
 	given := map[identity.Role]bool{}
-	for _, g := range groups {
+	for _, g := range c.groupsOf(claims) {
 		for _, role := range c.roles[g] {
 			given[role] = true
 		}

@@ -50,6 +50,7 @@ type Options struct {
 	Embeddings     Embeddings    `yaml:"embeddings" embed:"" prefix:"embeddings-"`
 	Model          Model         `yaml:"model" embed:"" prefix:"model-" group:"Language model for drafts (docs/models.md):"`
 	OIDC           OIDC          `yaml:"oidc" embed:"" prefix:"oidc-" group:"Sign-in at an OpenID Connect provider (docs/identity.md):"`
+	OAuth          OwnClients    `yaml:"oauth" embed:"" prefix:"oauth-" group:"People's own clients, by OAuth at the same provider (docs/oauth.md):"`
 	Webhook        Webhook       `yaml:"approval-webhook" embed:"" prefix:"approval-webhook-"`
 	Audit          `yaml:",inline"`
 }
@@ -163,7 +164,7 @@ func (o Options) Validate() error {
 	case o.ReadTimeout < time.Second:
 		return fmt.Errorf("read-timeout is %s: it must be at least 1s", o.ReadTimeout)
 	}
-	return errors.Join(o.Model.validate(), o.OIDC.validate(), o.Audit.validate())
+	return errors.Join(o.Model.validate(), o.OIDC.validate(), o.OAuth.validate(o.OIDC), o.Audit.validate())
 }
 
 // Address is the URL at which people and agents reach Remit, without a slash at its end.

@@ -86,6 +86,7 @@ func TestPrecedence(t *testing.T) {
 		OIDC: OIDC{Issuer: "https://file", ClientID: "remit", Scopes: []string{"profile", "email"}, GroupsClaim: "groups", Unknown: "refuse", VouchFor: 720 * time.Hour, Passwords: true,
 			Roles: []string{"cn=a,dc=b=author", "ops=admin"}},
 		Model:      Model{Name: "m", Wait: 30 * time.Second, MaxTokens: 4000, RequestsPerMinute: 60, Choose: ModelTask{Name: "large", MaxTokens: 9}},
+		OAuth:      OwnClients{Scope: "remit:{persona}"},
 		Embeddings: Embeddings{URL: "http://file", Model: "env-model"}, Audit: Audit{CheckpointInterval: time.Hour, CheckpointEntries: 10000, AuditRetention: 400}}
 	got := cli.Options
 	if len(got.AllowedOrigins) == 0 {

@@ -42,11 +42,13 @@ type Provider struct {
 
 	Alg       string                    // RS256; also none, HS256 (with the public key as secret)
 	KeyID     string                    // in the header of tokens
+	Type      string                    // in the header of tokens; JWT
 	Key       *rsa.PrivateKey           // signs
 	Published map[string]*rsa.PublicKey // by key id
 	Now       func() time.Time
 	Claims    Claims                      // over those of an honest ID token
 	Info      Claims                      // of the user information
+	Opaque    map[string]Claims           // what introspection says of tokens, beside that they are active
 	Metadata  Claims                      // over those of honest metadata
 	Answer    func(url.Values)            // changes what the browser brings back
 	Instead   map[string]http.HandlerFunc // by path, instead of an honest answer
@@ -57,8 +59,8 @@ type grant struct{ nonce, challenge, redirect string }
 
 // Start runs a provider until the test ends it with Close.
 func Start() *Provider {
-	p := &Provider{codes: map[string]grant{}, seen: map[string]int{}, Alg: "RS256", KeyID: "k1", Key: NewKey(), Now: time.Now,
-		Claims: Claims{}, Info: Claims{}, Metadata: Claims{}, Instead: map[string]http.HandlerFunc{}}
+	p := &Provider{codes: map[string]grant{}, seen: map[string]int{}, Alg: "RS256", KeyID: "k1", Type: "JWT", Key: NewKey(), Now: time.Now,
+		Claims: Claims{}, Info: Claims{}, Metadata: Claims{}, Opaque: map[string]Claims{}, Instead: map[string]http.HandlerFunc{}}
 	p.Published = map[string]*rsa.PublicKey{"k1": &p.Key.PublicKey}
 	p.server = httptest.NewServer(http.HandlerFunc(p.serve))
 	p.URL = p.server.URL
@@ -105,7 +107,7 @@ func (p *Provider) serve(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
 	case "/.well-known/openid-configuration":
 		reply(w, over(Claims{"issuer": p.URL, "authorization_endpoint": p.URL + "/authorize", "token_endpoint": p.URL + "/token", "jwks_uri": p.URL + "/keys",
-			"userinfo_endpoint": p.URL + "/userinfo", "authorization_response_iss_parameter_supported": true, "backchannel_logout_supported": true,
+			"userinfo_endpoint": p.URL + "/userinfo", "introspection_endpoint": p.URL + "/introspect", "authorization_response_iss_parameter_supported": true, "backchannel_logout_supported": true,
 			"code_challenge_methods_supported": []string{"S256"}, "id_token_signing_alg_values_supported": []string{"RS256", "HS256", "none"}}, p.Metadata))
 	case "/authorize":
 		p.authorize(w, r)
@@ -119,6 +121,8 @@ func (p *Provider) serve(w http.ResponseWriter, r *http.Request) {
 		reply(w, Claims{"keys": keys})
 	case "/userinfo":
 		reply(w, p.Info)
+	case "/introspect":
+		p.introspect(w, r)
 	default:
 		http.NotFound(w, r)
 	}
@@ -175,6 +179,32 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 		"sub": "s1", "nonce": g.nonce, "iat": now, "exp": now + 300}, p.Claims))})
 }
 
+// introspect tells the client, and nobody else, about an opaque token.
+func (p *Provider) introspect(w http.ResponseWriter, r *http.Request) {
+	id, secret, _ := r.BasicAuth()
+	secret, _ = url.QueryUnescape(secret)
+	if id != ClientID || secret != Secret {
+		http.Error(w, "this client is not known", http.StatusUnauthorized)
+		return
+	}
+	claims, active := p.Opaque[r.FormValue("token")]
+	if !active {
+		reply(w, Claims{"active": false})
+		return
+	}
+	reply(w, over(Claims{"active": true}, claims))
+}
+
+// AccessToken is an honest access token (RFC 9068) of the client agent for the resource, with changes.
+func (p *Provider) AccessToken(resource string, changes Claims) string {
+	now, kind := p.Now().Unix(), p.Type
+	if p.Type == "JWT" {
+		p.Type = "at+jwt"
+	}
+	defer func() { p.Type = kind }()
+	return p.Sign(over(Claims{"iss": p.URL, "aud": resource, "sub": "s1", "client_id": "agent", "iat": now, "exp": now + 300, "jti": encode(random())}, changes))
+}
+
 // LogoutToken is an honest logout token with changes.
 func (p *Provider) LogoutToken(changes Claims) string {
 	now := p.Now().Unix()
@@ -193,7 +223,7 @@ func (p *Provider) Sign(claims Claims) string {
 
 // SignText signs any payload.
 func (p *Provider) SignText(payload string) string {
-	header, err := json.Marshal(Claims{"alg": p.Alg, "kid": p.KeyID, "typ": "JWT"})
+	header, err := json.Marshal(Claims{"alg": p.Alg, "kid": p.KeyID, "typ": p.Type})
 	if err != nil {
 		panic(err)
 	}

@@ -233,6 +233,7 @@ func (c *Chat) request(a asked, messages []openai.ChatCompletionMessage, f form,
 	if newer {
 		req.MaxCompletionTokens = a.maxTokens
 	} else {
+		//lint:ignore SA1019 endpoints other than OpenAI's know only this name
 		req.MaxTokens = a.maxTokens
 		if a.temperature >= 0 { // 0 would be left out of the JSON
 			req.Temperature = max(float32(a.temperature), math.SmallestNonzeroFloat32)

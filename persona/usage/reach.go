@@ -7,6 +7,7 @@ import (
 
 	"remit/audit"
 	"remit/catalog"
+	"remit/identity"
 	"remit/persona"
 )
 
@@ -18,12 +19,13 @@ type Reach struct {
 
 // Holder is a persona whose live revision grants some of the tools.
 type Holder struct {
-	Persona  persona.ID `json:"persona"`
-	Title    string     `json:"title"`
-	Revision int        `json:"revision"`
-	Tools    []Held     `json:"tools"`
-	Others   int        `json:"others"`         // tools that it keeps without these
-	Over     string     `json:"over,omitempty"` // why everything is refused
+	Persona  persona.ID     `json:"persona"`
+	Title    string         `json:"title"`
+	Revision int            `json:"revision"`
+	Tools    []Held         `json:"tools"`
+	Others   int            `json:"others"`         // tools that it keeps without these
+	Over     string         `json:"over,omitempty"` // why everything is refused
+	Users    identity.Users `json:"users,omitzero"` // who can with a client of their own, by signing in
 }
 
 // Held is one of the tools as a persona holds it.
@@ -100,7 +102,7 @@ func Find(ctx context.Context, from Source, of Of, now time.Time) (Reach, error)
 		if !ok {
 			continue
 		}
-		h := Holder{Persona: p.ID, Title: p.Title, Revision: live.Number}
+		h := Holder{Persona: p.ID, Title: p.Title, Revision: live.Number, Users: p.Users}
 		h.Tools, err = held(ctx, from, p.ID, live, of, last)
 		if err != nil {
 			return r, err
