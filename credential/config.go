@@ -2,11 +2,12 @@ package credential
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
+
+	"remit/internal/outbound"
 )
 
 // Grants by which tokens are had.
@@ -68,19 +69,10 @@ func (c Config) Validate() error {
 func (c Config) chosen() (hosts []string) {
 	for _, text := range []string{c.URL, c.Issuer, c.TokenURL, c.RevokeURL} {
 		if u, err := url.Parse(text); err == nil && u.Host != "" {
-			hosts = append(hosts, address(u))
+			hosts = append(hosts, outbound.Address(u))
 		}
 	}
 	return hosts
-}
-
-// address is host:port of u.
-func address(u *url.URL) string {
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"https": "443", "http": "80"}[u.Scheme]
-	}
-	return strings.ToLower(net.JoinHostPort(u.Hostname(), port))
 }
 
 // Networks parses networks such as 10.0.0.0/8.

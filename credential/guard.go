@@ -1,11 +1,8 @@
 package credential
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -14,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"code.dny.dev/ssrf"
+	"remit/internal/outbound"
 )
 
 const (
@@ -34,35 +31,13 @@ type guard struct {
 
 func newGuard(c Config, networks []netip.Prefix) *guard {
 	g := &guard{chosen: c.chosen(), networks: networks}
-	var v4, v6 []netip.Prefix
-	for _, p := range networks {
-		if p.Addr().Is4() {
-			v4 = append(v4, p)
-		} else {
-			v6 = append(v6, p)
-		}
-	}
-	safe := ssrf.New(ssrf.WithAnyPort(), ssrf.WithAllowedV4Prefixes(v4...), ssrf.WithAllowedV6Prefixes(v6...))
-	g.client = &http.Client{Timeout: maxWait, Transport: bounded{&http.Transport{
-		TLSHandshakeTimeout: maxWait, MaxResponseHeaderBytes: 64 << 10, IdleConnTimeout: 10 * time.Second, MaxIdleConnsPerHost: 2, ForceAttemptHTTP2: true,
-		DialContext: func(ctx context.Context, network, to string) (net.Conn, error) {
-			dialer := net.Dialer{Timeout: maxWait}
-			if !slices.Contains(g.chosen, strings.ToLower(to)) {
-				dialer.Control = safe.Safe
-			}
-			conn, err := dialer.DialContext(ctx, network, to)
-			if errors.Is(err, ssrf.ErrProhibitedIP) || errors.Is(err, ssrf.ErrProhibitedNetwork) || errors.Is(err, ssrf.ErrProhibitedPort) {
-				return nil, errPrivate
-			}
-			return conn, err
-		}}}, CheckRedirect: func(*http.Request, []*http.Request) error { return errRedirect }}
+	g.client = outbound.Client(outbound.Config{Named: g.chosen, Networks: networks, Wait: maxWait, Idle: 10 * time.Second, MaxAnswer: maxAnswer, Redirect: errRedirect})
 	return g
 }
 
-var (
-	errPrivate  = errors.New("its address is not public: if it is meant, name its network in oauth-private-networks")
-	errRedirect = errors.New("it redirects, which is not followed: configure the final address")
-)
+var errPrivate = fmt.Errorf("%w: if it is meant, name its network in oauth-private-networks", outbound.ErrPrivate)
+
+var errRedirect = errors.New("it redirects, which is not followed: configure the final address")
 
 // parse returns an address that something else than the configuration may have named, if it may be used.
 func (g *guard) parse(what, text string) (*url.URL, error) {
@@ -70,7 +45,7 @@ func (g *guard) parse(what, text string) (*url.URL, error) {
 	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" || u.Opaque != "" || len(text) > 2048 || disguised(u.Hostname()) {
 		return nil, fmt.Errorf("the %s is no usable address", what)
 	}
-	if u.Scheme == "https" || u.Scheme == "http" && (slices.Contains(g.chosen, address(u)) || g.allowed(u.Hostname())) {
+	if u.Scheme == "https" || u.Scheme == "http" && (slices.Contains(g.chosen, outbound.Address(u)) || g.allowed(u.Hostname())) {
 		return u, nil
 	}
 	return nil, fmt.Errorf("the %s is at %s://%s, which is not https", what, clean(u.Scheme, 20), clean(u.Host, 200))
@@ -90,26 +65,14 @@ func (g *guard) allowed(host string) bool {
 	return err == nil && slices.ContainsFunc(g.networks, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
-// bounded cuts answers that are too large.
-type bounded struct{ *http.Transport }
-
-func (b bounded) RoundTrip(req *http.Request) (*http.Response, error) {
-	res, err := b.Transport.RoundTrip(req)
-	if err != nil {
-		return nil, err
-	}
-	res.Body = struct {
-		io.Reader
-		io.Closer
-	}{http.MaxBytesReader(nil, res.Body, maxAnswer), res.Body}
-	return res, nil
-}
-
 // cause says why a request failed without its address, which could hold anything.
 func cause(err error) error {
 	var u *url.Error
 	for errors.As(err, &u) {
 		err = u.Err
+	}
+	if errors.Is(err, outbound.ErrPrivate) {
+		return errPrivate
 	}
 	return err
 }

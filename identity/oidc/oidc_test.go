@@ -114,7 +114,7 @@ func TestEndpointsInsideAreNotDialled(t *testing.T) {
 		if err == nil {
 			res.Body.Close()
 			t.Errorf("%s was reached", address)
-		} else if !strings.Contains(err.Error(), "prohibited IP address") {
+		} else if !strings.Contains(err.Error(), "its address is not public") {
 			t.Errorf("%s: got %v, want it refused before it is dialled", address, err)
 		}
 		p.Close()

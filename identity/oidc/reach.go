@@ -1,18 +1,15 @@
 package oidc
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"strings"
 	"time"
 
-	"code.dny.dev/ssrf"
+	"remit/internal/outbound"
 )
 
 const (
@@ -37,56 +34,16 @@ func loopback(host string) bool {
 // metadata names addresses, which are as hostile as any text: besides the issuer's own host, which the administrator
 // chose, they must be public or in Networks, and that is checked when the connection is made.
 func (c *Client) guarded() (*http.Client, error) {
-	var v4, v6 []netip.Prefix
+	var networks []netip.Prefix
 	for _, text := range c.Networks {
 		network, err := netip.ParsePrefix(text)
 		if err != nil {
 			return nil, fmt.Errorf("oidc: the network %q must be written like 10.0.0.0/8", text)
 		}
-		if network.Addr().Is4() {
-			v4 = append(v4, network)
-		} else {
-			v6 = append(v6, network)
-		}
+		networks = append(networks, network)
 	}
-	safe := ssrf.New(ssrf.WithAnyPort(), ssrf.WithAllowedV4Prefixes(v4...), ssrf.WithAllowedV6Prefixes(v6...))
-	issuer := address(c.issuer)
-	transport := &http.Transport{TLSHandshakeTimeout: maxWait, ResponseHeaderTimeout: maxWait, MaxResponseHeaderBytes: 64 << 10, IdleConnTimeout: time.Minute,
-		MaxIdleConns: 4, ForceAttemptHTTP2: true,
-		DialContext: func(ctx context.Context, network, to string) (net.Conn, error) {
-			dialer := net.Dialer{Timeout: maxWait}
-			if !strings.EqualFold(to, issuer) {
-				dialer.Control = safe.Safe
-			}
-			return dialer.DialContext(ctx, network, to)
-		}}
-	return &http.Client{Timeout: maxWait, Transport: bounded{transport}, CheckRedirect: func(*http.Request, []*http.Request) error {
-		return errors.New("the provider redirects: its metadata must name the final addresses")
-	}}, nil
-}
-
-// address is host:port of u.
-func address(u *url.URL) string {
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"https": "443", "http": "80"}[u.Scheme]
-	}
-	return net.JoinHostPort(u.Hostname(), port)
-}
-
-// bounded cuts answers that are too large.
-type bounded struct{ *http.Transport }
-
-func (b bounded) RoundTrip(req *http.Request) (*http.Response, error) {
-	res, err := b.Transport.RoundTrip(req)
-	if err != nil {
-		return nil, err
-	}
-	res.Body = struct {
-		io.Reader
-		io.Closer
-	}{http.MaxBytesReader(nil, res.Body, maxAnswer), res.Body}
-	return res, nil
+	return outbound.Client(outbound.Config{Named: []string{outbound.Address(c.issuer)}, Networks: networks, Wait: maxWait, Idle: time.Minute, MaxAnswer: maxAnswer,
+		Redirect: errors.New("the provider redirects: its metadata must name the final addresses")}), nil
 }
 
 // slowed lets the provider's keys be read at the pace of [keysEvery]. A key that is not among those last read is looked for,

@@ -23,7 +23,7 @@ var allowed = map[string][]string{
 	"audit/ship":              {"audit"},
 	"identity":                {"audit", "internal/invalid", "policy"}, // an access key has limits of its own
 	"internal/invalid":        {},
-	"identity/oidc":           {"identity", "internal/strictjson"},
+	"identity/oidc":           {"identity", "internal/outbound", "internal/strictjson"},
 	"internal/strictjson":     {},
 	"catalog":                 {"internal/strictjson"},
 	"catalog/vector":          {"catalog"},
@@ -32,7 +32,7 @@ var allowed = map[string][]string{
 	"catalog/embed/modelfile": {},
 	"catalog/crawl":           {"catalog", "upstream"},
 	"upstream":                {},
-	"credential":              {"audit", "identity", "upstream"},
+	"credential":              {"audit", "identity", "internal/outbound", "upstream"},
 	"persona":                 {"audit", "catalog", "identity", "internal/invalid", "policy"},
 	"persona/manifest":        {"catalog", "persona", "policy"},
 	"persona/usage":           {"audit", "catalog", "identity", "persona"},
@@ -53,6 +53,7 @@ var allowed = map[string][]string{
 	"web":                     {"approval", "audit", "catalog", "catalog/crawl", "composer", "credential", "evals", "evals/page", "identity", "internal/invalid", "internal/remote", "internal/strictjson", "internal/visible", "persona", "persona/usage", "policy", "upstream", "web/api"},
 	"web/api":                 {"audit", "catalog", "evals", "identity", "internal/invalid", "persona", "policy"},
 	"internal/config":         {"credential", "upstream"},
+	"internal/outbound":       {},
 	"internal/fakeoauth":      {},
 	"internal/demo":           {},
 	"internal/telemetry":      {"audit", "catalog/crawl", "gateway", "persona", "upstream"},
@@ -90,7 +91,7 @@ var owners = map[string][]string{
 	"github.com/prometheus/client_golang":      {"internal/telemetry"},                                                                                                     // metrics: reads state when it is scraped, and lints names, which OpenTelemetry's exporter does not
 	"github.com/coreos/go-oidc/v3":             {"identity/oidc"},                                                                                                          // discovery, key sets, signatures of ID and logout tokens
 	"golang.org/x/oauth2":                      {"credential", "identity/oidc"},                                                                                            // authorization code with PKCE
-	"code.dny.dev/ssrf":                        {"credential", "identity/oidc"},                                                                                            // refuses private addresses when dialling
+	"code.dny.dev/ssrf":                        {"internal/outbound"},                                                                                                      // refuses private addresses when dialling
 	"go.opentelemetry.io/proto/otlp":           {"audit/ship"},                                                                                                             // OTLP logs
 	"google.golang.org/protobuf":               {"audit/ship"},                                                                                                             // their encoding
 	"github.com/leodido/go-syslog/v4":          {"audit/ship"},                                                                                                             // messages of RFC 5424
