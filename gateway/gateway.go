@@ -79,6 +79,9 @@ type Config struct {
 	Listed func(server string) error
 	// Proxies are those whose word is taken for where a request comes from, which keys may be bound to. Default none.
 	Proxies remote.Proxies
+	// HideFrozen leaves tools out of lists whose calls would be refused because they are not, or not for certain, what was
+	// approved. Without it lists keep the approved bytes.
+	HideFrozen bool
 	// AllowedHosts are the names, without ports, by which clients may reach the endpoint. Default localhost, 127.0.0.1
 	// and ::1. A page that rebinds its own name to our address is refused by this.
 	AllowedHosts []string

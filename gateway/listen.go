@@ -60,6 +60,16 @@ func (s *streams) notify(id persona.ID) {
 	}
 }
 
+func (s *streams) all() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, open := range s.open {
+		for l := range open {
+			l.notify()
+		}
+	}
+}
+
 // moved notifies the streams of a user, whichever their persona.
 func (s *streams) moved(user string) {
 	s.mu.Lock()

@@ -226,6 +226,9 @@ func (g *Gateway) list(x *exchange) {
 		return
 	}
 	g.withView(x, func(v *view) {
+		if g.c.HideFrozen {
+			v = g.unfrozen(x, v)
+		}
 		if x.modern {
 			x.succeed(v.modernList)
 		} else {

@@ -398,7 +398,7 @@ func toolIDs(words []string) (out []catalog.ID) {
 }
 
 // change makes a server sell another description under the same name and schema, and crawls it.
-func (s *story) change(server, tool string) {
+func (w *world) change(server, tool string) {
 	var tools []string
 	for _, d := range definitions[server] {
 		text := string(d)
@@ -407,8 +407,8 @@ func (s *story) change(server, tool string) {
 		}
 		tools = append(tools, text)
 	}
-	s.fakes[server].SetTools(raw(tools...))
-	s.crawl()
+	w.fakes[server].SetTools(raw(tools...))
+	w.crawl()
 }
 
 // replace makes a server offer its tools with one text in their definitions replaced, and crawls it.

@@ -132,6 +132,28 @@ func (v *view) of(b identity.Bounds, tail string) *view {
 	return n
 }
 
+// unfrozen is v without the tools that the step "pin" refuses now.
+func (g *Gateway) unfrozen(x *exchange, v *view) *view {
+	rest := &view{}
+	for _, t := range v.inOrder {
+		if g.pin(x.r.Context(), &call{exchange: x, revision: v, grant: t}) == nil {
+			rest.inOrder = append(rest.inOrder, t)
+		}
+	}
+	if len(rest.inOrder) == len(v.inOrder) {
+		return v
+	}
+	rest.list(g.tail())
+	return rest
+}
+
+// Drifted says that some tools are not what they were: where lists leave such out, open streams are told that they changed.
+func (g *Gateway) Drifted() {
+	if g.c.HideFrozen {
+		g.streams.all()
+	}
+}
+
 // whole is the view without what bounds a key.
 func (v *view) whole() *view {
 	if v.granted != nil {

@@ -159,10 +159,11 @@ func (a *app) front(s *system, desk *approval.Desk, n *notary.Notary, log *slog.
 		Audit: a.telemetry.Audit(s.store), Limiter: limiter, MaskKey: maskKey, Listed: s.crawler.Listed, Proxies: proxies, AllowedHosts: hosts, AllowedOrigins: a.opts.AllowedOrigins, CallTimeout: a.opts.CallTimeout,
 		Account: s.pool.Account, Connections: a.opts.Address() + "/connections", Observer: a.telemetry.Observer(), ForwardBaggage: a.opts.ForwardBaggage,
 		Approvals: desk, ApprovalWait: a.opts.ApprovalWait,
-		History: s.store, KeepArguments: a.opts.KeepArguments, Version: version(), Log: log})
+		HideFrozen: a.opts.HideFrozen, History: s.store, KeepArguments: a.opts.KeepArguments, Version: version(), Log: log})
 	a.telemetry.Watch(s.state(gate, limiter))
 	s.people.Revoked = func(of string) { gate.Notify(persona.ID(of)) }
 	s.people.Moved = gate.Moved
+	s.drifted = gate.Drifted
 	registry := &persona.Registry{Store: s.store, Current: s.catalog.Tool, MaxTools: a.opts.MaxTools,
 		SingleOperator: a.opts.SingleOperator, TwoReviewers: a.opts.TwoReviewers, Changed: gate.Notify}
 	drafter, err := a.composer(s.catalog)

@@ -112,6 +112,7 @@ type system struct {
 	pool    *upstream.Pool
 	catalog *catalog.Catalog
 	crawler *crawl.Crawler
+	drifted func() // nil until somebody serves
 
 	connections *credential.Connections // of people to the servers that are called with their accounts
 }
@@ -139,6 +140,9 @@ func (a *app) assemble(configs []upstream.Config, log *slog.Logger) (_ *system, 
 	s.crawler, err = crawl.New(a.ctx, crawl.Config{Servers: s.pool.Servers(), Store: s.store, Catalog: s.catalog, Embedder: e,
 		Tokens: tokens.Count, Interval: a.opts.CrawlInterval, Grace: a.opts.ListGrace, Log: log, Listed: a.telemetry.Crawled,
 		Changed: func(server string, c crawl.Changes) {
+			if s.drifted != nil {
+				s.drifted()
+			}
 			log.Info("tools changed", "server", server, "added", len(c.Added)+len(c.Back), "changed", len(c.Changed), "gone", len(c.Gone))
 		}})
 	if err != nil {

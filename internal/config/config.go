@@ -33,6 +33,7 @@ type Options struct {
 	AllowedOrigins []string      `yaml:"allowed-origins" env:"REMIT_ALLOWED_ORIGINS" default:"" placeholder:"URL" help:"Further web origins whose pages may call the endpoints (default: none)."`
 	TrustedProxy   []string      `yaml:"trusted-proxy" env:"REMIT_TRUSTED_PROXY" default:"" placeholder:"CIDR" help:"Networks of reverse proxies whose X-Forwarded-For names the client, for the limits on sign-ins and the addresses of access keys (default: none)."`
 	SingleOperator bool          `yaml:"single-operator" env:"REMIT_SINGLE_OPERATOR" default:"false" negatable:"" help:"Let authors approve their own personas; each such approval says so in the record (default: false)."`
+	HideFrozen     bool          `yaml:"hide-frozen" env:"REMIT_HIDE_FROZEN" default:"false" negatable:"" help:"Leave tools out of agents' lists that are not, or not for certain, what was approved; without it they are listed as they were approved, and refused (default: false)."`
 	KeepArguments  bool          `yaml:"keep-arguments" env:"REMIT_KEEP_ARGUMENTS" default:"true" negatable:"" help:"Keep what calls are sent in the record, up to 4 KiB each, after masks and without secrets of a known form (default: true)."`
 	MaxTools       int           `yaml:"max-tools" env:"REMIT_MAX_TOOLS" default:"100" placeholder:"N" help:"Most tools that one persona may have (default: 100)."`
 	CrawlInterval  time.Duration `yaml:"crawl-interval" env:"REMIT_CRAWL_INTERVAL" default:"15m" placeholder:"TIME" help:"How often every upstream is listed again (default: 15m)."`
