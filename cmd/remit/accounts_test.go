@@ -68,7 +68,7 @@ func (s *stage) protected(ts *testscript.TestScript, args []string) bool {
 	fake, err := fakemcp.New(c)
 	ts.Check(err)
 	r := accountsOf(ts).providers[args[1]].Protect(fake)
-	r.Open = c.Instructions == "lists for everybody"
+	r.Do(func() { r.Open = c.Instructions == "lists for everybody" })
 	ts.Defer(r.Close)
 	s.fakes[args[0]] = fake
 	accountsOf(ts).resources[args[0]] = r

@@ -57,8 +57,9 @@ type grant struct {
 func Start() *Provider {
 	p := &Provider{codes: map[string]grant{}, refresh: map[string]grant{}, access: map[string]grant{}, seen: map[string]int{},
 		User: "somebody", Lifetime: time.Hour, Metadata: map[string]any{}, Instead: map[string]http.HandlerFunc{}}
-	p.server = httptest.NewServer(http.HandlerFunc(p.serve))
-	p.URL = p.server.URL
+	p.server = httptest.NewUnstartedServer(http.HandlerFunc(p.serve))
+	p.URL = "http://" + p.server.Listener.Addr().String()
+	p.server.Start()
 	return p
 }
 

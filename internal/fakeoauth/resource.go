@@ -38,8 +38,9 @@ func (r *Resource) Do(change func()) {
 // Protect runs next behind a guard.
 func (p *Provider) Protect(next http.Handler) *Resource {
 	r := &Resource{provider: p, next: next, sessions: map[string]string{}}
-	r.server = httptest.NewServer(r)
-	r.URL = r.server.URL + "/mcp"
+	r.server = httptest.NewUnstartedServer(r)
+	r.URL = "http://" + r.server.Listener.Addr().String() + "/mcp"
+	r.server.Start()
 	return r
 }
 

@@ -62,8 +62,9 @@ func Start() *Provider {
 	p := &Provider{codes: map[string]grant{}, seen: map[string]int{}, Alg: "RS256", KeyID: "k1", Type: "JWT", Key: NewKey(), Now: time.Now,
 		Claims: Claims{}, Info: Claims{}, Metadata: Claims{}, Opaque: map[string]Claims{}, Instead: map[string]http.HandlerFunc{}}
 	p.Published = map[string]*rsa.PublicKey{"k1": &p.Key.PublicKey}
-	p.server = httptest.NewServer(http.HandlerFunc(p.serve))
-	p.URL = p.server.URL
+	p.server = httptest.NewUnstartedServer(http.HandlerFunc(p.serve))
+	p.URL = "http://" + p.server.Listener.Addr().String()
+	p.server.Start()
 	return p
 }
 
