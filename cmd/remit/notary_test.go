@@ -72,6 +72,11 @@ func TestRecordIsSentAndProvesARewrite(t *testing.T) {
 		return json.Unmarshal([]byte(said), &states) == nil && len(states) == 1 && states[0].Behind == 0 && states[0].Problem == "" && states[0].Sent > 2
 	})
 	verify := []string{"audit", "verify", "--checkpoint", kept, "--public-key", strings.TrimSpace(public)}
+	until(t, "a checkpoint after the addition is there", func() bool {
+		text := string(must(os.ReadFile(kept)))
+		added := strings.LastIndex(text, `"person.add"`)
+		return added >= 0 && strings.Contains(text[added:], audit.Checkpointed)
+	})
 	until(t, "a checkpoint is there and agrees", func() bool {
 		code, said, _ := s.remit(verify...)
 		return code == exitOK && strings.Contains(said, "signed checkpoints agree with it")
