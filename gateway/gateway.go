@@ -222,7 +222,9 @@ func (g *Gateway) Notify(id persona.ID) {
 
 // Moved says that what a person may do changed: the streams of clients that work for them end, unless these still may. The
 // others hear that their list changed.
-func (g *Gateway) Moved(person string) { g.streams.moved(person) }
+func (g *Gateway) Moved(person string) {
+	g.streams.tell(func(l *listener) bool { return l.user == person })
+}
 
 // Close refuses new requests, ends streams and waits for the calls in flight. When ctx ends first, they are cancelled
 // and the error says so; either way nothing runs when Close returns.

@@ -60,23 +60,13 @@ func (s *streams) notify(id persona.ID) {
 	}
 }
 
-func (s *streams) all() {
+// tell notifies the streams that are chosen, whichever their persona.
+func (s *streams) tell(chosen func(*listener) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, open := range s.open {
 		for l := range open {
-			l.notify()
-		}
-	}
-}
-
-// moved notifies the streams of a user, whichever their persona.
-func (s *streams) moved(user string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, open := range s.open {
-		for l := range open {
-			if l.user == user {
+			if chosen(l) {
 				l.notify()
 			}
 		}

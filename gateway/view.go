@@ -150,7 +150,7 @@ func (g *Gateway) unfrozen(x *exchange, v *view) *view {
 // Drifted says that some tools are not what they were: where lists leave such out, open streams are told that they changed.
 func (g *Gateway) Drifted() {
 	if g.c.HideFrozen {
-		g.streams.all()
+		g.streams.tell(func(*listener) bool { return true })
 	}
 }
 

@@ -47,6 +47,21 @@ func startServe(t *testing.T) *served {
 	return startServeOf(t, "{command: "+remit+", args: [demo-server, crm]}")
 }
 
+// startCalled serves a fake crm whose one tool is approved, with a key that has called it.
+func startCalled(t *testing.T) (s *served, fake *fakemcp.Server, key string) {
+	t.Helper()
+	fake = must(fakemcp.New(fakemcp.Config{Tools: []json.RawMessage{json.RawMessage(`{"name":"get_customer","inputSchema":{"type":"object"}}`)}}))
+	upstream := httptest.NewServer(fake)
+	t.Cleanup(upstream.Close)
+	t.Cleanup(upstream.CloseClientConnections)
+	s = startServeOf(t, "{url: "+upstream.URL+"}")
+	s.approve(t.Context())
+	_, key, _ = s.remit("key", "create", "--persona", "support", "--agent", "bot", "--user", "zoe")
+	key = strings.TrimSpace(key)
+	until(t, "the tool is called", func() bool { return strings.Contains(s.call(key), "get_customer {}") })
+	return s, fake, key
+}
+
 // startServeOf serves the server crm as the configuration says.
 func startServeOf(t *testing.T, crm string) *served {
 	t.Helper()
@@ -246,16 +261,8 @@ func TestKeyIsRevokedUnderARunningServer(t *testing.T) {
 // The operator suspends a tool, its server and its persona on the command line while remit serve runs: the next request is
 // refused, and the one after resuming is not.
 func TestSuspendUnderARunningServer(t *testing.T) {
-	fake := must(fakemcp.New(fakemcp.Config{Tools: []json.RawMessage{json.RawMessage(`{"name":"get_customer","inputSchema":{"type":"object"}}`)}}))
-	upstream := httptest.NewServer(fake)
-	defer upstream.Close()
-	defer upstream.CloseClientConnections()
-	s := startServeOf(t, "{url: "+upstream.URL+"}")
+	s, _, key := startCalled(t)
 	defer s.stop()
-	s.approve(t.Context())
-	_, key, _ := s.remit("key", "create", "--persona", "support", "--agent", "bot", "--user", "zoe")
-	key = strings.TrimSpace(key)
-	until(t, "the tool is called", func() bool { return strings.Contains(s.call(key), "get_customer {}") })
 	for _, target := range [][]string{{"tool", "crm/get_customer"}, {"server", "crm"}, {"persona", "support"}} {
 		if code, _, stderr := s.remit(append([]string{"suspend", "--reason", "an incident"}, target...)...); code != exitOK {
 			t.Fatal(stderr)
@@ -275,15 +282,7 @@ func TestSuspendUnderARunningServer(t *testing.T) {
 // The operator lets a persona end in a moment: the running server refuses from then on by its own clock, and after a restart
 // it reminds of the end once.
 func TestExpiryUnderARunningServer(t *testing.T) {
-	fake := must(fakemcp.New(fakemcp.Config{Tools: []json.RawMessage{json.RawMessage(`{"name":"get_customer","inputSchema":{"type":"object"}}`)}}))
-	upstream := httptest.NewServer(fake)
-	defer upstream.Close()
-	defer upstream.CloseClientConnections()
-	s := startServeOf(t, "{url: "+upstream.URL+"}")
-	s.approve(t.Context())
-	_, key, _ := s.remit("key", "create", "--persona", "support", "--agent", "bot", "--user", "zoe")
-	key = strings.TrimSpace(key)
-	until(t, "the tool is called", func() bool { return strings.Contains(s.call(key), "get_customer {}") })
+	s, _, key := startCalled(t)
 	at := time.Now().Add(1500 * time.Millisecond)
 	if code, _, stderr := s.remit("persona", "term", "support", "--expires", at.Format(time.RFC3339Nano)); code != exitOK {
 		t.Fatal(stderr)
@@ -362,16 +361,8 @@ func TestRevokedKeysStreamEnds(t *testing.T) {
 
 // Attack on the whole program: a server announces a change and refuses to show it. Its tools are refused from then on.
 func TestServerThatHidesAChangeIsRefused(t *testing.T) {
-	fake := must(fakemcp.New(fakemcp.Config{Tools: []json.RawMessage{json.RawMessage(`{"name":"get_customer","inputSchema":{"type":"object"}}`)}}))
-	upstream := httptest.NewServer(fake)
-	defer upstream.Close()
-	defer upstream.CloseClientConnections()
-	s := startServeOf(t, "{url: "+upstream.URL+"}")
+	s, fake, key := startCalled(t)
 	defer s.stop()
-	s.approve(t.Context())
-	_, key, _ := s.remit("key", "create", "--persona", "support", "--agent", "bot", "--user", "zoe")
-	key = strings.TrimSpace(key)
-	until(t, "the tool is called", func() bool { return strings.Contains(s.call(key), "get_customer {}") })
 	fake.RefuseLists(true)
 	fake.Announce()
 	until(t, "the call is refused", func() bool { return strings.Contains(s.call(key), "Refused: nobody knows now whether the server crm") })
