@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"encoding/json"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -55,20 +54,10 @@ func TestUnusedToolIsTakenAway(t *testing.T) {
 
 	var out struct {
 		Window, Proposal, Refused, Notice, Tools string
-		Ticked, Problems                         []string
+		Ticked                                   []string
 	}
 	plan := map[string]any{"link": in.person("ravi", "reviewer"), "url": in.url + "/personas/invoices"}
-	if dir := os.Getenv("REMIT_SHOTS"); dir != "" {
-		plan["shots"] = dir
-	}
-	text, err := json.Marshal(plan)
-	if err != nil {
-		t.Fatal(err)
-	}
-	script(t, &out, "rightsize.mjs", string(text))
-	if len(out.Problems) > 0 {
-		t.Fatalf("in the browser: %v", out.Problems)
-	}
+	browse(t, &out, "rightsize.mjs", plan)
 	if !slices.Equal(out.Ticked, []string{"billing/delete_invoice"}) || !strings.Contains(out.Proposal, "1 of the 2 tools, without billing/delete_invoice (destructive)") {
 		t.Errorf("the reviewer read %q with %v ticked", out.Proposal, out.Ticked)
 	}

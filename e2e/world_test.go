@@ -235,6 +235,29 @@ func script(t *testing.T, into any, name string, args ...string) {
 	}
 }
 
+// browse runs a script of the browser's with a plan, decodes what it saw, and fails if the browser had problems.
+func browse(t *testing.T, into any, name string, plan map[string]any) {
+	t.Helper()
+	if dir := os.Getenv("REMIT_SHOTS"); dir != "" {
+		plan["shots"] = dir
+	}
+	text, err := json.Marshal(plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var raw json.RawMessage
+	script(t, &raw, name, string(text))
+	var seen struct{ Problems []string }
+	for _, at := range []any{&seen, into} {
+		if err := json.Unmarshal(raw, at); err != nil {
+			t.Fatalf("%s printed %s: %v", name, raw, err)
+		}
+	}
+	if len(seen.Problems) > 0 {
+		t.Fatalf("in the browser: %v", seen.Problems)
+	}
+}
+
 // waitFor asks until ok, at most a minute.
 func waitFor(t *testing.T, what string, ok func() bool) {
 	t.Helper()

@@ -69,14 +69,7 @@ func (s *site) postTerm(c echo.Context, by identity.Principal) error {
 	if err == nil {
 		return redirect(c, "/personas/"+c.Param("id")+"/live", "dated")
 	}
-	if !expected(err) {
-		return err
-	}
-	page, _, failed := s.livePage(c, by)
-	if failed != nil {
-		return failed
-	}
-	status, _, text := explain(err)
-	page.Error, page.Dates = text, datesForm{form.Get("expires"), form.Get("recertify"), persona.Missed(form.Get("missed")), page.Term.Dates}
-	return s.renderLive(c, status, page)
+	return s.liveAgain(c, by, err, func(page *livePage) {
+		page.Dates = datesForm{form.Get("expires"), form.Get("recertify"), persona.Missed(form.Get("missed")), page.Term.Dates}
+	})
 }

@@ -107,6 +107,21 @@ func (s *site) livePage(c echo.Context, by identity.Principal) (livePage, person
 	return page, p, err
 }
 
+// liveAgain shows the page with what is wrong and with what was typed, so that bad input loses nothing.
+func (s *site) liveAgain(c echo.Context, by identity.Principal, err error, typed func(*livePage)) error {
+	if !expected(err) {
+		return err
+	}
+	page, _, failed := s.livePage(c, by)
+	if failed != nil {
+		return failed
+	}
+	status, _, text := explain(err)
+	page.Error = text
+	typed(&page)
+	return s.renderLive(c, status, page)
+}
+
 // renderLive adds the keys as they are now.
 func (s *site) renderLive(c echo.Context, status int, page livePage) error {
 	if err := s.fillKeys(c, page.By, page.ID, &page.Keys); err != nil {

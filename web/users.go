@@ -46,14 +46,7 @@ func (s *site) postUsers(c echo.Context, by identity.Principal) error {
 	if err == nil {
 		return redirect(c, "/personas/"+c.Param("id")+"/live", "let-in")
 	}
-	if !expected(err) {
-		return err
-	}
-	page, _, failed := s.livePage(c, by)
-	if failed != nil {
-		return failed
-	}
-	status, _, text := explain(err)
-	page.Error, page.Users.Groups, page.Users.People = text, form.Get("groups"), form.Get("people")
-	return s.renderLive(c, status, page)
+	return s.liveAgain(c, by, err, func(page *livePage) {
+		page.Users.Groups, page.Users.People = form.Get("groups"), form.Get("people")
+	})
 }
