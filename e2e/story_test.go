@@ -32,7 +32,7 @@ type story struct {
 type told struct {
 	URL, Removed, Endpoint, Key string
 	Drafted, Reviewed           []string
-	Snippets, Problems          []string
+	Snippets                    []string
 }
 
 // tell clicks through the story and then acts as the agents.
@@ -41,21 +41,8 @@ func (in *installation) tell(st story) {
 	t.Helper()
 	plan := map[string]any{"author": in.person("ada", "author"), "reviewer": in.person("ravi", "reviewer"), "title": st.title, "job": st.job,
 		"keep": st.keep, "query": st.query, "add": st.add, "agent": "e2e-agent", "user": "zoe@example.com"}
-	if dir := os.Getenv("REMIT_SHOTS"); dir != "" {
-		plan["shots"] = dir
-	}
-	text, err := json.Marshal(plan)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var got told
-	script(t, &got, "story.mjs", string(text))
-	for _, p := range got.Problems {
-		t.Errorf("in the browser: %s", p)
-	}
-	if t.Failed() {
-		t.FailNow()
-	}
+	browse(t, &got, "story.mjs", plan)
 	t.Logf("drafted %v; removed %s; approved %v", got.Drafted, got.Removed, got.Reviewed)
 	for _, id := range st.keep {
 		if !slices.Contains(got.Drafted, id) {
@@ -119,23 +106,12 @@ func (in *installation) killSwitch(st story, got told) {
 	t := in.t
 	t.Helper()
 	plan := map[string]any{"link": in.person("rhea", "reviewer"), "url": got.URL}
-	if dir := os.Getenv("REMIT_SHOTS"); dir != "" {
-		plan["shots"] = dir
-	}
 	flip := func() (shown string) {
-		text, err := json.Marshal(plan)
-		if err != nil {
-			t.Fatal(err)
-		}
 		var out struct {
-			State    json.RawMessage
-			Shown    string
-			Problems []string
+			State json.RawMessage
+			Shown string
 		}
-		script(t, &out, "killswitch.mjs", string(text))
-		if len(out.Problems) > 0 {
-			t.Fatalf("in the browser: %v", out.Problems)
-		}
+		browse(t, &out, "killswitch.mjs", plan)
 		plan["state"], plan["resume"] = out.State, true
 		return out.Shown
 	}
