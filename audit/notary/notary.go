@@ -60,7 +60,8 @@ func (n *Notary) Checkpoint(ctx context.Context, by audit.Actor) (Checkpoint, er
 	if err := appendTo(n.File, c); err != nil {
 		return c, fmt.Errorf("the checkpoint cannot be kept: %w", err)
 	}
-	return c, n.Chain.Append(ctx, audit.Entry{Time: n.now(), Kind: audit.Checkpointed, Actor: by, Decision: audit.Changed,
+	// What is in the file is told in the record, even if Remit is being stopped.
+	return c, n.Chain.Append(context.WithoutCancel(ctx), audit.Entry{Time: n.now(), Kind: audit.Checkpointed, Actor: by, Decision: audit.Changed,
 		Detail: map[string]string{"seq": strconv.FormatInt(c.Head.Seq, 10), "hash": c.Head.Hash, "note": c.Note}})
 }
 
