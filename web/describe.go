@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -53,16 +54,44 @@ func (s *site) postDescribe(c echo.Context, by identity.Principal) error {
 	form := c.Request().PostForm
 	page := s.describePage(c, by)
 	page.Name, page.ID, page.Job = strings.TrimSpace(form.Get("title")), strings.TrimSpace(form.Get("id")), jobText(form.Get("job"))
-	id, err := s.create(c.Request().Context(), by, persona.ID(page.ID), page.Name, page.Job)
+	err := checkJob(by, page.Job)
+	if err == nil {
+		err = s.answer(c, s.creation(by, persona.ID(page.ID), page.Name, page.Job))
+	}
 	if err != nil && expected(err) {
 		status, _, text := explain(err)
 		page.Error = text
 		return s.render(c, status, "describe", page)
 	}
+	return err
+}
+
+// creation makes a persona of the first draft, and the model's choice its draft, unless somebody went on with the first.
+func (s *site) creation(by identity.Principal, id persona.ID, title, job string) drafting {
+	var first time.Time
+	return drafting{job: job, save: func(ctx context.Context, d composer.Draft, again bool) (string, error) {
+		p, err := proposal(d)
+		if err != nil {
+			return "", err
+		}
+		if p.Onto = first; again {
+			return "", s.Registry.Revise(ctx, by, id, p)
+		}
+		if id, err = s.createAs(ctx, by, id, title, p); err != nil {
+			return "", err
+		}
+		first, err = s.savedAt(ctx, id)
+		return "/personas/" + string(id), err
+	}}
+}
+
+// savedAt is when the newest draft was saved.
+func (s *site) savedAt(ctx context.Context, id persona.ID) (time.Time, error) {
+	p, err := s.Personas.Persona(ctx, id)
 	if err != nil {
-		return err
+		return time.Time{}, err
 	}
-	return redirect(c, "/personas/"+string(id), "")
+	return p.Latest().Created, nil
 }
 
 // create makes a persona whose tools are drafted from the job. Without an id it is made of the title.
@@ -86,19 +115,27 @@ func (s *site) createAs(ctx context.Context, by identity.Principal, id persona.I
 
 // compose drafts the tools for a job; the whole draft is kept in the notes.
 func (s *site) compose(ctx context.Context, by identity.Principal, job string) (persona.Proposal, error) {
-	if !by.Has(identity.Author) { // the registry decides it too; this spares the work
-		return persona.Proposal{}, fmt.Errorf("%w: this needs the role %s", persona.ErrForbidden, identity.Author)
-	}
-	if job == "" || len(job) > persona.MaxJob {
-		return persona.Proposal{}, invalid.At("job", fmt.Errorf("%w: describe the job in 1 to 20,000 bytes of text", persona.ErrInvalid))
+	if err := checkJob(by, job); err != nil {
+		return persona.Proposal{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.ComposeTimeout)
 	defer cancel()
-	draft, err := s.Composer.Compose(ctx, job)
+	draft, err := s.Composer.Follow(ctx, job, func(composer.Step) error { return nil })
 	if err != nil {
 		return persona.Proposal{}, fmt.Errorf("drafting the tools: %w", err)
 	}
 	return proposal(draft)
+}
+
+// checkJob refuses what need not be composed. The registry decides it, too.
+func checkJob(by identity.Principal, job string) error {
+	if !by.Has(identity.Author) {
+		return fmt.Errorf("%w: this needs the role %s", persona.ErrForbidden, identity.Author)
+	}
+	if job == "" || len(job) > persona.MaxJob {
+		return invalid.At("job", fmt.Errorf("%w: describe the job in 1 to 20,000 bytes of text", persona.ErrInvalid))
+	}
+	return nil
 }
 
 func proposal(d composer.Draft) (persona.Proposal, error) {

@@ -14,6 +14,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"remit/catalog"
+	"remit/composer"
 	"remit/identity"
 	"remit/persona"
 	"remit/web/api"
@@ -209,20 +210,23 @@ func (s *site) drifted(r persona.Revision) bool {
 	})
 }
 
-// composeAgain drafts anew for a changed job. Tools that a person added to the draft before stay.
+// composeAgain drafts anew for a changed job.
 func (s *site) composeAgain(ctx context.Context, by identity.Principal, before persona.Revision, job string) (persona.Proposal, error) {
 	next, err := s.compose(ctx, by, job)
-	if err != nil {
-		return next, err
-	}
+	next.Grants = s.addedByHand(next.Grants, before)
+	return next, err
+}
+
+// addedByHand adds to grants the tools that a person added to the draft before.
+func (s *site) addedByHand(grants []persona.Grant, before persona.Revision) []persona.Grant {
 	for _, g := range before.Grants {
 		same := func(o persona.Grant) bool { return o.Tool == g.Tool }
-		if _, offered := s.Catalog.Tool(g.Tool); g.AddedBy != "" && offered && !slices.ContainsFunc(next.Grants, same) {
+		if _, offered := s.Catalog.Tool(g.Tool); g.AddedBy != "" && offered && !slices.ContainsFunc(grants, same) {
 			g.Words = nil
-			next.Grants = append(next.Grants, g)
+			grants = append(grants, g)
 		}
 	}
-	return next, nil
+	return grants
 }
 
 func (s *site) postCompose(c echo.Context, by identity.Principal) error {
@@ -230,14 +234,33 @@ func (s *site) postCompose(c echo.Context, by identity.Principal) error {
 	if err != nil {
 		return err
 	}
-	next, err := s.composeAgain(c.Request().Context(), by, p.Latest(), jobText(c.Request().PostForm.Get("job")))
-	if err != nil {
+	job := jobText(c.Request().PostForm.Get("job"))
+	if err := checkJob(by, job); err != nil {
 		return err
 	}
-	if err := s.Registry.Revise(c.Request().Context(), by, p.ID, next); err != nil {
-		return err
+	before := p.Latest()
+	return s.answer(c, drafting{job: job, save: s.onto(by, p, "composed", func(d composer.Draft) (persona.Proposal, error) {
+		next, err := proposal(d)
+		next.Grants = s.addedByHand(next.Grants, before)
+		return next, err
+	})})
+}
+
+// onto saves what is made of each draft in the place of p's newest, unless somebody changed that meanwhile.
+func (s *site) onto(by identity.Principal, p persona.Persona, notice string, of func(composer.Draft) (persona.Proposal, error)) func(context.Context, composer.Draft, bool) (string, error) {
+	last := p.Latest().Created
+	return func(ctx context.Context, d composer.Draft, _ bool) (string, error) {
+		next, err := of(d)
+		if err != nil {
+			return "", err
+		}
+		next.Onto = last
+		if err := s.Registry.Revise(ctx, by, p.ID, next); err != nil {
+			return "", err
+		}
+		last, err = s.savedAt(ctx, p.ID)
+		return "/personas/" + string(p.ID) + "?did=" + notice, err
 	}
-	return redirect(c, "/personas/"+string(p.ID), "composed")
 }
 
 // postRevise starts the next draft from the newest revision, without tools that are no longer offered.

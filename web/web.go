@@ -35,7 +35,8 @@ var files embed.FS
 
 // Composer drafts the tools for a job.
 type Composer interface {
-	Compose(ctx context.Context, job string) (composer.Draft, error)
+	// Follow tells each step; an error of told ends it. See [composer.Composer].
+	Follow(ctx context.Context, job string, told func(composer.Step) error) (composer.Draft, error)
 }
 
 // Evals returns evaluation runs that were kept. A store.Store is one.
