@@ -21,8 +21,8 @@ import (
 type drafting struct {
 	job string
 	// save keeps a draft and says where it is shown. It is called with the embedded composer's draft when an answer of a model is
-	// waited for in a stream, and again, with what was kept so far, when the model made another one of it.
-	save func(ctx context.Context, d composer.Draft, again bool) (path string, err error)
+	// waited for in a stream, and again when the model made another one. embedded is the draft before a model's; nil for none.
+	save func(ctx context.Context, d composer.Draft, embedded *composer.Draft) (path string, err error)
 }
 
 // Bounds of a stream.
@@ -39,11 +39,17 @@ func (s *site) answer(c echo.Context, d drafting) error {
 		s.stream(ctx, c, d)
 		return nil
 	}
-	draft, err := s.Composer.Follow(ctx, d.job, func(composer.Step) error { return nil })
+	var embedded *composer.Draft
+	draft, err := s.Composer.Follow(ctx, d.job, func(step composer.Step) error {
+		if step.Draft != nil && step.Draft.Model != nil {
+			embedded = step.Draft
+		}
+		return nil
+	})
 	if err != nil {
 		return fmt.Errorf("drafting the tools: %w", err)
 	}
-	path, err := d.save(ctx, draft, false)
+	path, err := d.save(ctx, draft, embedded)
 	if err != nil {
 		return err
 	}
@@ -58,6 +64,7 @@ func (s *site) stream(ctx context.Context, c echo.Context, d drafting) {
 	events := newEvents(c.Response())
 	defer events.close()
 	kept := ""
+	var embedded *composer.Draft
 	fail := func(err error) {
 		status, heading, text := explain(err)
 		if status == http.StatusInternalServerError {
@@ -73,7 +80,8 @@ func (s *site) stream(ctx context.Context, c echo.Context, d drafting) {
 			if step.Draft.Model == nil {
 				return nil // it is the whole answer
 			}
-			if kept, err = d.save(ctx, *step.Draft, false); err == nil {
+			embedded = step.Draft
+			if kept, err = d.save(ctx, *embedded, nil); err == nil {
 				events.send("draft", eventOf(*step.Draft, kept))
 			}
 		default:
@@ -85,9 +93,9 @@ func (s *site) stream(ctx context.Context, c echo.Context, d drafting) {
 	case errors.Is(err, context.Canceled):
 		return // nobody listens
 	case err == nil && kept == "":
-		kept, err = d.save(ctx, draft, false)
+		kept, err = d.save(ctx, draft, nil)
 	case err == nil:
-		_, err = d.save(ctx, draft, true)
+		_, err = d.save(ctx, draft, embedded)
 	}
 	if err != nil {
 		fail(err)

@@ -196,7 +196,10 @@ function result(tool) {
   add.setAttribute("aria-label", "Add " + tool.shown);
   Object.assign(add, { name: "add", value: tool.id });
   Object.assign(add.dataset, { testid: "add", tool: tool.id });
-  about.append(line, make("p", "clamp", tool.description), make("p", "dim", tool.why));
+  const why = make("a", "", "Explain");
+  why.href = `${location.pathname}/explain?tool=${encodeURIComponent(tool.id)}`;
+  about.append(line, make("p", "clamp", tool.description), make("p", "dim", tool.why + " · "));
+  about.lastChild.append(why);
   item.append(about, add);
   return item;
 }
