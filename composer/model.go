@@ -38,7 +38,11 @@ type Answer struct {
 	Requests                       int // 0 when it was known already
 	PromptTokens, CompletionTokens int // as the endpoint counts them
 	Cost                           float64
+	Took                           time.Duration // that the endpoint was waited for
 }
+
+// ErrUnusable is what a model's error wraps when the endpoint is well and its answer cannot be used.
+var ErrUnusable = errors.New("the model's answer cannot be used")
 
 // ModelUse says what a language model had to do with a draft.
 type ModelUse struct {
@@ -53,8 +57,9 @@ type ModelUse struct {
 	Requests         int
 	PromptTokens     int
 	CompletionTokens int
-	Cost             float64 // in the currency of the configured prices; 0 without prices
-	Took             time.Duration
+	Cost             float64       // in the currency of the configured prices; 0 without prices
+	Waited           time.Duration // for the endpoint
+	Took             time.Duration // all that was done for the model
 }
 
 // wanted is a need as the model read it.
@@ -76,17 +81,18 @@ type drafted struct {
 // consult is one draft while the model is asked.
 type consult struct {
 	*drafted
-	use   ModelUse
-	needs []wanted
-	shown []*tool          // the closed list; a tool's id is its place
-	by    map[string]*tool // by id
+	prompts prompts.Set
+	use     ModelUse
+	needs   []wanted
+	shown   []*tool          // the closed list; a tool's id is its place
+	by      map[string]*tool // by id
 }
 
 // improve asks the model for its choice and merges it with the embedded draft. Whatever goes wrong, the embedded draft is
 // the answer, and says what happened; only the end of ctx is an error.
 func (c *Composer) improve(ctx context.Context, base *drafted) (Draft, error) {
 	start := c.config.Now()
-	k := &consult{drafted: base, use: ModelUse{Name: c.config.Model.Name(), Catalog: base.study.x.digest}}
+	k := &consult{drafted: base, prompts: c.config.Prompts, use: ModelUse{Name: c.config.Model.Name(), Catalog: base.study.x.digest}}
 	bound, cancel := context.WithTimeout(ctx, c.config.ModelTime)
 	defer cancel()
 	merged, err := k.run(bound, c.config.Model)
@@ -145,7 +151,7 @@ func (k *consult) note(text string) {
 
 // question renders the prompts of a task and adds up what its answer costs.
 func (k *consult) question(ctx context.Context, m Model, task string, parts map[string]string, schema json.RawMessage, into any, check func() error) error {
-	system, user := prompts.Composing(task)
+	system, user := k.prompts.Composing(task)
 	q := Question{Task: task, Schema: schema, Check: func(raw []byte) error {
 		if err := decodeAnswer(raw, into); err != nil {
 			return err
@@ -165,6 +171,7 @@ func (k *consult) question(ctx context.Context, m Model, task string, parts map[
 	k.use.PromptTokens += a.PromptTokens
 	k.use.CompletionTokens += a.CompletionTokens
 	k.use.Cost += a.Cost
+	k.use.Waited += a.Took
 	if err != nil {
 		return err
 	}

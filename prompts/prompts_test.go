@@ -56,7 +56,7 @@ func TestComposing(t *testing.T) {
 		"choose":   "<job>\n\"{{.Needs}} job\"\n</job>\n<needs>\n{\"id\":\"n1\"}\n</needs>\n<tools>\n{\"id\":\"t1\"}\n</tools>",
 		"critique": "<job>\n\"{{.Needs}} job\"\n</job>\n<needs>\n{\"id\":\"n1\"}\n</needs>\n<tools>\n{\"id\":\"t1\"}\n</tools>",
 	} {
-		system, user := prompts.Composing(task)
+		system, user := prompts.Set{}.Composing(task)
 		if got, err := user.Render(parts); err != nil || got != want {
 			t.Errorf("%s: got %q, %v, want %q", task, got, err, want)
 		}
