@@ -20,6 +20,7 @@ const (
 	codeInvalidParams  = -32602
 	codeInternal       = -32603
 	codeHeaderMismatch = -32020
+	codeCapability     = -32021 // the client lacks a capability; the stateless era answers it with HTTP 400
 	codeVersion        = -32022
 	// codeRefused is ours, in the range that MCP leaves to applications: the persona allows nothing now.
 	codeRefused = 403

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	strict "github.com/go-json-experiment/json"
@@ -112,6 +113,9 @@ func (c *call) masked(rpc *upstream.RPCError) *fault {
 			data = nil // what cannot be read is not passed on
 		}
 		f.data = data
+	}
+	if c.modern && rpc.Code == codeCapability {
+		f.status = http.StatusBadRequest
 	}
 	return f
 }

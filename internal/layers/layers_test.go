@@ -66,6 +66,7 @@ var allowed = map[string][]string{
 	"cmd/remit":               nil,
 	"bench/prepare":           nil,
 	"catalog/embed/convert":   nil,
+	"e2e/gosdk":               {}, // a module of its own
 }
 
 // owners lists which packages may import a third-party module, and why it is there.
@@ -96,6 +97,7 @@ var owners = map[string][]string{
 	"google.golang.org/protobuf":               {"audit/ship"},                                                                                                             // their encoding
 	"github.com/leodido/go-syslog/v4":          {"audit/ship"},                                                                                                             // messages of RFC 5424
 	"golang.org/x/mod":                         {"audit/notary"},                                                                                                           // signed notes, the form of transparency logs' checkpoints
+	"github.com/modelcontextprotocol/go-sdk":   {"e2e/gosdk"},                                                                                                              // the official Go SDK as a client, in tests
 	"golang.org/x/crypto":                      {"identity"},                                                                                                               // argon2id
 	"golang.org/x/sync":                        {"catalog/crawl", "cmd/remit", "credential", "evals"},                                                                      // errgroup, singleflight
 	"golang.org/x/sys":                         {"catalog/embed", "catalog/vector"},                                                                                        // processor features
