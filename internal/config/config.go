@@ -20,6 +20,7 @@ import (
 // over the variable, the variable over the file, the file over the default.
 type Base struct {
 	Data      string `yaml:"data" env:"REMIT_DATA" default:"${data}" placeholder:"DIR" help:"Folder with everything Remit keeps (default: ${data})."`
+	Database  string `yaml:"database" env:"REMIT_DATABASE" default:"" placeholder:"URL" help:"PostgreSQL database for several replicas, as postgres://user:$${NAME}@host:5432/name, whose references to secrets are $${NAME} or $${file:/path} (default: empty, a SQLite file in the data folder)."`
 	Listen    string `yaml:"listen" env:"REMIT_LISTEN" default:"127.0.0.1:8321" placeholder:"HOST:PORT" help:"Address of the pages and the personas' endpoints (default: 127.0.0.1:8321)."`
 	PublicURL string `yaml:"public-url" env:"REMIT_PUBLIC_URL" default:"" placeholder:"URL" help:"How people and agents reach Remit (default: http:// and the listen address)."`
 	LogLevel  string `yaml:"log-level" env:"REMIT_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" placeholder:"LEVEL" help:"Least level that is logged: debug, info, warn or error (default: info)."`
@@ -134,6 +135,9 @@ func (o Options) Validate() error {
 		if name == "public-url" && strings.Trim(u.Path, "/") != "" {
 			return errors.New("public-url has a path: Remit needs a host name of its own, such as https://remit.example.com")
 		}
+	}
+	if o.Database != "" && !strings.HasPrefix(o.Database, "postgres://") && !strings.HasPrefix(o.Database, "postgresql://") && !reference.MatchString(o.Database) {
+		return errors.New("database is no URL of PostgreSQL: write postgres://user:${NAME}@host:5432/name, or leave it out for a SQLite file in the data folder")
 	}
 	for _, network := range o.TrustedProxy {
 		if _, _, err := net.ParseCIDR(network); err != nil {

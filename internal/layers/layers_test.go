@@ -63,6 +63,7 @@ var allowed = map[string][]string{
 	"internal/remote":         {},
 	"internal/slowbody":       {},
 	"internal/fakeopenai":     {},
+	"internal/services":       {},
 	"cmd/remit":               nil,
 	"bench/prepare":           nil,
 	"catalog/embed/convert":   nil,
@@ -80,6 +81,7 @@ var owners = map[string][]string{
 	"github.com/santhosh-tekuri/jsonschema/v6": {"gateway"},                                                                                                                // arguments against input schemas
 	"cel.dev/cel-go":                           {"policy"},                                                                                                                 // conditions on a call: typed, bounded in cost, without loops or effects
 	"modernc.org/sqlite":                       {"store"},                                                                                                                  // SQLite without cgo
+	"github.com/jackc/pgx/v5":                  {"store", "internal/services"},                                                                                             // PostgreSQL, with notifications
 	"github.com/pressly/goose/v3":              {"store"},                                                                                                                  // migrations
 	"github.com/oklog/ulid/v2":                 {"store"},                                                                                                                  // sortable unique ids
 	"github.com/tiktoken-go/tokenizer":         {"catalog/tokens"},                                                                                                         // o200k tokens
