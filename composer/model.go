@@ -190,7 +190,15 @@ func (k *consult) askNeeds(ctx context.Context, m Model) error {
 	var answer needsAnswer
 	job := k.study.reading.job
 	err = k.question(ctx, m, "needs", map[string]string{"Job": asData(job, maxShownJob)}, schema, &answer, func() error {
-		if k.needs = answer.wanted(job); len(k.needs) == 0 {
+		k.needs = answer.wanted(job)
+		size := 0
+		for i, n := range k.needs {
+			if size += len(k.showNeed(n)) + 1; size > maxShownNeeds {
+				k.needs = k.needs[:i]
+				break
+			}
+		}
+		if len(k.needs) == 0 {
 			return errors.New("no entry of needs has words that are copied from the job: copy them exactly")
 		}
 		return nil
@@ -201,11 +209,15 @@ func (k *consult) askNeeds(ctx context.Context, m Model) error {
 	return err
 }
 
+func (k *consult) showNeed(n wanted) string {
+	return compactJSON(shownNeed{ID: n.id, Words: shorten(k.study.reading.job[n.Words.Start:n.Words.End], maxShownText), Search: n.Text, Effect: n.Effect, Product: n.product})
+}
+
 // parts are what both later questions show: the job, its needs, and some tools.
 func (k *consult) parts(tools []shownTool) map[string]string {
 	lines := make([]string, len(k.needs))
 	for i, n := range k.needs {
-		lines[i] = compactJSON(shownNeed{ID: n.id, Words: shorten(k.study.reading.job[n.Words.Start:n.Words.End], maxShownText), Search: n.Text, Effect: n.Effect, Product: n.product})
+		lines[i] = k.showNeed(n)
 	}
 	shown := make([]string, len(tools))
 	for i, t := range tools {
@@ -234,9 +246,14 @@ func (k *consult) askChoice(ctx context.Context, m Model) (*choiceAnswer, error)
 func (k *consult) askCritique(ctx context.Context, m Model, choice *choiceAnswer) (map[string]string, error) {
 	var ids []string
 	var tools []shownTool
+	room := maxShownWhys
 	for _, c := range choice.Choices {
 		t := show(c.Tool, k.by[c.Tool])
-		t.Chosen = shorten(c.Why, maxShownText)
+		why := shorten(c.Why, maxShownText)
+		if cost := len(compactJSON(why)) + 20; cost <= room {
+			t.Chosen = why
+			room -= cost
+		}
 		ids, tools = append(ids, c.Tool), append(tools, t)
 	}
 	schema, err := schemaOf(critiqueAnswer{}, map[string][]string{"tool": ids})
