@@ -106,8 +106,14 @@ func (in *installation) all(server string) endpoint {
 	in.t.Helper()
 	id := persona.ID(server)
 	in.approvedAgo(time.Minute, id, func(id catalog.ID) bool { return strings.HasPrefix(string(id), server+"/") })
-	key := regexp.MustCompile(`remit_\S+`).FindString(in.cli("key", "create", "--agent", "e2e-agent", "--user", "zoe@example.com", "--persona", server))
-	return endpoint{in.url + "/k/" + server + "/mcp", key}
+	return in.door(id)
+}
+
+// door makes a key for the persona.
+func (in *installation) door(id persona.ID) endpoint {
+	in.t.Helper()
+	key := regexp.MustCompile(`remit_\S+`).FindString(in.cli("key", "create", "--agent", "e2e-agent", "--user", "zoe@example.com", "--persona", string(id)))
+	return endpoint{in.url + "/k/" + string(id) + "/mcp", key}
 }
 
 // bearing is a proxy that adds the key, since the suite has no option for a header. It changes nothing else: the suite's Host
