@@ -115,8 +115,14 @@ var (
 // newWorld builds it. change may adapt the gateway's configuration.
 func newWorld(t testing.TB, change func(*gateway.Config)) *world {
 	t.Helper()
+	return newWorldOn(t, t.TempDir()+"/remit.db", change)
+}
+
+// newWorldOn builds it on a database.
+func newWorldOn(t testing.TB, where string, change func(*gateway.Config)) *world {
+	t.Helper()
 	ctx := context.Background()
-	db, err := store.Open(ctx, t.TempDir()+"/remit.db")
+	db, err := store.Open(ctx, where)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,6 +23,7 @@ var migrations embed.FS
 // Store is an open database. Several processes may hold one open.
 type Store struct {
 	engine engine
+	where  string // as it was opened
 	reads  *sql.DB
 	writer *sql.DB
 	writes chan write
@@ -35,7 +36,7 @@ type Store struct {
 // Open opens a database and brings its tables up to date: a postgres:// URL, or the path of a file, which is created for its
 // owner alone if need be.
 func Open(ctx context.Context, where string) (*Store, error) {
-	s := &Store{engine: engineOf(where), writes: make(chan write), stop: make(chan struct{}), owner: ulid.Make().String()}
+	s := &Store{engine: engineOf(where), where: where, writes: make(chan write), stop: make(chan struct{}), owner: ulid.Make().String()}
 	if err := s.start(ctx, where); err != nil {
 		return nil, fmt.Errorf("opening the database %s: %w", s.engine.name(where), err)
 	}
@@ -93,6 +94,9 @@ func (s *Store) Close() error {
 	}
 	return errors.Join(err, s.writer.Close(), s.reads.Close())
 }
+
+// Shared says whether several processes serve on the database at a time.
+func (s *Store) Shared() bool { return s.engine.shared }
 
 func micros(t time.Time) int64 {
 	if t.IsZero() {

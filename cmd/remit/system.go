@@ -143,6 +143,9 @@ func (a *app) assemble(configs []upstream.Config, log *slog.Logger) (_ *system, 
 	if s.cache, err = store.NewCache(a.ctx, s.store); err != nil {
 		return nil, errors.Join(err, s.store.Close())
 	}
+	if s.store.Shared() { // asking a file takes microseconds
+		s.cache.Staleness = a.opts.MaxStaleness
+	}
 	s.people = &identity.Directory{Store: s.cache, Rules: a.rules()}
 	s.crawler, err = crawl.New(a.ctx, crawl.Config{Servers: s.pool.Servers(), Store: s.store, Catalog: s.catalog, Embedder: e,
 		Tokens: tokens.Count, Interval: a.opts.CrawlInterval, Grace: a.opts.ListGrace, Log: log, Listed: a.telemetry.Crawled,

@@ -30,6 +30,7 @@ type Base struct {
 // Options are all settings that have a flag.
 type Options struct {
 	Base           `yaml:",inline"`
+	MaxStaleness   time.Duration `yaml:"max-staleness" env:"REMIT_MAX_STALENESS" default:"1s" placeholder:"TIME" help:"With PostgreSQL, how long a change made by another replica may stay unknown where its announcement does not arrive; 0s asks the database on every request (default: 1s)."`
 	AllowedHosts   []string      `yaml:"allowed-hosts" env:"REMIT_ALLOWED_HOSTS" default:"" placeholder:"HOST" help:"Further Host headers to answer to, beside the listen address and the public URL (default: none)."`
 	AllowedOrigins []string      `yaml:"allowed-origins" env:"REMIT_ALLOWED_ORIGINS" default:"" placeholder:"URL" help:"Further web origins whose pages may call the endpoints (default: none)."`
 	TrustedProxy   []string      `yaml:"trusted-proxy" env:"REMIT_TRUSTED_PROXY" default:"" placeholder:"CIDR" help:"Networks of reverse proxies whose X-Forwarded-For names the client, for the limits on sign-ins and the addresses of access keys (default: none)."`
@@ -154,6 +155,8 @@ func (o Options) Validate() error {
 		return errors.New("two-reviewers and single-operator contradict each other: choose one")
 	case o.Webhook.URL != "" && o.Webhook.Secret == "":
 		return errors.New("approval-webhook.url needs approval-webhook.secret: a reference such as ${NAME} to what the receiver checks messages with")
+	case o.MaxStaleness < 0 || o.MaxStaleness > time.Minute:
+		return fmt.Errorf("max-staleness is %s: it must be 0s to 1m", o.MaxStaleness)
 	case o.ApprovalWait < 0:
 		return fmt.Errorf("approval-wait is %s: it must be at least 0s, which does not hold calls at all", o.ApprovalWait)
 	case o.MaxTools < 1:
