@@ -82,6 +82,7 @@ type drafted struct {
 type consult struct {
 	*drafted
 	prompts prompts.Set
+	quoted  jobRuns // of the job, that no definition may have
 	use     ModelUse
 	needs   []wanted
 	shown   []*tool          // the closed list; a tool's id is its place
@@ -92,7 +93,7 @@ type consult struct {
 // the answer, and says what happened; only the end of ctx is an error.
 func (c *Composer) improve(ctx context.Context, base *drafted) (Draft, error) {
 	start := c.config.Now()
-	k := &consult{drafted: base, prompts: c.config.Prompts, use: ModelUse{Name: c.config.Model.Name(), Catalog: base.study.x.digest}}
+	k := &consult{drafted: base, prompts: c.config.Prompts, quoted: runsOf(base.study.reading.job), use: ModelUse{Name: c.config.Model.Name(), Catalog: base.study.x.digest}}
 	bound, cancel := context.WithTimeout(ctx, c.config.ModelTime)
 	defer cancel()
 	merged, err := k.run(bound, c.config.Model)
