@@ -83,6 +83,7 @@ type consult struct {
 	*drafted
 	prompts prompts.Set
 	quoted  jobRuns // of the job, that no definition may have
+	told    func(Step) error
 	use     ModelUse
 	needs   []wanted
 	shown   []*tool          // the closed list; a tool's id is its place
@@ -91,9 +92,10 @@ type consult struct {
 
 // improve asks the model for its choice and merges it with the embedded draft. Whatever goes wrong, the embedded draft is
 // the answer, and says what happened; only the end of ctx is an error.
-func (c *Composer) improve(ctx context.Context, base *drafted) (Draft, error) {
+func (c *Composer) improve(ctx context.Context, base *drafted, told func(Step) error) (Draft, error) {
 	start := c.config.Now()
-	k := &consult{drafted: base, prompts: c.config.Prompts, quoted: runsOf(base.study.reading.job), use: ModelUse{Name: c.config.Model.Name(), Catalog: base.study.x.digest}}
+	k := &consult{drafted: base, prompts: c.config.Prompts, quoted: runsOf(base.study.reading.job), told: told,
+		use: ModelUse{Name: c.config.Model.Name(), Catalog: base.study.x.digest}}
 	bound, cancel := context.WithTimeout(ctx, c.config.ModelTime)
 	defer cancel()
 	merged, err := k.run(bound, c.config.Model)
@@ -164,6 +166,9 @@ func (k *consult) question(ctx context.Context, m Model, task string, parts map[
 		q.User, err = user.Render(parts)
 	}
 	if err != nil {
+		return err
+	}
+	if err := k.told(Step{Asking: task}); err != nil {
 		return err
 	}
 	k.use.Prompts = append(k.use.Prompts, fmt.Sprintf("%s@%s+%s", task, system.Version(), user.Version()))

@@ -311,3 +311,33 @@ func TestSchemas(t *testing.T) {
 		t.Errorf("the schemas changed; run go test -update if that is meant:\n%s", diff)
 	}
 }
+// TestFollow: the steps come in order, the embedded draft among them before a model is asked; an error of who is told ends it.
+func TestFollow(t *testing.T) {
+	var got []string
+	var embedded *composer.Draft
+	c := composer.New(composer.Config{Finder: smallCatalog(t), Model: script(t, goodAnswers()), ModelTime: 20 * time.Second})
+	d, err := c.Follow(t.Context(), supportJob, func(s composer.Step) error {
+		switch {
+		case s.Asking != "":
+			got = append(got, s.Asking)
+		case s.Draft != nil:
+			got, embedded = append(got, "draft"), s.Draft
+		default:
+			got = append(got, fmt.Sprint(len(s.Needs), s.Candidates > 2))
+		}
+		return nil
+	})
+	if err != nil || d.Model.Failed != "" {
+		t.Fatalf("got %+v, %v", d.Model, err)
+	}
+	if diff := cmp.Diff([]string{"2 true", "draft", "needs", "choose", "critique"}, got); diff != "" {
+		t.Error(diff)
+	}
+	if embedded == nil || embedded.Model == nil || embedded.Model.Failed == "" || len(embedded.Choices) == 0 {
+		t.Errorf("the draft before the model: got %+v", embedded)
+	}
+	enough := errors.New("enough")
+	if _, err := c.Follow(t.Context(), supportJob, func(composer.Step) error { return enough }); err != enough {
+		t.Errorf("got %v, want what was told", err)
+	}
+}
