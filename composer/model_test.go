@@ -311,6 +311,7 @@ func TestSchemas(t *testing.T) {
 		t.Errorf("the schemas changed; run go test -update if that is meant:\n%s", diff)
 	}
 }
+
 // TestFollow: the steps come in order, the embedded draft among them before a model is asked; an error of who is told ends it.
 func TestFollow(t *testing.T) {
 	var got []string
