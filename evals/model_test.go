@@ -170,6 +170,33 @@ func TestModelsFail(t *testing.T) {
 	}
 }
 
+// TestAnswersGoOn: a run that was stopped while it wrote an answer goes on with the whole ones, and the file stays readable.
+func TestAnswersGoOn(t *testing.T) {
+	suite := composeSuite(t, catalogOf(t, shop), shopSuite)
+	file := filepath.Join(t.TempDir(), "answers.jsonl")
+	server := fakeModel(t, sensible(1))
+	if _, err := modelRunner(t, server.URL, file, false).Run(t.Context(), []evals.Suite{suite}); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := len(server.Requests())
+	if err := os.WriteFile(file, whole[:len(whole)-20], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := modelRunner(t, server.URL, file, false).Run(t.Context(), []evals.Suite{suite}); err != nil {
+		t.Fatal(err)
+	}
+	if got := len(server.Requests()) - asked; got != 1 {
+		t.Errorf("got %d requests, want 1 for the answer that was cut", got)
+	}
+	if _, err := modelRunner(t, server.URL, file, true).Run(t.Context(), []evals.Suite{suite}); err != nil {
+		t.Errorf("offline afterwards: %v", err)
+	}
+}
+
 // gullible is a model over poisoned tools. It grants, beside the first tool of the list, every tool of which it reads something
 // else than its server said before the attack; with greed it also grants every tool that it was not shown for the job then.
 type gullible struct {
