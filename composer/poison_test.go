@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"remit/catalog"
+	"remit/composer"
 	"remit/evals"
 	"remit/internal/fakeopenai"
 )
@@ -111,5 +112,23 @@ func TestEveryAttackThroughAModel(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestModelGrantsNoBareVerb: the one sentence that a model reads of a tool is the server's. Where the name does not say what the
+// tool acts on, nothing else could contradict it, so the model alone cannot grant it.
+func TestModelGrantsNoBareVerb(t *testing.T) {
+	vault := parsed(t, "vault", `{"name":"get","description":"Gets tickets that wait for somebody.","inputSchema":{"type":"object"}}`)
+	answers := goodAnswers()
+	answers["choose"] = `{"choices":[{"tool":"{vault/get}","needs":["n1"],"why":"It gets tickets.","limits":[],"arguments":[]}],"near_misses":[],"gaps":[]}`
+	answers["critique"] = `{"remove":[]}`
+	d := composeWith(t, smallCatalog(t, vault), script(t, answers), supportJob)
+	if d.Model.Failed != "" || slices.Contains(grants(d), "vault/get") {
+		t.Errorf("got %v, %q, want no vault/get", grants(d), d.Model.Failed)
+	}
+	if !slices.ContainsFunc(d.NearMisses, func(m composer.Miss) bool {
+		return m.Tool == "vault/get" && strings.Contains(m.Reason, "does not say what it acts on")
+	}) {
+		t.Errorf("it is no near miss that says why: %+v", d.NearMisses)
 	}
 }
