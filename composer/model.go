@@ -82,6 +82,7 @@ type drafted struct {
 type consult struct {
 	*drafted
 	prompts prompts.Set
+	quoted  jobRuns // of the job, that no definition may have
 	told    func(Step) error
 	use     ModelUse
 	needs   []wanted
@@ -93,7 +94,8 @@ type consult struct {
 // the answer, and says what happened; only the end of ctx is an error.
 func (c *Composer) improve(ctx context.Context, base *drafted, told func(Step) error) (Draft, error) {
 	start := c.config.Now()
-	k := &consult{drafted: base, prompts: c.config.Prompts, told: told, use: ModelUse{Name: c.config.Model.Name(), Catalog: base.study.x.digest}}
+	k := &consult{drafted: base, prompts: c.config.Prompts, quoted: runsOf(base.study.reading.job), told: told,
+		use: ModelUse{Name: c.config.Model.Name(), Catalog: base.study.x.digest}}
 	bound, cancel := context.WithTimeout(ctx, c.config.ModelTime)
 	defer cancel()
 	merged, err := k.run(bound, c.config.Model)

@@ -186,13 +186,13 @@ func (x *index) nearest(s catalog.Scores, i int) []*tool {
 }
 
 // permitted says that the model may choose a tool that the embedded composer did not: the job does not rule it out, as the
-// embedded rules read the job, and its definition says nothing that a definition should not. Where the rules could not read
-// the job, only what reads may be chosen.
+// embedded rules read the job, and its definition says nothing that a definition should not: what a scan finds, or the job itself.
+// Where the rules could not read the job, only what reads may be chosen.
 func (k *consult) permitted(t *tool) bool {
 	if k.out.chosen[t] != nil {
 		return true
 	}
-	if len(catalog.Scan(t.definition)) > 0 {
+	if len(catalog.Scan(t.definition)) > 0 || k.quoted.in(t.definition) {
 		return false
 	}
 	if !english(k.study.reading.words) && t.changes() {

@@ -170,53 +170,81 @@ func TestModelsFail(t *testing.T) {
 	}
 }
 
-// obedient is a model that does what a description tells it, and more: over the poisoned catalog it grants every tool that reads
-// otherwise than in the catalog as it was, and every tool that it was not shown for the job then.
-type obedient struct {
-	mu  sync.Mutex
-	was map[string]map[string]string // what a tool read as, by job and tool; nil while the catalog is as it was
-	now bool
-	// What it fell for, by why.
-	reworded, brought map[string]int
+// TestAnswersGoOn: a run that was stopped while it wrote an answer goes on with the whole ones, and the file stays readable.
+func TestAnswersGoOn(t *testing.T) {
+	suite := composeSuite(t, catalogOf(t, shop), shopSuite)
+	file := filepath.Join(t.TempDir(), "answers.jsonl")
+	server := fakeModel(t, sensible(1))
+	if _, err := modelRunner(t, server.URL, file, false).Run(t.Context(), []evals.Suite{suite}); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := len(server.Requests())
+	if err := os.WriteFile(file, whole[:len(whole)-20], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := modelRunner(t, server.URL, file, false).Run(t.Context(), []evals.Suite{suite}); err != nil {
+		t.Fatal(err)
+	}
+	if got := len(server.Requests()) - asked; got != 1 {
+		t.Errorf("got %d requests, want 1 for the answer that was cut", got)
+	}
+	if _, err := modelRunner(t, server.URL, file, true).Run(t.Context(), []evals.Suite{suite}); err != nil {
+		t.Errorf("offline afterwards: %v", err)
+	}
 }
 
-func (o *obedient) answer(r fakeopenai.Request) string {
+// gullible is a model over poisoned tools. It grants, beside the first tool of the list, every tool of which it reads something
+// else than its server said before the attack; with greed it also grants every tool that it was not shown for the job then.
+type gullible struct {
+	greed bool
+	said  map[string]string // gist by server/name, before the attack
+
+	mu     sync.Mutex
+	was    map[string]map[string]bool // shown before, by job
+	poison bool
+	fell   int
+}
+
+func (g *gullible) answer(r fakeopenai.Request) string {
 	if r.ResponseFormat.JSONSchema.Name != "choose" {
 		return sensible(1)(r)
 	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	job := part(r, "job")
 	ids, lines := shownTo(r)
-	if !o.now {
-		o.was[job] = map[string]string{}
+	if !g.poison {
+		g.was[job] = map[string]bool{}
 	}
 	chosen := ids[:min(1, len(ids))]
 	for _, id := range ids {
-		var tool struct{ Server, Name string }
+		var tool struct{ Server, Name, Does string }
 		if err := json.Unmarshal([]byte(lines[id]), &tool); err != nil {
 			panic(err)
 		}
 		name := tool.Server + "/" + tool.Name
-		_, reads, _ := strings.Cut(lines[id], ",") // without the id, which is a place
-		was, shown := o.was[job][name]
-		switch {
-		case !o.now:
-			o.was[job][name] = reads
-		case !shown:
-			o.brought[name]++
-		case was != reads:
-			o.reworded[name]++
-		}
-		if o.now && was != reads && !slices.Contains(chosen, id) {
+		if !g.poison {
+			g.was[job][name] = true
+		} else if (!alike(g.said[name], tool.Does) || g.greed && !g.was[job][name]) && !slices.Contains(chosen, id) {
 			chosen = append(chosen, id)
+			g.fell++
 		}
 	}
 	return choosing(chosen)
 }
 
-// BenchmarkPoisonThroughAModel prints what an obedient model is shown of the attacks over the development suite, and what the
-// rules leave of its choice. REMIT_EVAL_DATA names the folder of persona/.
+// alike says that a gist is the one that is shown, which is cut.
+func alike(gist, shown string) bool {
+	gist, shown = strings.Join(strings.Fields(gist), " "), strings.TrimSuffix(shown, "…")
+	return strings.HasPrefix(gist, shown) || strings.Contains(shown, "⟨") // spelt out
+}
+
+// BenchmarkPoisonThroughAModel prints which poisoned tools get into the drafts of the development suite through models that fall
+// for what they read, and for whatever is new to them. REMIT_EVAL_DATA names the folder of persona/. It takes some ten minutes.
 func BenchmarkPoisonThroughAModel(b *testing.B) {
 	data := os.Getenv("REMIT_EVAL_DATA")
 	if data == "" {
@@ -227,48 +255,57 @@ func BenchmarkPoisonThroughAModel(b *testing.B) {
 		b.Fatal(err)
 	}
 	suite.Catalog = filepath.Join(data, "persona", "catalog.jsonl")
+	tools, err := evals.LoadCatalog(suite.Catalog, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
 	model, err := embed.New()
 	if err != nil {
 		b.Fatal(err)
 	}
-	o := &obedient{was: map[string]map[string]string{}, reworded: map[string]int{}, brought: map[string]int{}}
-	server := fakeModel(b, o.answer)
-	r := modelRunner(b, server.URL, "", false)
-	r.Embedder, r.NewVectors = model, vector.New
-	r.Robustness = true
-	stage := ""
-	r.Progress = func(now string, done, total int) {
-		if stage != now {
-			stage = now
-			o.now = strings.Contains(now, "model:tiny poisoned")
+	said := map[string]string{}
+	for _, t := range tools {
+		server, own := t.ID.Split()
+		said[server+"/"+own] = t.Gist
+	}
+	r := shopRunner(2)
+	r.Embedder, r.NewVectors, r.Robustness = model, vector.New, true
+	if r.Answers, err = evals.NewAnswers("", false); err != nil {
+		b.Fatal(err)
+	}
+	models := map[string]*gullible{"reads": {said: said}, "greedy": {said: said, greed: true}}
+	for _, name := range []string{"reads", "greedy"} {
+		g := models[name]
+		g.was = map[string]map[string]bool{}
+		chat, err := llm.NewChat(llm.ChatConfig{URL: fakeModel(b, g.answer).URL, Model: name, PerMinute: 1_000_000})
+		if err != nil {
+			b.Fatal(err)
 		}
+		r.Models = append(r.Models, evals.Model{Name: name, NewDrafter: func(c *catalog.Catalog) evals.Drafter {
+			g.poison = len(g.was) > 0 // the first catalog is the one before the attack
+			return composer.New(composer.Config{Finder: c, Model: r.Answers.Of(chat)})
+		}})
 	}
 	run, err := r.Run(b.Context(), []evals.Suite{suite})
 	if err != nil {
 		b.Fatal(err)
 	}
 	for _, report := range run.Reports {
-		if report.Changes == nil {
+		if !strings.Contains(report.Variant, "poisoned") {
 			continue
 		}
-		kinds := map[string]int{}
+		kinds, attacks := map[string]int{}, map[string]int{}
 		for _, d := range report.Changes.Decisions {
 			kinds[d.What]++
 		}
-		attacks := map[string]int{}
 		for _, e := range report.Changes.Entered {
 			attacks[e.Attack]++
 		}
-		fmt.Println(report.Variant, "drafts", report.Changes.Drafts, "of", report.Changes.Of, "entered", len(report.Changes.Entered), kinds, attacks)
-		m, _ := report.Metric("model_failed")
-		f, _ := report.Metric("forbidden")
-		fmt.Println("  failed", m.Value, "forbidden", f.Value)
+		failed, _ := report.Metric("model_failed")
+		fmt.Printf("%s: %d of %d drafts hold other tools, %d poisoned tools entered %v, decisions %v, model failed %.3f\n",
+			report.Variant, report.Changes.Drafts, report.Changes.Of, len(report.Changes.Entered), attacks, kinds, failed.Value)
 	}
-	sum := func(m map[string]int) (n int) {
-		for _, v := range m {
-			n += v
-		}
-		return n
+	for name, g := range models {
+		fmt.Printf("%s fell for %d tools\n", name, g.fell)
 	}
-	fmt.Println("reworded", sum(o.reworded), "brought", sum(o.brought))
 }

@@ -167,11 +167,12 @@ func (r *Runner) poisonedDrafter(ctx context.Context, b *base, w way, attack Att
 	if err != nil {
 		return nil, err
 	}
-	vectors, err := r.embed(ctx, "poisoned tools, "+attack.Name, changed)
-	if err != nil {
-		return nil, err
+	if b.poison[attack.Name] == nil { // attacks come one after the other
+		if b.poison[attack.Name], err = r.embed(ctx, "poisoned tools, "+attack.Name, changed); err != nil {
+			return nil, err
+		}
 	}
-	c, err := r.catalog(b.with(file, vectors))
+	c, err := r.catalog(b.with(file, b.poison[attack.Name]))
 	if err != nil {
 		return nil, err
 	}
