@@ -60,7 +60,7 @@ type Options struct {
 
 // Webhook says who is told that a call waits for a person.
 type Webhook struct {
-	URL    string `yaml:"url" env:"REMIT_APPROVAL_WEBHOOK_URL" default:"" placeholder:"URL" help:"Where a signed message goes when a call waits for a person's approval (default: empty, nowhere)."`
+	URL    string `yaml:"url" env:"REMIT_APPROVAL_WEBHOOK_URL" default:"" placeholder:"URL" help:"Where a signed message goes when a call waits for a person's approval, or a revision for its review (default: empty, nowhere)."`
 	Secret string `yaml:"secret" env:"REMIT_APPROVAL_WEBHOOK_SECRET" default:"" placeholder:"REFERENCE" help:"Secret of its signature, as $${secret:NAME}, $${NAME} or $${file:/path}: whsec_ and base64, or a text of at least 24 bytes (default: none; needed with a URL)."`
 }
 
