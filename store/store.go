@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -30,11 +31,14 @@ type Store struct {
 	done   sync.WaitGroup
 	owner  string // of the intents of this process
 	record recorder
+	index  *walIndex
+	quiet  atomic.Pointer[quiet] // the newest run of such transactions of ours
 }
 
 // Open opens the file, or creates it for its owner alone, and brings its tables up to date.
 func Open(ctx context.Context, path string) (*Store, error) {
 	s := &Store{writes: make(chan write), stop: make(chan struct{}), owner: ulid.Make().String()}
+	s.quiet.Store(&quiet{})
 	err := create(path)
 	if err != nil {
 		return nil, fmt.Errorf("opening the database %s: %w", path, err)
@@ -51,6 +55,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if err := s.record.prepare(ctx, s.writer); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the database %s: %w", path, err), s.reads.Close(), s.writer.Close())
 	}
+	s.index = shareIndex(path)
 	s.done.Go(s.writeLoop)
 	return s, nil
 }
@@ -84,7 +89,9 @@ func (s *Store) migrate(ctx context.Context) error {
 func (s *Store) Close() error {
 	close(s.stop)
 	s.done.Wait()
-	return errors.Join(s.writer.Close(), s.reads.Close())
+	err := errors.Join(s.writer.Close(), s.reads.Close())
+	s.index.release()
+	return err
 }
 
 func micros(t time.Time) int64 {

@@ -1,0 +1,19 @@
+//go:build unix
+
+package store
+
+import (
+	"io"
+	"os"
+	"syscall"
+)
+
+// mapShared maps the first bytes of a file that others write to.
+func mapShared(f *os.File, size int) ([]byte, error) {
+	if info, err := f.Stat(); err != nil || info.Size() < int64(size) {
+		return nil, io.ErrUnexpectedEOF
+	}
+	return syscall.Mmap(int(f.Fd()), 0, size, syscall.PROT_READ, syscall.MAP_SHARED)
+}
+
+func unmap(mem []byte) { _ = syscall.Munmap(mem) }
