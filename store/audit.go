@@ -12,6 +12,9 @@ var _ audit.Log = (*Store)(nil)
 
 // Append adds an entry to the chain.
 func (s *Store) Append(ctx context.Context, e audit.Entry) error {
+	if j := s.journal.Load(); j != nil {
+		return j.end(0, e)
+	}
 	return s.queue(ctx, write{record: &recording{entry: e}, done: make(chan error, 1)})
 }
 
@@ -21,33 +24,55 @@ func (s *Store) Begin(ctx context.Context, e audit.Entry) (audit.Ticket, error) 
 	if err != nil {
 		return 0, err
 	}
+	if j := s.journal.Load(); j != nil {
+		return j.begin(body)
+	}
 	r := &recording{owner: s.owner, intent: body}
 	err = s.queue(ctx, write{record: r, done: make(chan error, 1)})
 	return audit.Ticket(r.ticket), err
 }
 
-// Finish appends e in place of the intent.
+// Finish appends e in place of the intent. Tickets of the journal are below 0; the other intents, which were recorded in one change
+// with something else, are in the database.
 func (s *Store) Finish(ctx context.Context, t audit.Ticket, e audit.Entry) error {
+	if j := s.journal.Load(); j != nil && t < 0 {
+		return j.end(t, e)
+	}
 	return s.queue(ctx, write{record: &recording{ticket: int64(t), entry: e}, done: make(chan error, 1)})
 }
 
-// Recover turns the intents that an earlier process left open into entries with decision Unknown, and returns how many.
-// Only one process may forward calls at a time; it calls this before its first.
+// Recover puts into the record what an earlier process left: the entries in its journal, and entries with decision Unknown for the
+// calls that it had in flight, of which it returns how many. Only one process may forward calls at a time; it calls this before
+// its first.
 func (s *Store) Recover(ctx context.Context) (n int, err error) {
 	err = s.write(ctx, func(tx *sql.Tx) error {
-		open, err := collect(ctx, tx, scanEntry, "select body from audit_intent where owner <> $1 order by ticket", s.owner)
+		applied, epoch, err := s.journaled(ctx, tx)
 		if err != nil {
 			return err
 		}
+		entries, open, last, err := leftBehind(s.index.path, applied, epoch)
+		if err != nil {
+			return err
+		}
+		intents, err := collect(ctx, tx, scanEntry, "select body from audit_intent where owner <> $1 order by ticket", s.owner)
+		if err != nil {
+			return err
+		}
+		open = append(intents, open...)
 		n = len(open)
 		for _, e := range open {
 			e.Decision, e.Reason = audit.Unknown, "Remit stopped before the upstream's answer; the call may have taken effect"
+			entries = append(entries, e)
+		}
+		for _, e := range entries {
 			if err := appendEntry(tx, e); err != nil {
 				return err
 			}
 		}
-		_, err = tx.Exec("delete from audit_intent where owner <> $1", s.owner)
-		return err
+		if _, err := tx.Exec("delete from audit_intent where owner <> $1", s.owner); err != nil {
+			return err
+		}
+		return setJournaled(tx, last.entry, last.epoch)
 	})
 	return n, err
 }

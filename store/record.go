@@ -51,6 +51,9 @@ func begins(path, first string) string {
 
 // Entries returns what q selects, newest first.
 func (s *Store) Entries(ctx context.Context, q audit.Query) ([]audit.Entry, error) {
+	if err := s.settled(ctx); err != nil {
+		return nil, err
+	}
 	if q.Limit <= 0 {
 		q.Limit = 100
 	}
@@ -72,6 +75,9 @@ func (s *Store) Export(ctx context.Context, q audit.Query, each func(audit.Entry
 
 // walk reads the head and the rows of a query in one reading transaction.
 func (s *Store) walk(ctx context.Context, query string, args []any, each func(*sql.Rows) error) (head audit.Head, err error) {
+	if err := s.settled(ctx); err != nil {
+		return head, err
+	}
 	tx, err := s.reads.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return head, err
@@ -133,6 +139,9 @@ func (s *Store) VerifyEach(ctx context.Context, after audit.Head, each func(audi
 
 // Tallies counts the calls that q selects, without a limit; the most frequent come first.
 func (s *Store) Tallies(ctx context.Context, q audit.Query) ([]audit.Tally, error) {
+	if err := s.settled(ctx); err != nil {
+		return nil, err
+	}
 	q.Kind = audit.ToolCall
 	where, args := selection(q)
 	return collect(ctx, s.reads, func(r *sql.Rows) (t audit.Tally, err error) {
@@ -146,6 +155,9 @@ func (s *Store) Tallies(ctx context.Context, q audit.Query) ([]audit.Tally, erro
 
 // ShadowTallies counts the calls that q selects, without a limit, by tool and by both decisions; the most frequent come first.
 func (s *Store) ShadowTallies(ctx context.Context, q audit.Query) ([]audit.ShadowTally, error) {
+	if err := s.settled(ctx); err != nil {
+		return nil, err
+	}
 	q.Kind = audit.ToolCall
 	where, args := selection(q)
 	return collect(ctx, s.reads, func(r *sql.Rows) (t audit.ShadowTally, err error) {

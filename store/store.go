@@ -32,7 +32,9 @@ type Store struct {
 	owner  string // of the intents of this process
 	record recorder
 	index  *walIndex
-	quiet  atomic.Pointer[quiet] // the newest run of such transactions of ours
+
+	journal atomic.Pointer[journal] // nil unless calls are recorded through one
+	quiet   atomic.Pointer[quiet]   // the newest run of such transactions of ours
 }
 
 // Open opens the file, or creates it for its owner alone, and brings its tables up to date.
@@ -87,9 +89,13 @@ func (s *Store) migrate(ctx context.Context) error {
 
 // Close ends the store after the writes that were accepted.
 func (s *Store) Close() error {
+	var err error
+	if j := s.journal.Load(); j != nil {
+		err = j.close()
+	}
 	close(s.stop)
 	s.done.Wait()
-	err := errors.Join(s.writer.Close(), s.reads.Close())
+	err = errors.Join(err, s.writer.Close(), s.reads.Close())
 	s.index.release()
 	return err
 }

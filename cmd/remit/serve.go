@@ -71,7 +71,7 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
-	if n, err := s.store.Recover(a.ctx); err != nil {
+	if n, err := s.store.Journal(a.ctx); err != nil {
 		return err
 	} else if n > 0 {
 		log.Warn("calls were in flight when Remit last stopped; the record says so", "calls", n)
