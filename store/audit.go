@@ -41,38 +41,26 @@ func (s *Store) Finish(ctx context.Context, t audit.Ticket, e audit.Entry) error
 	return s.queue(ctx, write{record: &recording{ticket: int64(t), entry: e}, done: make(chan error, 1)})
 }
 
-// Recover puts into the record what an earlier process left: the entries in its journal, and entries with decision Unknown for the
-// calls that it had in flight, of which it returns how many. Only one process may forward calls at a time; it calls this before
-// its first.
+// lost is the reason of an entry with decision Unknown.
+const lost = "Remit stopped before the upstream's answer; the call may have taken effect"
+
+// Recover turns the intents that an earlier process left open into entries with decision Unknown, and returns how many.
+// Only one process may forward calls at a time; it calls this before its first.
 func (s *Store) Recover(ctx context.Context) (n int, err error) {
 	err = s.write(ctx, func(tx *sql.Tx) error {
-		applied, epoch, err := s.journaled(ctx, tx)
+		open, err := collect(ctx, tx, scanEntry, "select body from audit_intent where owner <> $1 order by ticket", s.owner)
 		if err != nil {
 			return err
 		}
-		entries, open, last, err := leftBehind(s.index.path, applied, epoch)
-		if err != nil {
-			return err
-		}
-		intents, err := collect(ctx, tx, scanEntry, "select body from audit_intent where owner <> $1 order by ticket", s.owner)
-		if err != nil {
-			return err
-		}
-		open = append(intents, open...)
 		n = len(open)
 		for _, e := range open {
-			e.Decision, e.Reason = audit.Unknown, "Remit stopped before the upstream's answer; the call may have taken effect"
-			entries = append(entries, e)
-		}
-		for _, e := range entries {
+			e.Decision, e.Reason = audit.Unknown, lost
 			if err := appendEntry(tx, e); err != nil {
 				return err
 			}
 		}
-		if _, err := tx.Exec("delete from audit_intent where owner <> $1", s.owner); err != nil {
-			return err
-		}
-		return setJournaled(tx, last.entry, last.epoch)
+		_, err = tx.Exec("delete from audit_intent where owner <> $1", s.owner)
+		return err
 	})
 	return n, err
 }

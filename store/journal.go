@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"sync"
@@ -84,42 +85,74 @@ const (
 
 var errJournalClosed = errors.New("the journal of calls is closed")
 
-// Journal has the store record calls through a journal beside the database from now on, after what an earlier process left there
-// and among the intents was recovered; it returns how many calls that process had in flight. One process at a time may do so.
-func (s *Store) Journal(ctx context.Context) (recovered int, err error) {
-	if recovered, err = s.Recover(ctx); err != nil {
-		return recovered, err
-	}
+// Journal has the store record calls through a journal beside the database from now on. It returns how many calls an earlier process
+// had in flight, by what it left there. One process at a time may do so.
+func (s *Store) Journal(ctx context.Context) (unknown int, err error) {
 	j := &journal{s: s, path: s.index.path, next: newFrame(), spare: newFrame(), write: newFlush(), open: map[int64][]byte{}, moved: make(chan struct{}),
 		wake: make(chan struct{}, 1), due: make(chan struct{}, 1), now: make(chan struct{}, 1), stop: make(chan struct{}), anew: true, at: 1, size: journalSize}
-	if j.applied, j.epoch, err = s.journaled(ctx, s.reads); err != nil {
-		return recovered, err
-	}
-	j.entries = j.applied
 	for i := range j.files {
-		if j.files[i], err = openJournalFile(journalPath(j.path, i)); err != nil {
-			return recovered, errors.Join(fmt.Errorf("the journal of calls beside the database: %w", err), j.closeFiles())
+		if j.files[i], err = openJournalFile(journalPath(j.path, i)); err == nil && i == 0 {
+			err = lockFile(j.files[i].File, true)
+		}
+		if err != nil {
+			return 0, errors.Join(fmt.Errorf("the journal of calls beside the database: %w", err), j.closeFiles())
 		}
 	}
+	if unknown, j.applied, j.epoch, err = s.recoverJournal(ctx); err != nil {
+		return 0, errors.Join(err, j.closeFiles())
+	}
+	j.entries = j.applied
 	j.done.Go(j.writeLoop)
 	j.done.Go(j.settleLoop)
 	s.journal.Store(j)
-	return recovered, nil
+	return unknown + s.unknown, nil
 }
 
-// journaled is the last entry of a journal that is in the database, and the last epoch that was recovered.
-func (s *Store) journaled(ctx context.Context, q querier) (applied, epoch int64, err error) {
-	found, err := collect(ctx, q, func(r *sql.Rows) (v [2]int64, err error) {
-		err = r.Scan(&v[0], &v[1])
-		return v, err
-	}, "select applied, epoch from audit_journal where one = 1")
-	if err == nil && len(found) != 1 {
-		err = errors.New("the database does not say how far the journal of calls is recorded")
+// recoverAbandoned does what the next server would do first, if there is a journal that no process holds: so whoever reads the record
+// of a server that died reads all of it.
+func (s *Store) recoverAbandoned(ctx context.Context) error {
+	f, err := os.Open(journalPath(s.index.path, 0))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
-	return found[0][0], found[0][1], nil
+	defer f.Close()
+	if lockFile(f, false) != nil {
+		return nil // somebody serves
+	}
+	s.unknown, _, _, err = s.recoverJournal(ctx)
+	return err
+}
+
+// recoverJournal puts what an earlier process left into the record, once: its entries, and for the calls that it had in flight
+// entries with decision Unknown. The caller holds the lock of the journal.
+func (s *Store) recoverJournal(ctx context.Context) (unknown int, applied, epoch int64, err error) {
+	err = s.write(ctx, func(tx *sql.Tx) error {
+		if err := tx.QueryRowContext(ctx, "select applied, epoch from audit_journal where one = 1").Scan(&applied, &epoch); err != nil {
+			return err
+		}
+		left, err := leftBehind(s.index.path, applied, epoch)
+		if err != nil {
+			return err
+		}
+		for _, e := range left.open {
+			e.Decision, e.Reason = audit.Unknown, lost
+			left.entries = append(left.entries, e)
+		}
+		for _, e := range left.entries {
+			if err := appendEntry(tx, e); err != nil {
+				return err
+			}
+		}
+		unknown, applied, epoch = len(left.open), left.entry, left.epoch
+		return setJournaled(tx, applied, epoch)
+	})
+	if err != nil {
+		err = fmt.Errorf("what an earlier process left in the journal of calls: %w", err)
+	}
+	return unknown, applied, epoch, err
 }
 
 // recovered says that nothing up to an epoch is to be recovered any more.

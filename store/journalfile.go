@@ -192,18 +192,24 @@ func readNotes(notes []note, b []byte) ([]note, error) {
 	return notes, nil
 }
 
-// leftBehind reads what a process that ended left in the journal: the entries after number applied, in order, the intents that were
-// open, and how far both go. Epochs that were recovered before are passed over.
-func leftBehind(database string, applied, epoch int64) (entries, open []audit.Entry, last struct{ entry, epoch int64 }, err error) {
-	last.entry, last.epoch = applied, epoch
+// left is what a process that ended left in the journal.
+type left struct {
+	entries      []audit.Entry // that are not in the database, in order
+	open         []audit.Entry // intents
+	entry, epoch int64         // how far both files go
+}
+
+// leftBehind reads what follows the entry number applied. Epochs that were recovered before are passed over.
+func leftBehind(database string, applied, epoch int64) (left, error) {
+	l := left{entry: applied, epoch: epoch}
 	var newest written
 	for which := range 2 {
 		w, err := readJournalFile(journalPath(database, which))
 		if err != nil {
-			return nil, nil, last, err
+			return l, err
 		}
-		if w.epoch > last.epoch {
-			newest, last.epoch = w, w.epoch
+		if w.epoch > l.epoch {
+			newest, l.epoch = w, w.epoch
 		}
 	}
 	ended := map[int64]bool{}
@@ -213,18 +219,18 @@ func leftBehind(database string, applied, epoch int64) (entries, open []audit.En
 		}
 	}
 	for _, n := range newest.notes {
-		if n.kind == noteIntent && ended[n.number] || n.kind != noteIntent && n.entry <= last.entry {
+		if n.kind == noteIntent && ended[n.number] || n.kind != noteIntent && n.entry <= l.entry {
 			continue
 		}
 		var e audit.Entry
 		if err := json.Unmarshal(n.text, &e); err != nil {
-			return nil, nil, last, fmt.Errorf("the journal of calls beside the database holds an entry that cannot be read: %w", err)
+			return l, fmt.Errorf("an entry cannot be read: %w", err)
 		}
 		if n.kind == noteIntent {
-			open = append(open, e)
+			l.open = append(l.open, e)
 		} else {
-			entries, last.entry = append(entries, e), n.entry
+			l.entries, l.entry = append(l.entries, e), n.entry
 		}
 	}
-	return entries, open, last, nil
+	return l, nil
 }

@@ -34,6 +34,7 @@ type Store struct {
 	index  *walIndex
 
 	journal atomic.Pointer[journal] // nil unless calls are recorded through one
+	unknown int                     // calls in flight that were found in a journal when the store was opened
 	quiet   atomic.Pointer[quiet]   // the newest run of such transactions of ours
 }
 
@@ -59,6 +60,9 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	}
 	s.index = shareIndex(path)
 	s.done.Go(s.writeLoop)
+	if err := s.recoverAbandoned(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening the database %s: %w", path, err), s.Close())
+	}
 	return s, nil
 }
 

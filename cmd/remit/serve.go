@@ -71,9 +71,15 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
-	if n, err := s.store.Journal(a.ctx); err != nil {
+	journaled, err := s.store.Journal(a.ctx)
+	if err != nil {
 		return err
-	} else if n > 0 {
+	}
+	recovered, err := s.store.Recover(a.ctx)
+	if err != nil {
+		return err
+	}
+	if n := journaled + recovered; n > 0 {
 		log.Warn("calls were in flight when Remit last stopped; the record says so", "calls", n)
 	}
 	n, err := a.notary(s.store)

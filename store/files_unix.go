@@ -17,3 +17,12 @@ func mapShared(f *os.File, size int) ([]byte, error) {
 }
 
 func unmap(mem []byte) { _ = syscall.Munmap(mem) }
+
+// lockFile takes the lock of an open file, which ends with the process or the file.
+func lockFile(f *os.File, wait bool) error {
+	how := syscall.LOCK_EX
+	if !wait {
+		how |= syscall.LOCK_NB
+	}
+	return syscall.Flock(int(f.Fd()), how)
+}
