@@ -20,15 +20,12 @@ func (s *Store) Append(ctx context.Context, e audit.Entry) error {
 
 // Begin records the intent of a call.
 func (s *Store) Begin(ctx context.Context, e audit.Entry) (audit.Ticket, error) {
-	body, err := json.Marshal(e)
-	if err != nil {
-		return 0, err
-	}
+	body := e.AppendJSON(make([]byte, 0, 1024))
 	if j := s.journal.Load(); j != nil {
 		return j.begin(body)
 	}
 	r := &recording{owner: s.owner, intent: body}
-	err = s.queue(ctx, write{record: r, done: make(chan error, 1)})
+	err := s.queue(ctx, write{record: r, done: make(chan error, 1)})
 	return audit.Ticket(r.ticket), err
 }
 

@@ -200,10 +200,7 @@ func (j *journal) end(t audit.Ticket, e audit.Entry) error {
 	if e.Time.IsZero() {
 		e.Time = time.Now()
 	}
-	text, err := json.Marshal(e)
-	if err != nil {
-		return err
-	}
+	text := e.AppendJSON(make([]byte, 0, 1024))
 	number := int64(-t)
 	j.mu.Lock()
 	if number != 0 {

@@ -115,7 +115,7 @@ func (c *conn) do(ctx context.Context, r request) (json.RawMessage, error) {
 	if p.direct {
 		send = c.direct
 	}
-	result, err := send(context.WithValue(ctx, pendingKey{}, p), p, r.method, params, c.headers(r, params))
+	result, err := send(ctx, p, r.method, params, c.headers(r, params))
 	if err != nil && ctx.Err() != nil {
 		c.cancelled(ctx, r.method, id) // before unregister: close waits for it
 	}
@@ -131,7 +131,7 @@ func (c *conn) do(ctx context.Context, r request) (json.RawMessage, error) {
 
 // relay has mcp-go's transport send a request.
 func (c *conn) relay(ctx context.Context, p *pending, method string, params json.RawMessage, header http.Header) (json.RawMessage, error) {
-	response, err := c.wire.SendRequest(ctx, transport.JSONRPCRequest{
+	response, err := c.wire.SendRequest(context.WithValue(ctx, pendingKey{}, p), transport.JSONRPCRequest{
 		JSONRPC: mcp.JSONRPC_VERSION, ID: mcp.NewRequestId(p.id), Method: method, Params: params, Header: header})
 	if err != nil {
 		return nil, err

@@ -35,7 +35,7 @@ const maxErrorBody = 64 << 10
 // back passes gate first.
 func dialHTTP(cfg *Config, secret *redactor, log *slog.Logger, onChanged func()) (*conn, error) {
 	c := newConn(cfg, secret, log, onChanged)
-	base := newRoundTripper(cfg)
+	base := newNetwork(cfg)
 	g := &gate{conn: c, base: base, replies: make(chan struct{}, 4)}
 	g.client = &http.Client{Transport: g, CheckRedirect: g.redirect}
 	wire, err := transport.NewStreamableHTTP(cfg.URL,
@@ -53,21 +53,21 @@ func dialHTTP(cfg *Config, secret *redactor, log *slog.Logger, onChanged func())
 	return c, nil
 }
 
-func newRoundTripper(cfg *Config) *http.Transport {
+func newNetwork(cfg *Config) *network {
 	dial := cfg.Dial
 	if dial == nil {
 		dial = (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext
 	}
-	return &http.Transport{
+	return &network{&http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            dial,
 		ForceAttemptHTTP2:      true,
 		TLSHandshakeTimeout:    10 * time.Second,
 		MaxConnsPerHost:        cfg.Concurrency + 8,
 		MaxIdleConnsPerHost:    cfg.Concurrency,
-		IdleConnTimeout:        90 * time.Second,
-		MaxResponseHeaderBytes: 64 << 10,
-	}
+		IdleConnTimeout:        maxIdle,
+		MaxResponseHeaderBytes: maxAnswerHeader,
+	}, newPipes(cfg.URL, cfg.Concurrency, dial)}
 }
 
 // gate stands between mcp-go and the network. It adds the configured headers,
@@ -131,11 +131,24 @@ func (g *gate) direct(ctx context.Context, p *pending, method string, params jso
 	}
 	req.Header.Set("Content-Type", "application/json")
 	maps.Copy(req.Header, header)
-	resp, err := g.client.Do(req)
+	resp, err := g.sendOwn(req)
+	if err == nil && isRedirect(resp.StatusCode) { // the server did nothing but to say where
+		resp.Body.Close()
+		if req.Body, err = req.GetBody(); err == nil {
+			resp, err = g.client.Do(req.WithContext(context.WithValue(ctx, pendingKey{}, p)))
+		}
+		if err == nil {
+			resp.Body.Close()
+		}
+		return p.result, err
+	}
+	if err == nil {
+		_, err = g.answer(req, resp, p)
+		resp.Body.Close()
+	}
 	if err != nil {
 		return nil, err
 	}
-	resp.Body.Close()
 	return p.result, nil
 }
 
