@@ -86,11 +86,18 @@ func (v *Verifier) add(e Entry, sealed []byte) error {
 // AddText takes the next entry as it is kept. Also an edit that a decoder would not notice, such as another case of a name, is
 // found.
 func (v *Verifier) AddText(text []byte) (Entry, error) {
-	var e Entry
-	if err := json.Unmarshal(text, &e); err != nil {
-		return e, fmt.Errorf("audit: the entry after entry %d was edited: %w", v.at.Seq, err)
+	e, ok := readEntry(text)
+	sealed := []byte(nil)
+	if ok {
+		sealed = e.encode()
 	}
-	sealed := e.encode()
+	if !bytes.Equal(sealed, text) {
+		e = Entry{}
+		if err := json.Unmarshal(text, &e); err != nil {
+			return e, fmt.Errorf("audit: the entry after entry %d was edited: %w", v.at.Seq, err)
+		}
+		sealed = e.encode()
+	}
 	if err := v.add(e, sealed); err != nil {
 		return e, err
 	}

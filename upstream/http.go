@@ -210,7 +210,7 @@ func (g *gate) answer(req *http.Request, resp *http.Response, p *pending) ([]byt
 	}
 	switch {
 	case kind == "application/json":
-		return g.readJSON(resp.Body, p)
+		return g.readJSON(resp.Body, resp.ContentLength, p)
 	case kind == "text/event-stream":
 		return g.readStream(req, resp, p)
 	case resp.StatusCode == http.StatusAccepted:
@@ -219,9 +219,10 @@ func (g *gate) answer(req *http.Request, resp *http.Response, p *pending) ([]byt
 	return nil, faultf(ErrInvalid, "server %s answered with content type %q: check that the url is that of an MCP endpoint", g.conn.cfg.Name, clean(kind, 60))
 }
 
-func (g *gate) readJSON(body io.Reader, p *pending) ([]byte, error) {
+// readJSON reads an answer of the length that its header says, or -1.
+func (g *gate) readJSON(body io.Reader, length int64, p *pending) ([]byte, error) {
 	limit := g.conn.cfg.MaxMessage
-	raw, err := io.ReadAll(io.LimitReader(body, int64(limit)+1))
+	raw, err := readAll(io.LimitReader(body, int64(limit)+1), min(max(length, 0), int64(limit))+1)
 	switch {
 	case len(raw) > limit:
 		return nil, g.conn.errTooLarge()
@@ -232,6 +233,13 @@ func (g *gate) readJSON(body io.Reader, p *pending) ([]byte, error) {
 		return envelope, nil
 	}
 	return nil, faultf(ErrInvalid, "server %s sent something that does not answer the request: report this to its maker", g.conn.cfg.Name)
+}
+
+// readAll is io.ReadAll for a text of about size bytes, whose memory is asked for once, up to a bound that a header alone may cause.
+func readAll(in io.Reader, size int64) ([]byte, error) {
+	b := bytes.NewBuffer(make([]byte, 0, min(size, 1<<20)+bytes.MinRead))
+	_, err := b.ReadFrom(in)
+	return b.Bytes(), err
 }
 
 func (g *gate) brokenOff() error {

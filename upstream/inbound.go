@@ -3,6 +3,7 @@ package upstream
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"strconv"
 
 	strict "github.com/go-json-experiment/json"
@@ -11,11 +12,11 @@ import (
 
 // message is one JSON-RPC message from a server, its parts as received.
 type message struct {
-	ID     json.RawMessage `json:"id"`
-	Method string          `json:"method"`
-	Params json.RawMessage `json:"params"`
-	Result json.RawMessage `json:"result"`
-	Error  json.RawMessage `json:"error"`
+	ID     json.RawMessage
+	Method string
+	Params json.RawMessage
+	Result json.RawMessage
+	Error  json.RawMessage
 }
 
 // pending is one request of ours that waits for its answer.
@@ -38,8 +39,8 @@ var lenient = strict.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.Al
 // parseMessage reads one message, and reports false if it is not one.
 func parseMessage(raw []byte) (message, bool) {
 	raw = bytes.TrimSpace(raw)
-	var m message
-	if len(raw) == 0 || raw[0] != '{' || strict.Unmarshal(raw, &m, lenient) != nil {
+	m, ok := readMessage(raw)
+	if !ok {
 		return message{}, false
 	}
 	if string(m.Error) == "null" {
@@ -48,6 +49,48 @@ func parseMessage(raw []byte) (message, bool) {
 		m.Result = nil
 	}
 	return m, true
+}
+
+// readMessage reads the members at the top. Their values are parts of raw.
+func readMessage(raw []byte) (m message, ok bool) {
+	in := jsontext.NewDecoder(bytes.NewBuffer(raw), lenient)
+	if start, err := in.ReadToken(); err != nil || start.Kind() != '{' {
+		return m, false
+	}
+	for in.PeekKind() != '}' {
+		name, err := in.ReadToken()
+		if err != nil {
+			return m, false
+		}
+		member := name.String()
+		value, err := in.ReadValue()
+		if err != nil {
+			return m, false
+		}
+		end := in.InputOffset()
+		part := raw[end-int64(len(value)) : end]
+		switch member {
+		case "id":
+			m.ID = part
+		case "method":
+			var text string
+			if strict.Unmarshal(part, &text, lenient) != nil {
+				return m, false
+			}
+			m.Method = text
+		case "params":
+			m.Params = part
+		case "result":
+			m.Result = part
+		case "error":
+			m.Error = part
+		}
+	}
+	if _, err := in.ReadToken(); err != nil {
+		return m, false
+	}
+	_, err := in.ReadToken()
+	return m, err == io.EOF
 }
 
 func (m message) hasID() bool { return len(m.ID) > 0 && string(m.ID) != "null" }
@@ -86,7 +129,7 @@ func (c *conn) answered(m message, only *pending) []byte {
 		return nil
 	}
 	p.answered = true
-	p.failure = m.Error
+	p.failure = bytes.Clone(m.Error) // the line it came with is used again
 	if p.direct {
 		p.result = m.Result
 		c.mu.Unlock()

@@ -20,7 +20,14 @@ func main() {
 	data := flag.String("database", "", "the store's file; remit crawl has made it")
 	tool := flag.String("tool", "", "the tool that has a policy, as SERVER/TOOL")
 	rules := flag.String("policy", "{}", "its policy, in JSON")
+	detectors := flag.Bool("detectors", false, "print the detectors that a mask may name, and nothing else")
 	flag.Parse()
+	if *detectors {
+		for _, d := range policy.Detectors {
+			fmt.Println(d.Name)
+		}
+		return
+	}
 	secret, err := prepare(context.Background(), *data, catalog.ID(*tool), *rules)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "prepare:", err)
@@ -53,7 +60,7 @@ func prepare(ctx context.Context, data string, tool catalog.ID, rules string) (s
 		}
 		proposal.Grants = append(proposal.Grants, grant)
 	}
-	registry := persona.Registry{Store: db, Current: func(id catalog.ID) (catalog.Tool, bool) { t, ok := offered[id]; return t, ok }}
+	registry := persona.Registry{Store: db, MaxTools: max(len(tools), 1), Current: func(id catalog.ID) (catalog.Tool, bool) { t, ok := offered[id]; return t, ok }}
 	author := identity.Principal{Person: "author", Roles: []identity.Role{identity.Author}}
 	reviewer := identity.Principal{Person: "reviewer", Roles: []identity.Role{identity.Reviewer}}
 	for _, move := range []func() error{
