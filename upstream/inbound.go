@@ -3,11 +3,12 @@ package upstream
 import (
 	"bytes"
 	"encoding/json"
-	"io"
 	"strconv"
 
 	strict "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"remit/internal/strictjson"
 )
 
 // message is one JSON-RPC message from a server, its parts as received.
@@ -51,46 +52,39 @@ func parseMessage(raw []byte) (message, bool) {
 	return m, true
 }
 
-// readMessage reads the members at the top. Their values are parts of raw.
+// readMessage reads the members at the top. Their values are parts of raw where they can be. Of a member that is given twice, the last
+// counts.
 func readMessage(raw []byte) (m message, ok bool) {
-	in := jsontext.NewDecoder(bytes.NewBuffer(raw), lenient)
-	if start, err := in.ReadToken(); err != nil || start.Kind() != '{' {
-		return m, false
+	good := true
+	if strictjson.Object(raw, func(name string, value []byte) { good = m.take(name, value) && good }) {
+		return m, good
 	}
-	for in.PeekKind() != '}' {
-		name, err := in.ReadToken()
-		if err != nil {
-			return m, false
-		}
-		member := name.String()
-		value, err := in.ReadValue()
-		if err != nil {
-			return m, false
-		}
-		end := in.InputOffset()
-		part := raw[end-int64(len(value)) : end]
-		switch member {
-		case "id":
-			m.ID = part
-		case "method":
-			var text string
-			if strict.Unmarshal(part, &text, lenient) != nil {
-				return m, false
-			}
-			m.Method = text
-		case "params":
-			m.Params = part
-		case "result":
-			m.Result = part
-		case "error":
-			m.Error = part
-		}
+	var any map[string]jsontext.Value
+	if strict.Unmarshal(raw, &any, lenient) != nil {
+		return message{}, false
 	}
-	if _, err := in.ReadToken(); err != nil {
-		return m, false
+	m, good = message{}, true
+	for name, value := range any {
+		good = m.take(name, value) && good
 	}
-	_, err := in.ReadToken()
-	return m, err == io.EOF
+	return m, good
+}
+
+// take takes a member, and says whether it can be what it is.
+func (m *message) take(name string, value []byte) bool {
+	switch name {
+	case "id":
+		m.ID = value
+	case "method":
+		return strict.Unmarshal(value, &m.Method, lenient) == nil
+	case "params":
+		m.Params = value
+	case "result":
+		m.Result = value
+	case "error":
+		m.Error = value
+	}
+	return true
 }
 
 func (m message) hasID() bool { return len(m.ID) > 0 && string(m.ID) != "null" }

@@ -8,7 +8,9 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -46,6 +48,10 @@ func (serveCmd) Run(a *app) error {
 
 func linkURL(address, token string) string { return address + "/link/" + token }
 
+// garbage is how much may pile up before it is collected, in percent of what is in use. That is little, some 15 MB, and calls leave
+// up to ten times their own size: with Go's 100 a busy server would spend a fifth of its time on collecting.
+const garbage = 300
+
 // serve runs everything until the context ends: the pages and the endpoints on one address, the crawler, the servers.
 // ready is called when the address answers.
 func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *system, address string) error) (err error) {
@@ -54,6 +60,9 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 		return err
 	}
 	defer release()
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbage)
+	}
 	listener, err := net.Listen("tcp", a.opts.Listen)
 	if err != nil {
 		return fmt.Errorf("the address %s cannot be served: %w; choose another with --listen", a.opts.Listen, err)
