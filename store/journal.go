@@ -16,8 +16,8 @@ import (
 )
 
 // journal makes what is recorded of calls durable before it is in the database, many calls with one write to the disk: an intent
-// before its call is forwarded, an entry before its answer leaves. The entries follow into the chain within settleEvery, many in
-// one transaction; whoever reads the record through the same store waits for those that were acknowledged before. What a process
+// before its call is forwarded, an entry before its answer leaves. The entries follow into the chain within settleEvery, or settleBusy
+// where there are many, in one transaction; whoever reads the record through the same store waits for those that were acknowledged before. What a process
 // that died left in the files, the next start puts into the record, once.
 type journal struct {
 	s     *Store
@@ -77,6 +77,8 @@ type flush struct {
 
 const (
 	settleEvery = 20 * time.Millisecond
+	settleBusy  = 100 * time.Millisecond // after busy entries at once
+	busy        = 32
 	retryAfter  = 500 * time.Millisecond
 	// maxOwed bounds what waits for the database, in bytes. Nothing new begins beyond it.
 	maxOwed  = 64 << 20
@@ -342,10 +344,14 @@ func (j *journal) settleLoop() {
 			j.settleAll()
 			return
 		}
+		n, err := j.settleAll()
 		pause := settleEvery
-		if err := j.settleAll(); err != nil {
+		switch {
+		case err != nil:
 			pause = retryAfter
 			poke(j.due)
+		case n >= busy:
+			pause = settleBusy
 		}
 		timer := time.NewTimer(pause)
 		select {
@@ -358,13 +364,13 @@ func (j *journal) settleLoop() {
 	}
 }
 
-// settleAll brings what is owed now into the database.
-func (j *journal) settleAll() error {
+// settleAll brings what is owed now into the database, and returns how many entries that is.
+func (j *journal) settleAll() (int, error) {
 	j.mu.Lock()
 	batch := j.owed
 	j.mu.Unlock()
 	if len(batch) == 0 {
-		return nil
+		return 0, nil
 	}
 	entries := make([]audit.Entry, len(batch))
 	for i, o := range batch {
@@ -383,7 +389,7 @@ func (j *journal) settleAll() error {
 	}
 	close(j.moved)
 	j.moved = make(chan struct{})
-	return err
+	return len(batch), err
 }
 
 // settled returns when the entries that were acknowledged before are in the database.
@@ -438,7 +444,7 @@ func (j *journal) close() error {
 	j.mu.Unlock()
 	close(j.stop)
 	j.done.Wait()
-	err := j.settleAll() // what was written last
+	_, err := j.settleAll() // what was written last
 	err = errors.Join(err, j.closeFiles())
 	if err != nil || len(j.open) > 0 {
 		return err

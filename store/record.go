@@ -20,6 +20,13 @@ func filterFields(e *audit.Entry) []any {
 		&e.Shadow.Revision, &e.Shadow.Decision, &e.Shadow.Policy}
 }
 
+// sameColumns says without reflection, for nearly all entries, that those fields of two are equal.
+func sameColumns(a, b *audit.Entry) bool {
+	return a.Kind == b.Kind && a.Actor == b.Actor && a.Persona == b.Persona && a.Revision == b.Revision && a.Tool == b.Tool && a.Decision == b.Decision &&
+		a.Policy == b.Policy && a.Client == b.Client && a.Trace == b.Trace && a.Shadow.Revision == b.Shadow.Revision &&
+		a.Shadow.Decision == b.Shadow.Decision && a.Shadow.Policy == b.Shadow.Policy
+}
+
 // selection is q as the condition of a query on audit.
 func selection(q audit.Query) (where string, args []any) {
 	conditions := []string{"1 = 1"}
@@ -123,7 +130,7 @@ func (s *Store) VerifyEach(ctx context.Context, after audit.Head, each func(audi
 		if err != nil {
 			return err
 		}
-		if c.Seq != e.Seq || at != micros(e.Time) || !reflect.DeepEqual(filterFields(&c), filterFields(&e)) {
+		if c.Seq != e.Seq || at != micros(e.Time) || !sameColumns(&c, &e) && !reflect.DeepEqual(filterFields(&c), filterFields(&e)) {
 			return fmt.Errorf("audit: entry %d was edited: its columns differ from its content", e.Seq)
 		}
 		return each(e)
