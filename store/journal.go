@@ -88,8 +88,12 @@ const (
 var errJournalClosed = errors.New("the journal of calls is closed")
 
 // Journal has the store record calls through a journal beside the database from now on. It returns how many calls an earlier process
-// had in flight, by what it left there. One process at a time may do so.
+// had in flight, by what it left there. One process at a time may do so. A database that is shared has no journal: there it does
+// nothing.
 func (s *Store) Journal(ctx context.Context) (unknown int, err error) {
+	if s.engine.shared {
+		return 0, nil
+	}
 	j := &journal{s: s, path: s.index.path, next: newFrame(), spare: newFrame(), write: newFlush(), open: map[int64][]byte{}, moved: make(chan struct{}),
 		wake: make(chan struct{}, 1), due: make(chan struct{}, 1), now: make(chan struct{}, 1), stop: make(chan struct{}), anew: true, at: 1, size: journalSize}
 	for i := range j.files {

@@ -60,7 +60,7 @@ func crashed(t *testing.T, path string) string {
 // held keeps everybody else from writing to the database until release is called.
 func held(t *testing.T, path string) (release func()) {
 	t.Helper()
-	db, err := open(path, "&_txlock=immediate", 1)
+	db, err := openFile(path, "&_txlock=immediate", 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,6 +27,17 @@ func sameColumns(a, b *audit.Entry) bool {
 		a.Shadow.Decision == b.Shadow.Decision && a.Shadow.Policy == b.Shadow.Policy
 }
 
+// columnsOf is what the columns of an entry hold: PostgreSQL keeps no text with a NUL.
+func columnsOf(e audit.Entry) []any {
+	fields := filterFields(&e)
+	for _, f := range fields {
+		if text, ok := f.(*string); ok {
+			*text = strings.ReplaceAll(*text, "\x00", "\ufffd")
+		}
+	}
+	return fields
+}
+
 // selection is q as the condition of a query on audit.
 func selection(q audit.Query) (where string, args []any) {
 	conditions := []string{"1 = 1"}
@@ -85,7 +96,7 @@ func (s *Store) walk(ctx context.Context, query string, args []any, each func(*s
 	if err := s.settled(ctx); err != nil {
 		return head, err
 	}
-	tx, err := s.reads.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	tx, err := s.reads.BeginTx(ctx, snapshot)
 	if err != nil {
 		return head, err
 	}
@@ -130,7 +141,7 @@ func (s *Store) VerifyEach(ctx context.Context, after audit.Head, each func(audi
 		if err != nil {
 			return err
 		}
-		if c.Seq != e.Seq || at != micros(e.Time) || !sameColumns(&c, &e) && !reflect.DeepEqual(filterFields(&c), filterFields(&e)) {
+		if c.Seq != e.Seq || at != micros(e.Time) || !sameColumns(&c, &e) && !reflect.DeepEqual(columnsOf(c), columnsOf(e)) {
 			return fmt.Errorf("audit: entry %d was edited: its columns differ from its content", e.Seq)
 		}
 		return each(e)

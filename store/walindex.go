@@ -44,6 +44,9 @@ func shareIndex(path string) *walIndex {
 
 // release ends a store's use, after its connections were closed.
 func (x *walIndex) release() {
+	if x == nil {
+		return
+	}
 	indexes.Lock()
 	defer indexes.Unlock()
 	if x.refs--; x.refs > 0 {
@@ -66,6 +69,9 @@ const (
 // commits returns the count of committed transactions, or nil where it cannot be had. A connection to the database has to be open
 // as long as it is read.
 func (x *walIndex) commits() *atomic.Uint32 {
+	if x == nil {
+		return nil
+	}
 	indexes.Lock()
 	defer indexes.Unlock()
 	if x.file != nil {

@@ -14,6 +14,9 @@ type write struct {
 	done   chan error
 }
 
+// moves says whether a write may read what others write, or move the chain. An intent does neither.
+func (w write) moves() bool { return w.record == nil || w.record.intent == nil }
+
 var errClosed = errors.New("the store is closed")
 
 // write runs change in a transaction, which it may share with other writers' changes; it returns after the commit. When
@@ -66,6 +69,11 @@ func (s *Store) commit(batch []write) {
 			before = commits.Load() // nobody else writes until we have committed
 		}
 		chain := s.record.in(tx)
+		if s.engine.lock != "" && slices.ContainsFunc(batch, write.moves) {
+			if _, err := tx.Exec(s.engine.lock); err != nil {
+				return err
+			}
+		}
 		for i, w := range batch {
 			if w.record != nil {
 				if err := chain.write(w.record); err != nil {
