@@ -218,6 +218,9 @@ func (p *pipes) exchange(c *pipe, req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	c.left = maxAnswerHeader
+	if _, err := c.in.Peek(1); err != nil { // the end, and not one that comes too early
+		return nil, err
+	}
 	for {
 		resp, err := http.ReadResponse(c.in, req)
 		if err != nil {
