@@ -109,7 +109,10 @@ func TestDatabaseGoesAway(t *testing.T) {
 	if err := server.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, func() bool { _, err := c.Key(t.Context(), "k"); return err != nil && !errors.Is(err, identity.ErrNotFound) })
+	eventually(t, func() bool {
+		_, err := c.Key(t.Context(), "k")
+		return err != nil && !errors.Is(err, identity.ErrNotFound)
+	})
 	if err := s.Append(t.Context(), entry("x")); err == nil {
 		t.Error("an entry was acknowledged without a database")
 	}
