@@ -13,6 +13,7 @@ import (
 
 	"remit/catalog"
 	"remit/persona"
+	"remit/prompts"
 )
 
 // Version names this procedure; it changes with every change of what a draft can hold.
@@ -41,6 +42,7 @@ type Config struct {
 	Now       func() time.Time // nil means time.Now
 	Encoder   string           // whose cosines count; empty means the one that the embedded models were trained with
 	Model     Model            // a language model that improves drafts; nil means none
+	Prompts   prompts.Set      // that the model is asked with; the zero Set is the one in the binary
 	ModelTime time.Duration    // how long a draft waits for the model, all questions together; 0 means 30 s
 }
 
@@ -70,6 +72,7 @@ func New(config Config) *Composer {
 	if config.Now == nil {
 		config.Now = time.Now
 	}
+	config.Finder = onlyTools{config.Finder}
 	return &Composer{config: config}
 }
 
