@@ -47,10 +47,10 @@ async function shot(page, name) {
 const shifted = async (page, name) => { out.shift[name] = await page.evaluate(() => window.shifted); };
 const tools = (page) => page.locator('article[data-card]').evaluateAll((cards) => cards.map((c) => c.dataset.tool));
 const let_ = async (times) => { for (let i = 0; i < times; i++) await fetch(plan.let, { method: 'POST' }); };
-const describe = async (page, title) => {
+const describe = async (page, title, more = '') => { // a job that was asked about before is answered from memory
   await page.goto(`${plan.url}/new`);
   await page.getByTestId('title').fill(title);
-  await page.getByTestId('job').fill(plan.job);
+  await page.getByTestId('job').fill(plan.job + more);
 };
 
 try {
@@ -101,14 +101,14 @@ try {
 
   // A model that refuses, and a network that is gone: the draft is there and says what happened.
   await fetch(plan.dead, { method: 'POST' });
-  await describe(ada, 'While the model is dead');
+  await describe(ada, 'While the model is dead', ' Be kind.');
   await ada.getByTestId('compose').click();
   await ada.getByTestId('model-failed').waitFor();
   out.dead = await ada.getByTestId('model-failed').innerText();
   out.deadTools = await tools(ada);
   await shot(ada, 'dead');
   await fetch(plan.dead, { method: 'DELETE' });
-  await describe(ada, 'Cut off');
+  await describe(ada, 'Cut off', ' Be brief.');
   await ada.getByTestId('compose').click();
   await ada.getByTestId('progress-open').waitFor();
   await ada.locator('[data-step=model].now').waitFor();

@@ -102,7 +102,7 @@ func TestPage(t *testing.T) {
 		Shift                                                                                            map[string]float64
 	}
 	browse(t, &got, "page.mjs", map[string]any{"url": in.url, "author": in.person("ada", "author"), "reviewer": in.person("ravi", "reviewer"), "title": "Support agent",
-		"job": demo.Job, "change": "Also let it add a note to the customer's record. It should not book anything in the calendar.", "near": "calendar/create_event",
+		"job": demo.Job, "change": "Also let it add a note to the customer's record. It should not book anything in the calendar.", "near": "crm/get_customer",
 		"let": model.control.URL + "/let", "dead": model.control.URL + "/dead", "cut": model.control.URL + "/let"})
 
 	has := func(what, text string, parts ...string) {
@@ -125,7 +125,7 @@ func TestPage(t *testing.T) {
 		t.Errorf("side by side: got %q", got.Columns)
 	}
 	has("the explanation", got.Explained, "does not grant it")
-	if !slices.Contains(got.Submitted, "calendar/create_event") || !slices.Contains(got.Submitted, "crm/add_note") {
+	if !slices.Contains(got.Submitted, "crm/get_customer") || !slices.Contains(got.Submitted, "crm/add_note") {
 		t.Errorf("submitted: got %v", got.Submitted)
 	}
 	has("with a dead model", got.Dead, "Drafted without the language model", "held")
