@@ -45,11 +45,12 @@ async function shot(page, name) {
   await page.setViewportSize(size);
 }
 // A picture for docs/pages.md: what is on the screen.
-async function picture(page, name, width, height, colorScheme) {
+async function picture(page, name, width, height, colorScheme, from) {
   if (!plan.shots) return;
   const size = page.viewportSize();
   await page.emulateMedia({ colorScheme });
   await page.setViewportSize({ width, height });
+  if (from) await page.getByTestId(from).evaluate((el) => el.scrollIntoView());
   await page.screenshot({ path: `${plan.shots}/docs-page-${name}.png` });
   await page.emulateMedia({ colorScheme: null });
   await page.setViewportSize(size);
@@ -93,7 +94,7 @@ try {
   await ada.getByTestId('model').waitFor();
   out.refined = await ada.getByTestId('refined').innerText();
   await shot(ada, 'refined');
-  await picture(ada, 'phone', 390, 844, 'light');
+  await picture(ada, 'phone', 390, 844, 'light', 'refined');
   await ada.getByTestId('drafts').click();
   out.columns = await ada.locator('[data-testid^=draft-]').allInnerTexts();
   await shot(ada, 'drafts');
@@ -138,7 +139,7 @@ try {
   out.badge = await ravi.getByTestId('reviews').innerText();
   await ravi.goto(`${out.url}/review`);
   await shot(ravi, 'review');
-  await picture(ravi, 'review', 1200, 860, 'dark');
+  await picture(ravi, 'review', 1000, 740, 'dark');
   await shifted(ravi, 'review');
   await ravi.keyboard.press('?');
   await ravi.getByTestId('keys').waitFor();
