@@ -201,6 +201,7 @@ func (v *view) capabilities() string {
 	if v.grantsKind(catalog.APrompt, catalog.ATemplate) {
 		out += `"completions":{},`
 	}
+	out += `"logging":{},`
 	if v.grantsKind(catalog.APrompt) {
 		out += `"prompts":{"listChanged":true},`
 	}

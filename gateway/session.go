@@ -18,6 +18,7 @@ type session struct {
 	client           software
 
 	mu     sync.Mutex
+	level  string                             // of log messages that the client asked for; empty is none
 	calls  map[string]context.CancelCauseFunc // in flight, by request id as sent
 	listen context.CancelFunc                 // ends its stream; nil when there is none
 	turn   int                                // which stream that is
