@@ -95,7 +95,7 @@ func (d *Desk) Decide(ctx context.Context, by identity.Principal, id, seen strin
 		return r, e, nil
 	})
 	if err == nil {
-		d.wake(id)
+		d.Wake(id)
 	}
 	return err
 }

@@ -57,7 +57,16 @@ func (m members) object(name string) (members, bool) {
 	if !ok || raw.Kind() != '{' {
 		return nil, false
 	}
-	var out members
+	return membersOf(raw)
+}
+
+// membersOf reads an object's members, which are parts of raw where they can be.
+func membersOf(raw []byte) (members, bool) {
+	out := members{}
+	if strictjson.Object(raw, func(name string, value []byte) { out[name] = value }) {
+		return out, true
+	}
+	out = nil
 	err := strict.Unmarshal(raw, &out)
 	return out, err == nil
 }
@@ -120,8 +129,8 @@ func parse(body []byte) (message, *fault) {
 		f.reason = err.Error()
 		return m, f
 	}
-	var outer members
-	if strict.Unmarshal(body, &outer) != nil || outer == nil {
+	outer, ok := membersOf(body)
+	if !ok || outer == nil {
 		return m, badRequest(codeInvalidRequest, "The request is not a JSON object.")
 	}
 	if f := outer.onlyExact(envelopeNames...); f != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 )
 
 // write is one of two kinds: a change of anything, or a recording of a call, which is what has to be fast.
@@ -12,6 +13,9 @@ type write struct {
 	record *recording
 	done   chan error
 }
+
+// moves says whether a write may read what others write, or move the chain. An intent does neither.
+func (w write) moves() bool { return w.record == nil || w.record.intent == nil }
 
 var errClosed = errors.New("the store is closed")
 
@@ -58,8 +62,18 @@ func (s *Store) writeLoop() {
 // commit runs a batch. A change that fails takes no other with it; a recording that the database refuses takes all.
 func (s *Store) commit(batch []write) {
 	results := make([]error, len(batch))
+	onlyRecords, before := !slices.ContainsFunc(batch, func(w write) bool { return w.record == nil }), uint32(0)
+	commits := s.index.commits()
 	err := s.inTransaction(func(tx *sql.Tx) error {
+		if commits != nil {
+			before = commits.Load() // nobody else writes until we have committed
+		}
 		chain := s.record.in(tx)
+		if s.engine.lock != "" && slices.ContainsFunc(batch, write.moves) {
+			if _, err := tx.Exec(s.engine.lock); err != nil {
+				return err
+			}
+		}
 		for i, w := range batch {
 			if w.record != nil {
 				if err := chain.write(w.record); err != nil {
@@ -74,6 +88,10 @@ func (s *Store) commit(batch []write) {
 		}
 		return chain.flush()
 	})
+	if err == nil && onlyRecords && commits != nil {
+		run := s.quiet.Load().after(before)
+		s.quiet.Store(&run)
+	}
 	for i, w := range batch {
 		if w.record != nil {
 			results[i] = w.record.problem

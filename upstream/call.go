@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"remit/internal/strictjson"
 )
 
 // Call is one call of a tool, or what Method says.
@@ -54,7 +56,7 @@ const (
 // unwell fails at once. The error is an *RPCError if the server answered one,
 // and else wraps one of this package's errors or ctx's.
 func (s *Server) Call(ctx context.Context, call Call) (json.RawMessage, error) {
-	if call.Arguments != nil && !jsontext.Value(call.Arguments).IsValid(lenient) {
+	if call.Arguments != nil && strictjson.Check(call.Arguments, strictjson.Limits{}) != nil && !jsontext.Value(call.Arguments).IsValid(lenient) {
 		return nil, faultf(ErrInvalid, "server %s: the arguments of %s are not valid JSON: send an object", s.cfg.Name, clean(call.Tool, 128))
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, s.cfg.CallTimeout, faultf(ErrTimeout,
