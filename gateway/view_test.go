@@ -54,8 +54,8 @@ func TestProgressEvent(t *testing.T) {
 	}
 	for in, want := range map[string]string{
 		`{"progress":1.50,"x":{"mail":"a@example.com"},"progressToken":7,"message":"to a@example.com"}`: `{"progress":1.50,"x":{"mail":"[redacted:email]"},"progressToken":"t","message":"to [redacted:email]"}`,
-		`{"progress":"1","progressToken":7}`:              ``,
-		`{"progress":1,"progress":2,"progressToken":7}`:   ``,
+		`{"progress":"1","progressToken":7}`:               ``,
+		`{"progress":1,"progress":2,"progressToken":7}`:    ``,
 		`{"progress":1,"progressToken":7,"message":"x"} x`: ``,
 	} {
 		got := progressEvent(json.RawMessage(in), jsontext.Value(`"t"`), rules)
