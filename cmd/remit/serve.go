@@ -195,7 +195,7 @@ func (a *app) front(s *system, desk *approval.Desk, hook *webhook.Sender, n *not
 		return nil, nil, err
 	}
 	cfg := web.Config{Registry: registry, Approvals: desk, Personas: s.store, Submissions: s.store, Directory: s.people, Catalog: s.catalog,
-		Composer: drafter, Audit: signedRecord{s.store, n}, Evals: s.store, Usage: s.store, Connections: s.connections, Shadows: s.store, Frozen: s.store, RemindBefore: a.opts.RemindBefore,
+		Composer: drafter, ComposeTimeout: 2*time.Minute + a.opts.Model.Wait, Audit: signedRecord{s.store, n}, Evals: s.store, Usage: s.store, Connections: s.connections, Shadows: s.store, Frozen: s.store, RemindBefore: a.opts.RemindBefore,
 		Servers: s.crawler.Status, PublicURL: a.opts.PublicURL, Hosts: hosts, Proxies: proxies, SingleOperator: a.opts.SingleOperator, NoPasswords: !a.opts.OIDC.Passwords, Log: log}
 	if provider != nil {
 		cfg.Provider = provider
