@@ -39,6 +39,9 @@ func (m members) text(name string) (string, bool) {
 	if !ok || raw.Kind() != '"' {
 		return "", false
 	}
+	if s, ok := strictjson.Text(raw); ok {
+		return s, true
+	}
 	var s string
 	if strict.Unmarshal(raw, &s) != nil {
 		return "", false
