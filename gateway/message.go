@@ -14,6 +14,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"remit/internal/strictjson"
+	"remit/upstream"
 )
 
 // members are an object's, by exact name.
@@ -27,9 +28,13 @@ type message struct {
 	meta   members // params._meta
 }
 
-// tool is the name in a call, for the record.
+// tool is the name in a call, or the URI of a resource, for the record.
 func (m *message) tool() string {
-	name, _ := m.params.text("name")
+	member := "name"
+	if m.method == upstream.ReadResource {
+		member = "uri"
+	}
+	name, _ := m.params.text(member)
 	return name
 }
 
@@ -89,7 +94,7 @@ func (m members) onlyExact(known ...string) *fault {
 // The members that decisions are made on, at each level.
 var (
 	envelopeNames = []string{"jsonrpc", "id", "method", "params", "result", "error"}
-	paramNames    = []string{"name", "arguments", "_meta", "cursor", "protocolVersion", "requestId", "notifications", "requestState", "inputResponses"}
+	paramNames    = []string{"name", "arguments", "_meta", "cursor", "protocolVersion", "requestId", "notifications", "requestState", "inputResponses", "uri", "ref", "argument", "context"}
 	metaNames     = []string{metaVersion, metaCapabilities, metaClient, "progressToken", "traceparent", "tracestate", "baggage"}
 )
 

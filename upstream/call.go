@@ -11,8 +11,11 @@ import (
 	"remit/internal/strictjson"
 )
 
-// Call is one call of a tool.
+// Call is one call of a tool, or what Method says.
 type Call struct {
+	// Method is GetPrompt, ReadResource or Complete. Empty is a call of a tool.
+	Method string
+	// Tool is the name of the tool or prompt, or the URI of the resource.
 	Tool string
 	// Arguments is a JSON object, or nil for none.
 	Arguments json.RawMessage
@@ -29,10 +32,17 @@ type Call struct {
 	// InputSchema is the tool's, for parameters that travel in headers too
 	// (x-mcp-header). Nil uses the one of the last List.
 	InputSchema json.RawMessage
-	// More are further parameters of tools/call, such as inputResponses and
-	// requestState of a repeated request.
+	// More are further parameters, such as inputResponses and requestState of a
+	// repeated request.
 	More map[string]json.RawMessage
 }
+
+// What can be asked of a server beside calls of tools.
+const (
+	GetPrompt    = "prompts/get"
+	ReadResource = "resources/read"
+	Complete     = "completion/complete" // all parameters are More
+)
 
 // Call calls a tool and returns the result as the server sent it, but for
 // secrets of the configuration in one that is an error. It is sent at most once. A server that is just connecting is waited for; one that is
@@ -56,18 +66,26 @@ func (s *Server) Call(ctx context.Context, call Call) (json.RawMessage, error) {
 		return nil, err
 	}
 	defer release()
-	r := request{method: "tools/call", params: map[string]any{"name": call.Tool}, meta: call.Meta, schema: call.InputSchema}
+	r := request{method: "tools/call", params: map[string]any{}, meta: call.Meta, schema: call.InputSchema, call: true}
+	if call.Method != "" {
+		r.method = call.Method
+	}
 	for name, value := range call.More {
 		if !jsontext.Value(value).IsValid(lenient) {
 			return nil, faultf(ErrInvalid, "server %s: the parameter %s of %s is not valid JSON", s.cfg.Name, clean(name, 128), clean(call.Tool, 128))
 		}
 		r.params[name] = value
 	}
-	r.params["name"] = call.Tool
-	if call.Arguments != nil {
-		r.params["arguments"] = call.Arguments
+	switch r.method {
+	case ReadResource:
+		r.params["uri"] = call.Tool
+	case Complete:
+	default:
+		if r.params["name"] = call.Tool; call.Arguments != nil {
+			r.params["arguments"] = call.Arguments
+		}
 	}
-	if r.schema == nil {
+	if r.schema == nil && call.Method == "" {
 		r.schema = s.schema(call.Tool)
 	}
 	var result json.RawMessage

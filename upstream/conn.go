@@ -64,6 +64,7 @@ type conn struct {
 type serverInfo struct {
 	name, version, instructions string
 	listChanged                 bool
+	offers                      map[string]bool // beside tools
 }
 
 func newConn(cfg *Config, secret *redactor, log *slog.Logger, onChanged func()) *conn {
@@ -94,6 +95,7 @@ type request struct {
 	meta     map[string]json.RawMessage
 	progress chan json.RawMessage
 	schema   json.RawMessage // the called tool's input schema, for x-mcp-header
+	call     bool            // made for an agent
 }
 
 // do sends a request and returns the result's bytes. When ctx ends, the
@@ -103,7 +105,7 @@ func (c *conn) do(ctx context.Context, r request) (json.RawMessage, error) {
 	id := c.nextID.Add(1)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	p := &pending{id: id, cancel: cancel, progress: r.progress, direct: c.direct != nil && r.method == "tools/call"}
+	p := &pending{id: id, cancel: cancel, progress: r.progress, direct: c.direct != nil && r.call}
 	params, err := c.params(id, r)
 	if err == nil {
 		err = c.register(p)

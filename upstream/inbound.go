@@ -3,7 +3,9 @@ package upstream
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strconv"
+	"strings"
 
 	strict "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -192,6 +194,10 @@ func (c *conn) notified(m message) {
 		}
 	case "notifications/tools/list_changed":
 		c.onChanged()
+	case "notifications/prompts/list_changed", "notifications/resources/list_changed":
+		if slices.Contains(c.cfg.Lists, strings.Split(m.Method, "/")[1]) {
+			c.onChanged()
+		}
 	}
 }
 

@@ -15,6 +15,7 @@ type card struct {
 	ID          catalog.ID
 	Server      string
 	Tool        string
+	Kind        string // in words, where it is no tool
 	Called      string // by the agent, where that is another name
 	Title       string
 	Description string
@@ -69,10 +70,18 @@ type rule struct {
 	From []string
 }
 
+// kinds says what is no tool.
+var kinds = map[catalog.Kind]string{
+	catalog.APrompt:   "A prompt: the agent may ask its server for this text, which is meant for a model.",
+	catalog.AResource: "A resource: the agent may read what its server has under this URI.",
+	catalog.ATemplate: "A template of resources: the agent may read every URI that it stands for.",
+}
+
 // card shows a definition; the catalog knows its tokens if it still is the one that is offered.
 func (s *site) card(id catalog.ID, digest catalog.Digest, definition json.RawMessage) card {
 	server, name := id.Split()
-	c := card{ID: id, Server: server, Tool: name, Digest: digest, Sent: string(definition), Definition: pretty(definition), Hidden: countHidden(definition)}
+	kind, sent := catalog.Unwrap(definition)
+	c := card{ID: id, Server: server, Tool: name, Kind: kinds[kind], Digest: digest, Sent: string(sent), Definition: pretty(sent), Hidden: countHidden(sent)}
 	if t, err := catalog.Parse(server, definition); err == nil {
 		c.Title, c.Description, c.Judgement, c.Params, c.Untyped = t.Title, t.Description, t.Effect, t.Params, t.Untyped
 	}
@@ -87,7 +96,8 @@ func (s *site) card(id catalog.ID, digest catalog.Digest, definition json.RawMes
 	case !ok:
 		c.Gone = true
 	case now.Digest != digest:
-		c.Drifted, c.Difference = true, difference(c.Definition, pretty(now.Definition))
+		_, offered := catalog.Unwrap(now.Definition)
+		c.Drifted, c.Difference = true, difference(c.Definition, pretty(offered))
 		c.Changes = catalog.Changes(server, definition, now.Definition)
 	default:
 		c.Tokens = now.Tokens
@@ -118,8 +128,8 @@ func (s *site) grantCards(r persona.Revision) []card {
 		if g.Effect != "" {
 			c.Judgement.Effect = g.Effect
 		}
-		if g.Name != c.Tool {
-			c.Called = g.Name
+		if called := g.Called(); called != g.Tool.Own() {
+			c.Called = called
 		}
 		out[i] = c
 	}

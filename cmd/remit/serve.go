@@ -94,6 +94,9 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 		return err
 	}
 	defer n.Close()
+	if s.store.Shared() && a.opts.AuditKey == "" {
+		log.Warn("audit-key is not set: this replica signs the record with a key of its own, and what others removed from it does not verify here; give all replicas the same")
+	}
 	followers, err := a.followers(s.store, log)
 	if err != nil {
 		return err
@@ -118,12 +121,12 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 		return nil
 	})
 	g.Go(func() error { return s.crawler.Run(ctx) })
-	g.Go(func() error { return a.lookout(s, gate, log).Run(ctx) })
+	g.Go(func() error { return s.store.Lead(ctx, "lookout", a.lookout(s, gate, log).Run) })
 	g.Go(func() error { return s.cache.Run(ctx, hear(gate, desk)) })
 	g.Go(func() error { recoverOthers(ctx, s.store, log); return nil })
-	g.Go(func() error { return n.Run(ctx) })
-	for _, f := range followers {
-		g.Go(func() error { return f.Run(ctx) })
+	g.Go(func() error { return s.store.Lead(ctx, "notary", n.Run) })
+	for _, follow := range followers {
+		g.Go(func() error { return s.store.Lead(ctx, "sink "+follow.name, follow.run) })
 	}
 	g.Go(func() error { return desk.Run(ctx) })
 	if hook != nil {

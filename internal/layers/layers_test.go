@@ -80,6 +80,7 @@ var owners = map[string][]string{
 	"github.com/invopop/jsonschema":            {"internal/config", "evals", "web", "composer"},                                                                            // JSON Schema of the configuration file, of suites, of the API and of a model's answers
 	"github.com/go-json-experiment/json":       {"internal/strictjson", "gateway", "upstream", "persona", "persona/manifest", "policy", "internal/config", "evals", "web"}, // JSON without ambiguity
 	"github.com/santhosh-tekuri/jsonschema/v6": {"gateway"},                                                                                                                // arguments against input schemas
+	"github.com/yosida95/uritemplate/v3":       {"gateway"},                                                                                                                // which URIs a resource template stands for (RFC 6570), in linear time
 	"cel.dev/cel-go":                           {"policy"},                                                                                                                 // conditions on a call: typed, bounded in cost, without loops or effects
 	"modernc.org/sqlite":                       {"store"},                                                                                                                  // SQLite without cgo
 	"github.com/jackc/pgx/v5":                  {"store", "internal/services"},                                                                                             // PostgreSQL, with notifications
