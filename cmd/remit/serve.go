@@ -144,6 +144,7 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 		fmt.Fprintf(a.out, "Metrics are at %s\n", metrics.url())
 	}
 	fmt.Fprintf(a.out, "Remit serves %s\n", a.opts.Address())
+	debug.FreeOSMemory() // what the start left behind
 	if err := ready(s, a.opts.Address()); err != nil && a.ctx.Err() == nil { // to be stopped while it starts is no failure
 		end()
 		return errors.Join(err, g.Wait())
