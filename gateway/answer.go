@@ -19,7 +19,9 @@ const (
 	codeNoMethod       = -32601
 	codeInvalidParams  = -32602
 	codeInternal       = -32603
+	codeNoResource     = -32002 // of the older era
 	codeHeaderMismatch = -32020
+	codeCapability     = -32021 // the client lacks a capability; the stateless era answers it with HTTP 400
 	codeVersion        = -32022
 	// codeRefused is ours, in the range that MCP leaves to applications: the persona allows nothing now.
 	codeRefused = 403
@@ -29,10 +31,11 @@ const (
 type fault struct {
 	status    int    // of HTTP; 0 means 200
 	code      int    // of JSON-RPC
-	tool      bool   // it is a tool's result with isError, which agents are shown, and no error of the protocol
+	tool      bool   // it is a tool's result with isError, which agents are shown, and no error of the protocol; of what is no tool, codeRefused
 	silent    bool   // the request was cancelled by a message of its own: it gets no response
 	result    []byte // the whole result, where it is neither
 	message   string // a sentence for the agent, with the next step
+	quoted    []byte // the message as a JSON string, where it is a server's own
 	data      []byte // JSON, or nil
 	reason    string // for the record; empty means message
 	challenge string // of WWW-Authenticate; empty sends none
@@ -96,12 +99,19 @@ func (x *exchange) faultOf(f *fault) response {
 	if f.result != nil {
 		return x.resultOf(f.result)
 	}
+	if f.tool && x.method != "tools/call" {
+		f = &fault{code: codeRefused, message: f.message}
+	}
 	if f.tool {
 		return x.resultOf(x.toolError(f.message))
 	}
 	b := append(x.head(), `,"error":{"code":`...)
 	b = strconv.AppendInt(b, int64(f.code), 10)
-	b = append(append(b, `,"message":`...), quote(f.message)...)
+	if b = append(b, `,"message":`...); f.quoted != nil {
+		b = append(b, f.quoted...)
+	} else {
+		b = append(b, quote(f.message)...)
+	}
 	if f.data != nil {
 		b = append(append(b, `,"data":`...), f.data...)
 	}

@@ -6,12 +6,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"slices"
 	"time"
 
 	strict "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"remit/audit"
+	"remit/policy"
 	"remit/upstream"
 )
 
@@ -19,11 +22,12 @@ import (
 // _meta the trace context only. Neither headers nor cookies nor the key go along; whom the call is made for decides which
 // token does.
 func (g *Gateway) forward(ctx context.Context, c *call) *fault {
-	server, tool := c.grant.Tool.Split()
-	out := upstream.Call{For: c.subject(), Tool: tool, Arguments: c.arguments, Meta: c.traceMeta(g.c.ForwardBaggage), InputSchema: c.grant.schema.raw}
+	server, _ := c.grant.Tool.Split()
+	out := c.outgoing()
+	out.Meta, out.InputSchema = c.traceMeta(g.c.ForwardBaggage), c.grant.schema.raw
 	if token := c.streams(); token != nil {
 		out.Progress = func(params json.RawMessage) {
-			if event := progressEvent(params, token, c.grant.rules.MaskText); event != nil {
+			if event := progressEvent(params, token, c.grant.rules); event != nil {
 				c.progress.message(event)
 			}
 		}
@@ -106,6 +110,12 @@ func (c *call) mask(result *json.RawMessage) *fault {
 // masked is a server's error, of which masks hide as much as of a result.
 func (c *call) masked(rpc *upstream.RPCError) *fault {
 	f := &fault{code: rpc.Code, message: c.grant.rules.MaskText(rpc.Message), reason: c.grant.rules.MaskText(rpc.Error())}
+	var text string
+	if json.Unmarshal(rpc.Text, &text) == nil {
+		if f.message = c.grant.rules.MaskText(text); f.message == text {
+			f.quoted = rpc.Text
+		}
+	}
 	if len(rpc.Data) > 0 {
 		data, _, err := c.grant.rules.MaskArguments(rpc.Data)
 		if err != nil {
@@ -113,31 +123,54 @@ func (c *call) masked(rpc *upstream.RPCError) *fault {
 		}
 		f.data = data
 	}
+	if c.modern && rpc.Code == codeCapability {
+		f.status = http.StatusBadRequest
+	}
 	return f
 }
 
-// progressEvent is a server's progress under the client's own token; nil for one that is none.
-func progressEvent(params json.RawMessage, token jsontext.Value, mask func(string) string) []byte {
+// progressEvent is a server's progress as it came, under the client's own token; nil for one that is none, or that masks
+// cannot read.
+func progressEvent(params json.RawMessage, token jsontext.Value, rules *policy.Compiled) []byte {
 	var in members
 	if strict.Unmarshal(params, &in) != nil || in["progress"].Kind() != '0' {
 		return nil
 	}
-	out := append([]byte(`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":`), token...)
-	out = append(append(out, `,"progress":`...), in["progress"]...)
-	if total := in["total"]; total.Kind() == '0' {
-		out = append(append(out, `,"total":`...), total...)
-	}
-	if message := in["message"]; message.Kind() == '"' {
-		var text string
-		if strict.Unmarshal(message, &text) != nil {
+	if len(rules.Mask) > 0 {
+		var err error
+		if params, _, err = rules.MaskArguments(params); err != nil {
 			return nil
 		}
-		if hidden := mask(text); hidden != text {
-			message, _ = json.Marshal(hidden)
-		}
-		out = append(append(out, `,"message":`...), message...)
 	}
-	return append(out, "}}"...)
+	own, _, err := splice(params, "progressToken", func([]byte) []byte { return token })
+	if err != nil {
+		return nil
+	}
+	return slices.Concat([]byte(`{"jsonrpc":"2.0","method":"notifications/progress","params":`), own, []byte("}"))
+}
+
+// splice puts another value in the place of an object's members of the name, and leaves every other byte.
+func splice(object []byte, name string, other func(value []byte) []byte) (out []byte, found bool, err error) {
+	dec := jsontext.NewDecoder(bytes.NewReader(object), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if start, err := dec.ReadToken(); err != nil || start.Kind() != '{' {
+		return nil, false, errors.New("it is no object")
+	}
+	at := 0
+	for dec.PeekKind() == '"' {
+		member, err := dec.ReadToken()
+		if err != nil {
+			return nil, false, err
+		}
+		is := member.String() == name
+		value, err := dec.ReadValue()
+		if err != nil {
+			return nil, false, err
+		}
+		if end := int(dec.InputOffset()); is {
+			out, at, found = append(append(out, object[at:end-len(value)]...), other(value)...), end, true
+		}
+	}
+	return append(out, object[at:]...), found, nil
 }
 
 // finished returns the server's result as sent, with resultType added for the stateless era where it lacks one. A server
@@ -153,7 +186,9 @@ func (c *call) finished(result json.RawMessage) (parts [2][]byte, err error) {
 		return parts, errors.New("its answer is not a result")
 	case kind != "" && kind != "complete":
 		return parts, fmt.Errorf("it answered %q, and this endpoint carries no further requests to the client", clean(kind, 64))
-	case kind == "" && c.modern:
+	}
+	result = c.cacheable(result)
+	if kind == "" && c.modern {
 		rest := bytes.TrimLeft(result[1:], " \t\r\n")
 		start := `{"resultType":"complete"`
 		if len(rest) > 0 && rest[0] != '}' {

@@ -46,7 +46,19 @@ type Registry struct {
 	TwoReviewers bool
 	// Changed, if set, is called after every committed change.
 	Changed func(ID)
-	Now     func() time.Time // nil means time.Now
+	// Submitted, if set, is called when a revision waits for its review. It must not block.
+	Submitted func(Submission)
+	Now       func() time.Time // nil means time.Now
+}
+
+// Submission is a revision that waits for its review, as people are told of it.
+type Submission struct {
+	Persona  ID
+	Title    string
+	Revision int
+	By       string
+	Tools    int
+	At       time.Time
 }
 
 // Proposal is what an author wants a revision to be.
@@ -56,6 +68,9 @@ type Proposal struct {
 	Notes  json.RawMessage
 	// Seen is what the author looked at, for tools of which they said so: ErrDrifted when one is another now.
 	Seen Digests
+	// Onto is when the draft was saved that this one is written from: ErrState when there is another by now. Zero means
+	// whatever there is.
+	Onto time.Time
 }
 
 // MaxJob is the longest job, in bytes.
@@ -96,17 +111,22 @@ func (r *Registry) Revise(ctx context.Context, by identity.Principal, id ID, p P
 
 // addDraft puts a draft in the place of the newest revision if that is one, else after it.
 func (r *Registry) addDraft(old *Persona, by identity.Principal, p Proposal) (int, error) {
+	if n := len(old.Revisions); !p.Onto.IsZero() && (n == 0 || old.Revisions[n-1].State != Draft || !old.Revisions[n-1].Created.Equal(p.Onto)) {
+		return 0, fmt.Errorf("%w: the draft was changed meanwhile; what was changed stays", ErrState)
+	}
 	grants, err := r.pin(p)
 	if err != nil {
 		return 0, err
 	}
 	authors := old.authors(by.Hands())
+	var comments []Comment
 	if n := len(old.Revisions); n > 0 && old.Revisions[n-1].State == Draft {
+		comments = old.Revisions[n-1].Comments
 		old.Revisions = old.Revisions[:n-1]
 	}
 	number := len(old.Revisions) + 1
 	old.Revisions = append(old.Revisions, Revision{Number: number, State: Draft, Job: p.Job, Grants: grants, Notes: p.Notes,
-		Author: by.Person, Authors: authors, Created: r.now()})
+		Author: by.Person, Authors: authors, Created: r.now(), Comments: comments})
 	return number, nil
 }
 

@@ -35,7 +35,15 @@ var files embed.FS
 
 // Composer drafts the tools for a job.
 type Composer interface {
-	Compose(ctx context.Context, job string) (composer.Draft, error)
+	// Follow tells each step; an error of told ends it. See [composer.Composer].
+	Follow(ctx context.Context, job string, told func(composer.Step) error) (composer.Draft, error)
+	Refine(ctx context.Context, was, now composer.Draft, granted, byHand []catalog.ID) (composer.Refinement, error)
+	Explain(ctx context.Context, job string, id catalog.ID) (composer.Explanation, error) // composer.ErrUnknownTool
+}
+
+// Submissions returns the revisions that wait for a review. A store.Store is one.
+type Submissions interface {
+	Submitted(ctx context.Context) (map[persona.ID]persona.Revision, error)
 }
 
 // Evals returns evaluation runs that were kept. A store.Store is one.
@@ -56,13 +64,15 @@ type Provider interface {
 
 // Config of the site. Registry, Personas, Directory, Catalog, Composer, Audit and Evals are needed.
 type Config struct {
-	Registry  *persona.Registry
-	Personas  persona.Store
-	Directory *identity.Directory
-	Catalog   *catalog.Catalog
-	Composer  Composer
-	Audit     audit.Log
-	Evals     Evals
+	Registry *persona.Registry
+	Personas persona.Store
+	// Submissions is where pages read how many revisions wait for a reviewer; nil means that none says it.
+	Submissions Submissions
+	Directory   *identity.Directory
+	Catalog     *catalog.Catalog
+	Composer    Composer
+	Audit       audit.Log
+	Evals       Evals
 	// Approvals is where people decide on calls; nil means that there are no such pages.
 	Approvals *approval.Desk
 	// Usage is what the page of who can call a tool reads; nil means that there is no such page.

@@ -29,10 +29,18 @@ type Config struct {
 	// Tools are the definitions to list, as raw bytes. A called tool with the
 	// name of a built-in one behaves like it; any other repeats its arguments.
 	Tools []json.RawMessage `json:",omitempty"`
+	// Prompts, Resources and Templates are further definitions to list. A
+	// prompts/get repeats its arguments, and a resources/read the URI, where
+	// Results has nothing under the name or URI.
+	Prompts, Resources, Templates []json.RawMessage `json:",omitempty"`
 	// Results are the raw results of tools, by name, before anything built in.
 	Results map[string]json.RawMessage `json:",omitempty"`
 	// Errors are the raw JSON-RPC errors that tools answer with, by name.
 	Errors map[string]json.RawMessage `json:",omitempty"`
+	// Before are raw messages that tools send before they answer, by name.
+	// $TOKEN in one stands for the caller's progress token; without a token no
+	// such message is sent.
+	Before map[string][]string `json:",omitempty"`
 	// Catalog is a file with one tool a line ({"server", "name", "description",
 	// "input_schema", ...}); those of CatalogServer are listed after Tools.
 	Catalog       string `json:",omitempty"`
