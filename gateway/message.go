@@ -94,8 +94,8 @@ func (m members) onlyExact(known ...string) *fault {
 // The members that decisions are made on, at each level.
 var (
 	envelopeNames = []string{"jsonrpc", "id", "method", "params", "result", "error"}
-	paramNames    = []string{"name", "arguments", "_meta", "cursor", "protocolVersion", "requestId", "notifications", "requestState", "inputResponses", "uri", "ref", "argument", "context"}
-	metaNames     = []string{metaVersion, metaCapabilities, metaClient, "progressToken", "traceparent", "tracestate", "baggage"}
+	paramNames    = []string{"name", "arguments", "_meta", "cursor", "protocolVersion", "requestId", "notifications", "requestState", "inputResponses", "uri", "ref", "argument", "context", "level"}
+	metaNames     = []string{metaVersion, metaCapabilities, metaClient, metaLogLevel, "progressToken", "traceparent", "tracestate", "baggage"}
 )
 
 // readBody reads a request's body within the limit, before anything in it is looked at. How long a client may take is

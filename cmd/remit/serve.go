@@ -22,7 +22,6 @@ import (
 	"remit/internal/remote"
 	"remit/internal/slowbody"
 	"remit/persona"
-	"remit/policy"
 	"remit/upstream"
 	"remit/web"
 )
@@ -109,7 +108,8 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: slowbody.Limit(front, a.opts.ReadTimeout), ReadHeaderTimeout: a.opts.ReadTimeout, IdleTimeout: 2 * time.Minute,
+	health := &health{ready: s.store.Ready}
+	server := &http.Server{Handler: slowbody.Limit(health.before(front), a.opts.ReadTimeout), ReadHeaderTimeout: a.opts.ReadTimeout, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelError)}
 	life, end := context.WithCancel(a.ctx)
 	defer end()
@@ -134,6 +134,12 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 	}
 	g.Go(func() error {
 		<-ctx.Done()
+		health.leaving.Store(true)
+		if a.opts.Drain > 0 {
+			log.Info("draining: /readyz says no, and requests are served still", "for", a.opts.Drain)
+			server.SetKeepAlivesEnabled(false)
+			time.Sleep(a.opts.Drain)
+		}
 		log.Info("stopping: calls in flight may finish within 10 s")
 		bound, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
@@ -165,6 +171,12 @@ func (a *app) front(s *system, desk *approval.Desk, hook *webhook.Sender, n *not
 	if err != nil {
 		return nil, nil, err
 	}
+	var sessionKey []byte
+	if s.store.Shared() {
+		if sessionKey, err = s.store.Secret(context.Background(), "session"); err != nil {
+			return nil, nil, err
+		}
+	}
 	provider, err := a.provider()
 	if err != nil {
 		return nil, nil, err
@@ -173,13 +185,16 @@ func (a *app) front(s *system, desk *approval.Desk, hook *webhook.Sender, n *not
 	if err != nil {
 		return nil, nil, err
 	}
-	limiter := policy.NewLimiter(s.store)
+	limiter, kept, err := a.limiter(s.store, log)
+	if err != nil {
+		return nil, nil, err
+	}
 	gate := gateway.New(gateway.Config{Personas: s.cache, Keys: s.people, OAuth: a.oauth(provider, s.people), Current: s.catalog.Tool, Upstreams: a.telemetry.Upstreams(gateway.Pool(s.pool)),
-		Audit: a.telemetry.Audit(s.store), Limiter: limiter, MaskKey: maskKey, Listed: s.crawler.Listed, Proxies: proxies, AllowedHosts: hosts, AllowedOrigins: a.opts.AllowedOrigins, CallTimeout: a.opts.CallTimeout,
+		Audit: a.telemetry.Audit(s.store), Limiter: limiter, MaskKey: maskKey, SessionKey: sessionKey, Listed: s.crawler.Listed, Proxies: proxies, AllowedHosts: hosts, AllowedOrigins: a.opts.AllowedOrigins, CallTimeout: a.opts.CallTimeout,
 		Account: s.pool.Account, Connections: a.opts.Address() + "/connections", Observer: a.telemetry.Observer(), ForwardBaggage: a.opts.ForwardBaggage,
 		Approvals: desk, ApprovalWait: a.opts.ApprovalWait,
 		HideFrozen: a.opts.HideFrozen, History: s.store, KeepArguments: a.opts.KeepArguments, Version: version(), Log: log})
-	a.telemetry.Watch(s.state(gate, limiter))
+	a.telemetry.Watch(s.state(gate, kept))
 	s.people.Revoked = func(of string) { gate.Notify(persona.ID(of)) }
 	s.people.Moved = gate.Moved
 	s.drifted = gate.Drifted
@@ -196,7 +211,7 @@ func (a *app) front(s *system, desk *approval.Desk, hook *webhook.Sender, n *not
 		return nil, nil, err
 	}
 	cfg := web.Config{Registry: registry, Approvals: desk, Personas: s.store, Submissions: s.store, Directory: s.people, Catalog: s.catalog,
-		Composer: drafter, Audit: signedRecord{s.store, n}, Evals: s.store, Usage: s.store, Connections: s.connections, Shadows: s.store, Frozen: s.store, RemindBefore: a.opts.RemindBefore,
+		Composer: drafter, ComposeTimeout: 2*time.Minute + a.opts.Model.Wait, Audit: signedRecord{s.store, n}, Evals: s.store, Usage: s.store, Connections: s.connections, Shadows: s.store, Frozen: s.store, RemindBefore: a.opts.RemindBefore,
 		Servers: s.crawler.Status, PublicURL: a.opts.PublicURL, Hosts: hosts, Proxies: proxies, SingleOperator: a.opts.SingleOperator, NoPasswords: !a.opts.OIDC.Passwords, Log: log}
 	if provider != nil {
 		cfg.Provider = provider
