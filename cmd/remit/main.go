@@ -59,6 +59,7 @@ type cli struct {
 	Shadow    shadowCmd    `cmd:"" help:"Run a revision beside the live one and see what it would change."`
 	Replay    replayCmd    `cmd:"" help:"What a revision would have done with past calls."`
 	Audit     auditCmd     `cmd:"" help:"Read, export and verify the record."`
+	Store     storeCmd     `cmd:"" help:"Move what Remit keeps to another database."`
 	Reach     reachCmd     `cmd:"" help:"Who can call a tool, and what breaks without it."`
 	Eval      evalCmd      `cmd:"" help:"Measure search, drafts and the gateway against suites."`
 	Version   versionCmd   `cmd:"" nosettings:"" help:"Print the version."`
