@@ -52,6 +52,7 @@ type Request struct {
 	Person  string    // who decided
 	Reason  string    // in the person's words; agents are told it
 	Solo    bool      // decided by the one whom the agent works for, in single-operator mode
+	Team    string    // that owns the persona now; empty for none
 }
 
 // Open says that the request answers the same call at the time now.

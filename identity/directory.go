@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -143,6 +144,9 @@ func (d *Directory) changePerson(ctx context.Context, by Principal, name, kind s
 		if roles != nil {
 			e.Detail["roles"] = joinRoles(roles)
 		}
+		if kind == "person.teams" {
+			e.Detail["teams"] = strings.Join(p.Teams, ", ")
+		}
 		return p, e, err
 	})
 }
@@ -153,7 +157,7 @@ func machineMay(by Principal, p Person, name, kind string, roles []Role) error {
 	if !by.Machine() || kind == "person.disable" {
 		return nil
 	}
-	if name == by.Owner || kind != "person.add" && kind != "person.roles" {
+	if name == by.Owner || kind != "person.add" && kind != "person.roles" && kind != "person.teams" {
 		return ErrMachine
 	}
 	for _, r := range roles {

@@ -21,6 +21,8 @@ type Provided struct {
 	Roles           []Role
 	Groups          []string // in order, each once
 	Mapped          bool     // Roles are the provider's to give; if not, an admin gives them here
+	Teams           []string // that their groups put them in, in order
+	Teamed          bool     // Teams are the provider's to say
 	Session         string   // the provider's name of its session; may be empty
 }
 
@@ -145,6 +147,12 @@ func (d *Directory) SignInByProvider(ctx context.Context, who Provided) (token s
 			return now
 		})
 	}
+	if err == nil && known && who.Teamed && !slices.Equal(p.Teams, who.Teams) {
+		err = d.update(ctx, p.Name, "person.teams", nil, "as the identity provider's groups say", func(now Person) Person {
+			now.Teams = who.Teams
+			return now
+		})
+	}
 	if err == nil && known && !slices.Equal(p.Groups, who.Groups) {
 		err = d.update(ctx, p.Name, "person.groups", nil, "as the identity provider says", func(now Person) Person {
 			now.Groups = who.Groups
@@ -176,7 +184,11 @@ func (d *Directory) update(ctx context.Context, name, kind string, roles []Role,
 		if kind == "person.add" && p.Name != "" {
 			return p, e, errTaken
 		}
-		return change(p), e, nil
+		p = change(p)
+		if kind == "person.teams" || kind == "person.add" && len(p.Teams) > 0 {
+			e.Detail["teams"] = strings.Join(p.Teams, ", ")
+		}
+		return p, e, nil
 	})
 }
 
@@ -194,7 +206,7 @@ var errTaken = errors.New("the name is taken")
 // addProvided creates the person under the first name that is free: another person's name is never taken over.
 func (d *Directory) addProvided(ctx context.Context, who Provided) (Person, error) {
 	wanted := suggested(who.Names)
-	p := Person{Name: wanted, Roles: who.Roles, Created: d.now(), Issuer: who.Issuer, Subject: who.Subject, Groups: who.Groups, Vouched: d.now()}
+	p := Person{Name: wanted, Roles: who.Roles, Created: d.now(), Issuer: who.Issuer, Subject: who.Subject, Groups: who.Groups, Teams: who.Teams, Vouched: d.now()}
 	for n := 2; n <= 100; n++ {
 		err := d.update(ctx, p.Name, "person.add", p.Roles, "first sign-in at the identity provider", func(Person) Person { return p })
 		if !errors.Is(err, errTaken) {

@@ -66,13 +66,13 @@ func (s *Store) Personas(ctx context.Context) ([]persona.Persona, error) {
 	return all, err
 }
 
-const selectPersona = "select p.id, p.title, p.created, p.users, coalesce(s.number, 0), coalesce(s.person, ''), coalesce(s.since, 0)" + termColumns + `
+const selectPersona = "select p.id, p.title, p.team, p.created, p.users, coalesce(s.number, 0), coalesce(s.person, ''), coalesce(s.since, 0)" + termColumns + `
 	from persona p left join shadow s on s.persona = p.id left join term t on t.persona = p.id`
 
 func scanPersona(r *sql.Rows) (p persona.Persona, err error) {
 	var created, since int64
 	var users []byte
-	p.Term, err = scanTerm(r, &p.ID, &p.Title, &created, &users, &p.Shadow.Revision, &p.Shadow.Person, &since)
+	p.Term, err = scanTerm(r, &p.ID, &p.Title, &p.Team, &created, &users, &p.Shadow.Revision, &p.Shadow.Person, &since)
 	p.Created, p.Shadow.Since = fromMicros(created), fromMicros(since)
 	if err == nil {
 		err = json.Unmarshal(users, &p.Users)
@@ -152,8 +152,9 @@ func (s *Store) Update(ctx context.Context, id persona.ID, change func(persona.P
 		if err != nil {
 			return err
 		}
-		if _, err := tx.Exec(`insert into persona (id, title, created, users) values ($1, $2, $3, $4)
-			on conflict (id) do update set title = excluded.title, users = excluded.users`, string(id), next.Title, micros(next.Created), string(users)); err != nil {
+		if _, err := tx.Exec(`insert into persona (id, title, created, users, team) values ($1, $2, $3, $4, $5)
+			on conflict (id) do update set title = excluded.title, users = excluded.users, team = excluded.team`,
+			string(id), next.Title, micros(next.Created), string(users), next.Team); err != nil {
 			return err
 		}
 		for i, r := range next.Revisions {

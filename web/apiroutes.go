@@ -94,6 +94,7 @@ var endpoints = []endpoint{
 	sends("/personas/:id/rollback", "rollback", "Make a revision live again that was live before.", signedIn, (*site).apiRollback),
 	sends("/personas/:id/narrow", "narrow", "Take tools away from what is live, at once.", signedIn, (*site).apiNarrow),
 	reads("POST", "/personas/:id/retire", "retire", "End a persona.", signedIn, (*site).apiRetire),
+	sends("/personas/:id/team", "setTeam", "Which team owns a persona. For an admin.", signedIn, (*site).apiSetTeam),
 	sends("/personas/:id/term", "setTerm", "Until when a persona may be used. To prolong is for a signed-in reviewer who did not work on what is live.", signedIn, (*site).apiTerm),
 	sends("/personas/:id/recertify", "recertify", "Confirm what is live after looking at it again. For a signed-in reviewer who did not work on it.", signedIn, (*site).apiRecertify),
 	reads("GET", "/personas/:id/diff", "diffRevisions", "What one revision changes against another.", signedIn, (*site).apiDiff,
@@ -128,6 +129,7 @@ var endpoints = []endpoint{
 	reads("GET", "/people", "listPeople", "Everybody who may sign in.", signedIn, (*site).apiPeople),
 	sends("/people", "addPerson", "Add somebody. They come in by a link that a signed-in admin makes.", signedIn, (*site).apiAddPerson),
 	sends("/people/:name/roles", "setRoles", "Replace somebody's roles.", signedIn, (*site).apiSetRoles),
+	sends("/people/:name/teams", "setTeams", "Replace the teams that somebody is in.", signedIn, (*site).apiSetTeams),
 	sends("/people/:name/disable", "disablePerson", "End somebody's access at once, or restore it.", signedIn, (*site).apiDisable),
 }
 

@@ -34,7 +34,7 @@ func connecting(t *testing.T) (*world, *fakeoauth.Provider, upstream.Authorizer)
 	if err != nil {
 		t.Fatal(err)
 	}
-	site, err := web.New(web.Config{Registry: w.registry, Personas: w.store, Directory: w.directory, Catalog: w.catalog,
+	site, err := web.New(web.Config{Registry: w.registry, Directory: w.directory, Catalog: w.catalog,
 		Composer: composer.New(composer.Config{Finder: w.catalog}), Audit: w.store, Evals: w.store, Connections: own, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	if err != nil {
 		t.Fatal(err)

@@ -21,6 +21,7 @@ type describePage struct {
 	Name     string
 	ID       string
 	Job      string
+	Team     string // as chosen; empty for none
 	Error    string
 	Examples []example
 	Tools    int
@@ -37,6 +38,9 @@ var examples = []example{
 
 func (s *site) describe(c echo.Context, by identity.Principal) error {
 	page := s.describePage(c, by)
+	if len(by.Teams) > 0 {
+		page.Team = by.Teams[0]
+	}
 	for _, e := range examples {
 		if e.Title == c.QueryParam("example") {
 			page.Name, page.Job = e.Title, e.Job
@@ -52,8 +56,8 @@ func (s *site) describePage(c echo.Context, by identity.Principal) describePage 
 func (s *site) postDescribe(c echo.Context, by identity.Principal) error {
 	form := c.Request().PostForm
 	page := s.describePage(c, by)
-	page.Name, page.ID, page.Job = strings.TrimSpace(form.Get("title")), strings.TrimSpace(form.Get("id")), jobText(form.Get("job"))
-	id, err := s.create(c.Request().Context(), by, persona.ID(page.ID), page.Name, page.Job)
+	page.Name, page.ID, page.Job, page.Team = strings.TrimSpace(form.Get("title")), strings.TrimSpace(form.Get("id")), jobText(form.Get("job")), form.Get("team")
+	id, err := s.create(c.Request().Context(), by, persona.ID(page.ID), page.Name, page.Team, page.Job)
 	if err != nil && expected(err) {
 		status, _, text := explain(err)
 		page.Error = text
@@ -66,11 +70,12 @@ func (s *site) postDescribe(c echo.Context, by identity.Principal) error {
 }
 
 // create makes a persona whose tools are drafted from the job. Without an id it is made of the title.
-func (s *site) create(ctx context.Context, by identity.Principal, id persona.ID, title, job string) (persona.ID, error) {
+func (s *site) create(ctx context.Context, by identity.Principal, id persona.ID, title, team, job string) (persona.ID, error) {
 	proposal, err := s.compose(ctx, by, job)
 	if err != nil {
 		return "", err
 	}
+	proposal.Team = team
 	return s.createAs(ctx, by, id, title, proposal)
 }
 
@@ -120,7 +125,7 @@ func (s *site) freeID(ctx context.Context, title string) (persona.ID, error) {
 	if base == "" {
 		base = "persona"
 	}
-	all, err := s.Personas.Personas(ctx)
+	all, err := s.Registry.Store.Personas(ctx)
 	if err != nil {
 		return "", err
 	}

@@ -50,6 +50,7 @@ var notices = map[string]string{
 	"approved":      "Approved. The gateway serves this revision from the next request on.",
 	"again":         "Live again. The gateway serves this revision from the next request on.",
 	"let-in":        "Set. It holds from the next request on.",
+	"owned":         "Set. Whose it is holds from the next request on.",
 	"narrowed":      "Removed. The gateway refuses what was removed from the next request on.",
 	"proposed":      "A draft without the unused tools was started. Edit and submit it; the live revision goes on until it is approved.",
 	"dated":         "The dates are set. They hold from the next request on.",
@@ -81,7 +82,7 @@ func (s *site) frame(c echo.Context, by identity.Principal, title, active string
 	f := frame{Title: title, By: by, Active: active, Notice: notices[c.QueryParam("did")],
 		Admin: by.Has(identity.Admin), Author: by.Has(identity.Author), Member: len(by.Roles) > 0, Record: readsRecord(by), Connects: s.Connections.Any()}
 	if f.Decider = s.Approvals != nil && approval.MayDecide(by); f.Decider {
-		pending, err := s.waiting(c)
+		pending, err := s.waiting(c.Request().Context(), by)
 		if err != nil {
 			s.Log.Error("how many calls wait for a person could not be read", "err", err) // the page itself is whole
 		}

@@ -28,7 +28,7 @@ type serverRow struct {
 }
 
 func (s *site) servers(c echo.Context, by identity.Principal) error {
-	all, err := s.Personas.Suspensions(c.Request().Context())
+	all, err := s.Registry.Store.Suspensions(c.Request().Context())
 	if err != nil {
 		return err
 	}

@@ -54,10 +54,9 @@ type Provider interface {
 	Logout(ctx context.Context, token string) (identity.Logout, error) // ErrProvider, ErrAnswer
 }
 
-// Config of the site. Registry, Personas, Directory, Catalog, Composer, Audit and Evals are needed.
+// Config of the site. Registry, Directory, Catalog, Composer, Audit and Evals are needed.
 type Config struct {
 	Registry  *persona.Registry
-	Personas  persona.Store
 	Directory *identity.Directory
 	Catalog   *catalog.Catalog
 	Composer  Composer
@@ -110,8 +109,8 @@ type site struct {
 
 // New returns the site.
 func New(cfg Config) (http.Handler, error) {
-	if cfg.Registry == nil || cfg.Personas == nil || cfg.Directory == nil || cfg.Catalog == nil || cfg.Composer == nil || cfg.Audit == nil || cfg.Evals == nil {
-		return nil, errors.New("web: the site needs a registry, personas, a directory, a catalog, a composer, an audit log and evaluations")
+	if cfg.Registry == nil || cfg.Directory == nil || cfg.Catalog == nil || cfg.Composer == nil || cfg.Audit == nil || cfg.Evals == nil {
+		return nil, errors.New("web: the site needs a registry, a directory, a catalog, a composer, an audit log and evaluations")
 	}
 	if cfg.Servers == nil {
 		cfg.Servers = func() []crawl.ServerStatus { return nil }

@@ -61,7 +61,7 @@ func newWorldOf(t *testing.T, c *catalog.Catalog, definitions map[string][]strin
 			t.Fatal(err)
 		}
 	}
-	site, err := web.New(web.Config{Registry: w.registry, Personas: db, Directory: w.directory, Catalog: w.catalog,
+	site, err := web.New(web.Config{Registry: w.registry, Directory: w.directory, Catalog: w.catalog,
 		Composer: composer.New(composer.Config{Finder: w.catalog}), Audit: db, Evals: db, Usage: db, Shadows: db, Approvals: w.desk, Frozen: db, RemindBefore: 14 * 24 * time.Hour,
 		Servers: func() []crawl.ServerStatus { return w.servers }, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	if err != nil {

@@ -20,7 +20,7 @@ func (a *app) provider() (*oidc.Client, error) {
 		return nil, fmt.Errorf("oidc.client-secret: %w", err)
 	}
 	return oidc.New(oidc.Config{Issuer: o.Issuer, ClientID: o.ClientID, ClientSecret: secret, RedirectURL: a.opts.Address() + "/sign-in/callback",
-		Name: o.Name, Scopes: o.Scopes, GroupsClaim: o.GroupsClaim, Roles: o.Roles, Networks: o.Networks,
+		Name: o.Name, Scopes: o.Scopes, GroupsClaim: o.GroupsClaim, Roles: o.Roles, Teams: o.Teams, Networks: o.Networks,
 		Introspect: a.opts.OAuth.Introspect})
 }
 

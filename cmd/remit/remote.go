@@ -12,7 +12,7 @@ import (
 
 // remoteCommands are the commands that work with --server.
 var remoteCommands = []string{
-	"persona list", "persona show", "persona diff", "persona rollback", "persona narrow", "persona unused", "persona term",
+	"persona list", "persona show", "persona diff", "persona rollback", "persona narrow", "persona unused", "persona term", "persona team",
 	"persona export", "persona plan", "persona apply", "key create", "key list", "key revoke", "token list", "token revoke",
 	"suspend", "resume", "suspended", "search", "reach tool", "reach server", "reach effect", "audit list",
 }

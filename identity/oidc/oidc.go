@@ -33,6 +33,7 @@ type Config struct {
 	Scopes       []string
 	GroupsClaim  string   // empty means "groups"
 	Roles        []string // GROUP=ROLE each; none means that admins give roles in Remit
+	Teams        []string // GROUP=TEAM each; none means that admins say in Remit who is in which team
 	Introspect   bool     // access tokens that are no JWT are shown to the provider; needs a ClientSecret
 	Networks     []string // (CIDR) in which the provider's endpoints may be beside public addresses and the issuer's own
 	Now          func() time.Time
@@ -54,6 +55,7 @@ type Client struct {
 	Config
 	issuer *url.URL
 	roles  map[string][]identity.Role // by group
+	teams  map[string][]string        // by group
 	http   *http.Client
 	keys   *rate.Limiter // of looks for keys
 	known  introspected
@@ -99,28 +101,36 @@ func New(cfg Config) (*Client, error) {
 	if c.Name == "" {
 		c.Name = c.issuer.Hostname()
 	}
-	if c.roles, err = mapping(cfg.Roles); err != nil {
+	if c.roles, err = mapping(cfg.Roles, "role", func(r identity.Role) error {
+		if !slices.Contains(identity.Roles, r) {
+			return fmt.Errorf("there is no role %q; the roles are %v", r, identity.Roles)
+		}
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	if c.teams, err = mapping(cfg.Teams, "team", identity.ValidTeam); err != nil {
 		return nil, err
 	}
 	c.http, err = c.guarded()
 	return c, err
 }
 
-// mapping reads GROUP=ROLE lines. A group may have several roles, and "=" in its name.
-func mapping(lines []string) (map[string][]identity.Role, error) {
-	roles := map[string][]identity.Role{}
+// mapping reads lines such as GROUP=ROLE. A group may have several, and "=" in its name.
+func mapping[T ~string](lines []string, what string, valid func(T) error) (map[string][]T, error) {
+	of := map[string][]T{}
 	for _, line := range lines {
-		at := strings.LastIndex(line, "=")
-		if at < 1 {
-			return nil, fmt.Errorf("oidc: %q does not map a group to a role: write GROUP=ROLE", line)
+		at := max(strings.LastIndex(line, "="), 0)
+		group, value := strings.TrimSpace(line[:at]), T(strings.TrimSpace(line[min(at+1, len(line)):]))
+		if group == "" {
+			return nil, fmt.Errorf("oidc: %q does not map a group to a %s: write GROUP=%s", line, what, strings.ToUpper(what))
 		}
-		group, role := strings.TrimSpace(line[:at]), identity.Role(strings.TrimSpace(line[at+1:]))
-		if group == "" || !slices.Contains(identity.Roles, role) {
-			return nil, fmt.Errorf("oidc: %q does not map a group to a role: there is no role %q; the roles are %v", line, role, identity.Roles)
+		if err := valid(value); err != nil {
+			return nil, fmt.Errorf("oidc: %q does not map a group to a %s: %w", line, what, err)
 		}
-		roles[group] = append(roles[group], role)
+		of[group] = append(of[group], value)
 	}
-	return roles, nil
+	return of, nil
 }
 
 // Label is what people call the provider.
@@ -249,7 +259,7 @@ func (c *Client) identify(ctx context.Context, p *provider, token *oauth2.Token,
 	}
 	who := c.provided(claims)
 	_, grouped := claims.find(c.GroupsClaim)
-	if p.UserInfoEndpoint() != "" && (!grouped && who.Mapped || len(who.Names) == 0) {
+	if p.UserInfoEndpoint() != "" && (!grouped && (who.Mapped || who.Teamed) || len(who.Names) == 0) {
 		info, err := p.UserInfo(ctx, oauth2.StaticTokenSource(token))
 		if err != nil {
 			return identity.Provided{}, fmt.Errorf("%w: the user information cannot be had: %w", identity.ErrProvider, shortened(err))
@@ -263,7 +273,7 @@ func (c *Client) identify(ctx context.Context, p *provider, token *oauth2.Token,
 			who.Names = told.Names
 		}
 		if !grouped {
-			who.Roles, who.Groups = told.Roles, told.Groups
+			who.Roles, who.Teams, who.Groups = told.Roles, told.Teams, told.Groups
 		}
 	}
 	return who, nil

@@ -188,7 +188,7 @@ func (s claimSet) find(name string) (any, bool) {
 
 // provided reads who it is. Names only suggest what to call somebody new.
 func (c *Client) provided(claims claimSet) identity.Provided {
-	who := identity.Provided{Issuer: c.Issuer, Subject: claims.text("sub"), Session: claims.text("sid"), Mapped: len(c.roles) > 0, Groups: c.groupsOf(claims), Roles: c.rolesOf(claims)}
+	who := identity.Provided{Issuer: c.Issuer, Subject: claims.text("sub"), Session: claims.text("sid"), Mapped: len(c.roles) > 0, Teamed: len(c.teams) > 0, Groups: c.groupsOf(claims), Roles: c.rolesOf(claims), Teams: c.teamsOf(claims)}
 	if len(who.Session) > maxSubject {
 		who.Session = ""
 	}
@@ -234,4 +234,14 @@ func (c *Client) rolesOf(claims claimSet) []identity.Role {
 		}
 	}
 	return roles
+}
+
+// teamsOf maps the groups, in order, each team once.
+func (c *Client) teamsOf(claims claimSet) []string {
+	teams := []string{}
+	for _, g := range c.groupsOf(claims) {
+		teams = append(teams, c.teams[g]...)
+	}
+	slices.Sort(teams)
+	return slices.Compact(teams)
 }

@@ -34,7 +34,7 @@ var allowed = map[string][]string{
 	"upstream":                {},
 	"credential":              {"audit", "identity", "internal/outbound", "upstream"},
 	"persona":                 {"audit", "catalog", "identity", "internal/invalid", "policy"},
-	"persona/manifest":        {"catalog", "persona", "policy"},
+	"persona/manifest":        {"catalog", "identity", "persona", "policy"},
 	"persona/usage":           {"audit", "catalog", "identity", "persona"},
 	"policy":                  {},
 	"composer":                {"catalog", "composer/trees", "internal/visible", "persona", "policy", "prompts"},
