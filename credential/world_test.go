@@ -110,7 +110,7 @@ func (w *world) start(c credential.Config) {
 	if w.pool != nil {
 		must(w.t, w.pool.Close(context.Background()))
 	}
-	all, own, err := credential.New([]credential.Config{c}, credential.Deps{Vault: w.vault, People: w.store, Keys: w.store, Networks: loopback, Now: w.time})
+	all, own, err := credential.New([]credential.Config{c}, credential.Deps{Vault: w.vault, People: w.store, Keys: w.store, Record: w.store, Networks: loopback, Now: w.time})
 	must(w.t, err)
 	w.own = own
 	w.pool, err = upstream.NewPool([]upstream.Config{{Name: "crm", URL: w.resource.URL, Auth: all["crm"]}}, slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})))

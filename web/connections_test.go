@@ -30,7 +30,7 @@ func connecting(t *testing.T) (*world, *fakeoauth.Provider, upstream.Authorizer)
 	vault := &credential.Vault{Store: w.store, Keys: credential.KeySource{File: filepath.Join(t.TempDir(), "secret.key")}}
 	all, own, err := credential.New([]credential.Config{{Server: "crm", URL: "http://127.0.0.1:1/mcp", Grant: credential.AuthorizationCode, Issuer: p.URL,
 		ClientID: fakeoauth.ClientID, ClientSecret: fakeoauth.Secret, Scopes: []string{"read"}}},
-		credential.Deps{Vault: vault, People: w.store, Keys: w.store, Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+		credential.Deps{Vault: vault, People: w.store, Keys: w.store, Record: w.store, Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,7 +38,9 @@ import (
 //	agent NAME ID [SECRET|FLAG...] has a new key of the persona, or the secret; $NAME is the secret, $NAME_id the key's id
 //	rotate NAME NEW [FLAG...]      the key of the agent NAME is rotated; the agent NEW has the new one
 //	issuer                         an identity provider on loopback; $issuer is its address. Before serve
-//	bearer NAME ID SUBJECT [CLAIM=VALUE...]     the agent has an access token of the provider for the persona, with other claims
+//	arrives NAME SUBJECT [GROUP...]             signs in at the provider as a new person, with a browser
+//	bearer NAME ID SUBJECT [CLAIM=VALUE...]     the agent has an access token of the provider for the persona, with other claims; $NAME_client is
+//	                               what stands for its client in the place of a key's id, if its person arrived
 //	list NAME                      prints the answer to tools/list
 //	call NAME TOOL ARGUMENTS [HEADER:VALUE...]
 //	post NAME FILE [HEADER:VALUE...]           sends the bytes of the file
@@ -56,6 +58,7 @@ type stage struct {
 	people map[string]*http.Client
 	agents map[string]bearer
 	issuer *fakeoidc.Provider
+	known  map[string]string // people who arrived, by subject
 }
 
 type bearer struct{ secret, door, persona string }
@@ -64,7 +67,7 @@ type stageKey struct{}
 
 func newStage(env *testscript.Env) {
 	env.Values[accountsKey{}] = accounts{map[string]*fakeoauth.Provider{}, map[string]*fakeoauth.Resource{}}
-	env.Values[stageKey{}] = &stage{fakes: map[string]*fakemcp.Server{}, people: map[string]*http.Client{}, agents: map[string]bearer{}}
+	env.Values[stageKey{}] = &stage{fakes: map[string]*fakemcp.Server{}, people: map[string]*http.Client{}, agents: map[string]bearer{}, known: map[string]string{}}
 }
 
 var stageCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
@@ -77,6 +80,7 @@ var stageCommands = map[string]func(ts *testscript.TestScript, neg bool, args []
 	"agent":    acts(2, (*stage).agent),
 	"rotate":   acts(2, (*stage).rotate),
 	"issuer":   acts(0, (*stage).identityProvider),
+	"arrives":  acts(2, (*stage).arrives),
 	"bearer":   acts(3, (*stage).accessToken),
 	"list":     acts(1, (*stage).list),
 	"call":     acts(3, (*stage).call),
@@ -132,7 +136,7 @@ func command(ts *testscript.TestScript, name string, args ...string) *exec.Cmd {
 			for upstream := range ts.Value(stageKey{}).(*stage).fakes {
 				cmd.Env = append(cmd.Env, upstream+"="+ts.Getenv(upstream))
 			}
-			for _, setting := range []string{"REMIT_OIDC_ISSUER", "REMIT_OIDC_CLIENT_ID"} {
+			for _, setting := range []string{"REMIT_OIDC_ISSUER", "REMIT_OIDC_CLIENT_ID", "REMIT_OIDC_CLIENT_SECRET"} {
 				if value := ts.Getenv(setting); value != "" {
 					cmd.Env = append(cmd.Env, setting+"="+value)
 				}

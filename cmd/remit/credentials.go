@@ -38,7 +38,7 @@ func (a *app) authorize(configs []upstream.Config, s *store.Store) ([]upstream.C
 	if err != nil {
 		return nil, nil, err
 	}
-	all, connections, err := credential.New(a.credentials, credential.Deps{Vault: vault, People: s, Keys: s, Networks: networks})
+	all, connections, err := credential.New(a.credentials, credential.Deps{Vault: vault, People: s, Keys: s, Record: s, Networks: networks})
 	if err != nil {
 		return nil, nil, err
 	}
