@@ -120,7 +120,12 @@ func (r Request) entry(kind string, by audit.Actor, now time.Time) audit.Entry {
 
 // MayDecide says whether the person may decide on calls at all. A management token is none.
 func MayDecide(by identity.Principal) bool {
-	return !by.Machine() && (by.Has(identity.Approver) || by.Has(identity.Reviewer) || by.Has(identity.Admin))
+	return !by.Machine() && decides(by)
+}
+
+// decides says whether the roles are those of somebody who decides on calls.
+func decides(by identity.Principal) bool {
+	return by.Has(identity.Approver) || by.Has(identity.Reviewer) || by.Has(identity.Admin)
 }
 
 // Own says that the agent works for the person. A name with and one without a domain are taken for the same: "zoe" may not decide

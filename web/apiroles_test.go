@@ -2,11 +2,13 @@ package web_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,9 +21,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"remit/approval"
+	"remit/audit"
 	"remit/catalog"
+	"remit/catalog/crawl"
 	"remit/composer"
+	"remit/credential"
 	"remit/identity"
+	"remit/internal/fakeoauth"
 	"remit/persona"
 	"remit/web"
 	"remit/web/api"
@@ -35,7 +42,9 @@ type apiWorld struct {
 	compiler *jsonschema.Compiler
 	seen     map[string]bool // operations of which an answer with 200 was checked
 	made     int
-	team     string       // that owns each persona
+	team     string // that owns each persona
+	provider *fakeoauth.Provider
+	own      *credential.Connections
 	past     atomic.Int64 // minutes since the start, so that limits by time are not what a test is about
 }
 
@@ -45,8 +54,19 @@ func newAPIWorld(t *testing.T) *apiWorld {
 	t.Helper()
 	w := &apiWorld{world: newWorld(t, shop()), t: t, compiler: jsonschema.NewCompiler(), seen: map[string]bool{}}
 	w.directory.Now = w.now
+	w.provider = fakeoauth.Start()
+	t.Cleanup(w.provider.Close)
+	vault := &credential.Vault{Store: w.store, Keys: credential.KeySource{File: filepath.Join(t.TempDir(), "secret.key")}}
+	var err error
+	_, w.own, err = credential.New([]credential.Config{{Server: "crm", URL: "http://127.0.0.1:1/mcp", Grant: credential.AuthorizationCode, Issuer: w.provider.URL,
+		ClientID: fakeoauth.ClientID, ClientSecret: fakeoauth.Secret, Scopes: []string{"read"}}},
+		credential.Deps{Vault: vault, People: w.store, Keys: w.store, Record: w.store, Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+	w.must(err)
+	w.desk.Now = w.now
+	crawled := []crawl.ServerStatus{{Server: "crm", Tools: 2}}
 	site, err := web.New(web.Config{Registry: w.registry, Directory: w.directory, Catalog: w.catalog, Composer: composer.New(composer.Config{Finder: w.catalog}),
-		Audit: w.store, Evals: w.store, Usage: w.store, Shadows: w.store, Frozen: w.store, Now: w.now, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+		Audit: w.store, Evals: w.store, Usage: w.store, Shadows: w.store, Frozen: w.store, Approvals: w.desk, Connections: w.own,
+		Servers: func() []crawl.ServerStatus { return crawled }, Crawl: func(context.Context, string) error { crawled[0].LastCrawl = w.now(); return nil }, Now: w.now, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	w.must(err)
 	w.Config.Handler = site
 	res, err := http.Get(w.URL + api.Base + "/openapi.json")
@@ -174,6 +194,24 @@ func (w *apiWorld) persona(stage string) string {
 	return string(id)
 }
 
+// connect gives somebody an account at the server crm.
+func (w *apiWorld) connect(name string) {
+	w.t.Helper()
+	by := identity.Principal{Person: name}
+	leave, err := w.own.Begin(w.t.Context(), by, "browser", "crm", w.URL+"/connections/crm/callback", nil)
+	w.must(err)
+	w.must(w.own.Finish(w.t.Context(), by, "browser", "crm", comesBack(w.t, leave.URL).Query()))
+}
+
+// waiting is a call that waits for a person.
+func (w *apiWorld) waiting() approval.Request {
+	w.t.Helper()
+	id := w.persona("live")
+	r, _, err := w.desk.Ask(w.t.Context(), approval.Binding{Key: id, Agent: "bot", User: "zoe", Persona: id, Revision: 1, Tool: "crm/get_customer", Arguments: audit.Digest([]byte("{}"))}, []byte("{}"), 5)
+	w.must(err)
+	return r
+}
+
 // digests are what the latest revision pins.
 func (w *apiWorld) digests(id persona.ID) persona.Digests {
 	w.t.Helper()
@@ -231,6 +269,23 @@ func (w *apiWorld) request(method, route string, own identity.Role) (path string
 		_, k, err := w.directory.IssueKey(ctx, identity.Operator(), identity.KeySpec{Agent: "bot", User: "zoe", Persona: w.persona("live")})
 		w.must(err)
 		return "/keys/" + k.ID, nil
+	case "POST /keys/:id/rotate":
+		_, k, err := w.directory.IssueKey(ctx, identity.Operator(), identity.KeySpec{Agent: "bot", User: "zoe", Persona: w.persona("live")})
+		w.must(err)
+		return "/keys/" + k.ID + "/rotate", api.RotateKey{Overlap: "1h"}
+	case "GET /approvals":
+		return route, nil
+	case "GET /approvals/:id":
+		return "/approvals/" + w.waiting().ID, nil
+	case "POST /approvals/:id/approve", "POST /approvals/:id/deny":
+		r := w.waiting()
+		return strings.Replace(route, ":id", r.ID, 1), api.Decide{Seen: r.Arguments}
+	case "POST /servers/:name/crawl":
+		return "/servers/crm/crawl", nil
+	case "POST /connections/:server/allow":
+		return "/connections/crm/allow", api.AllowKeys{Keys: []string{}}
+	case "DELETE /connections/:server":
+		return "/connections/crm", nil
 	case "POST /tokens":
 		return route, api.NewToken{Name: name, Roles: []identity.Role{own}, Expires: w.now().Add(time.Hour)}
 	case "DELETE /tokens/:id":
@@ -289,6 +344,11 @@ func TestAPIRoles(t *testing.T) {
 	}
 	boss := identity.Principal{Person: "boss", Roles: identity.Roles}
 	w.must(w.directory.AddPerson(t.Context(), identity.Operator(), "boss", identity.Roles, ""))
+	for _, c := range columns {
+		if _, err := w.store.Person(t.Context(), "with-"+c.name); err == nil {
+			w.connect("with-" + c.name)
+		}
+	}
 	for _, role := range identity.TokenRoles {
 		columns = append(columns, column{"t:" + string(role), w.token(boss, "ci-"+string(role), role)})
 	}
@@ -357,7 +417,7 @@ func TestAPITeams(t *testing.T) {
 	var b strings.Builder
 	b.WriteString(apiTeamsHead + "\n" + apiRow("", names))
 	for _, e := range web.Endpoints() {
-		if !strings.HasPrefix(e[1], "/personas") && !strings.HasPrefix(e[1], "/keys") && !strings.HasPrefix(e[1], "/suspensions/") && e[1] != "/suspensions" || e[0]+e[1] == "GET/suspensions" {
+		if !strings.HasPrefix(e[1], "/personas") && !strings.HasPrefix(e[1], "/keys") && !strings.HasPrefix(e[1], "/approvals") && !strings.HasPrefix(e[1], "/suspensions/") && e[1] != "/suspensions" || e[0]+e[1] == "GET/suspensions" {
 			continue
 		}
 		var cells []string

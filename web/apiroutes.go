@@ -108,6 +108,7 @@ var endpoints = []endpoint{
 		param{"agent", "only keys of this agent", false}, param{"user", "only keys that work for this user", false}, param{"state", "only keys in this state", false}),
 	sends("/keys", "issueKey", "An access key; its secret is in this answer only.", signedIn, (*site).apiIssueKey),
 	reads("DELETE", "/keys/:id", "revokeKey", "End a key: its next call is refused.", signedIn, (*site).apiRevokeKey),
+	sends("/keys/:id/rotate", "rotateKey", "A key in the place of another, with its bounds; its secret is in this answer only.", signedIn, (*site).apiRotateKey),
 	reads("GET", "/tokens", "listTokens", "Management tokens: one's own, and for an admin everybody's.", signedIn, (*site).apiTokens),
 	sends("/tokens", "issueToken", "A management token; its secret is in this answer only. For a signed-in person.", signedIn, (*site).apiIssueToken),
 	reads("DELETE", "/tokens/:id", "revokeToken", "End a management token: its next request is refused.", signedIn, (*site).apiRevokeToken),
@@ -117,6 +118,18 @@ var endpoints = []endpoint{
 	sends("/suspensions/resume", "resume", "Let it go on.", signedIn, (*site).apiResume),
 	reads("GET", "/frozen", "listFrozen", "Tools of live revisions that changed and wait for a person.", signedIn, (*site).apiFrozen),
 	sends("/frozen/thaw", "thaw", "Confirm a tool that is again what was approved. For a signed-in reviewer.", signedIn, (*site).apiThaw),
+
+	reads("GET", "/approvals", "listApprovals", "Calls that wait for a person, oldest first, without arguments.", signedIn, (*site).apiApprovals, param{"state", "all: also what is over, newest first", false}),
+	reads("GET", "/approvals/:id", "showApproval", "A call with its exact arguments. For a signed-in person who decides on calls.", signedIn, (*site).apiApproval),
+	sends("/approvals/:id/approve", "approveCall", "Let a call be made, once. For a signed-in person for whom the agent does not work.", signedIn, (*site).apiApproveCall),
+	sends("/approvals/:id/deny", "denyCall", "Refuse a call. For a signed-in person for whom the agent does not work.", signedIn, (*site).apiDenyCall),
+
+	reads("GET", "/servers", "listServers", "The upstream servers, and how they are.", member, (*site).apiServers),
+	reads("POST", "/servers/:name/crawl", "crawlServer", "List a server's tools now. The answer says how that went.", member, (*site).apiCrawl),
+	reads("GET", "/connections", "listConnections", "One's own accounts at servers that are called with people's accounts. They are connected on the pages.", signedIn, (*site).apiConnections),
+	reads("GET", "/connections/accounts", "listAccounts", "Who has an account where. For an admin.", signedIn, (*site).apiAccounts),
+	sends("/connections/:server/allow", "allowKeys", "Which keys, and clients that one signs in to, may use one's account from the next call on.", signedIn, (*site).apiAllow),
+	reads("DELETE", "/connections/:server", "disconnect", "End one's account at a server.", signedIn, (*site).apiDisconnect),
 
 	reads("GET", "/tools", "searchTools", "Search the catalog; without words, all of it.", signedIn, (*site).apiCatalog,
 		param{"q", "words, or a sentence", false}, param{"limit", "most results of a search, 1 to 100; 10 when left out", false}),

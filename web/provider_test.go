@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,6 +18,7 @@ import (
 
 	"remit/approval"
 	"remit/audit"
+	"remit/catalog/crawl"
 	"remit/composer"
 	"remit/identity"
 	"remit/identity/oidc"
@@ -54,7 +56,8 @@ func newElsewhere(t *testing.T, rules identity.ProviderRules, change func(*web.C
 	}
 	e.desk = &approval.Desk{Store: e.store, Key: make([]byte, 32), Now: e.now}
 	cfg := web.Config{Registry: e.registry, Directory: e.directory, Catalog: e.catalog,
-		Composer: composer.New(composer.Config{Finder: e.catalog}), Audit: e.store, Evals: e.store, Usage: e.store, Shadows: e.store, Frozen: e.store, Approvals: e.desk, Provider: e.client, Now: e.now,
+		Composer: composer.New(composer.Config{Finder: e.catalog}), Audit: e.store, Evals: e.store, Usage: e.store, Shadows: e.store, Frozen: e.store, Approvals: e.desk, Servers: func() []crawl.ServerStatus { return []crawl.ServerStatus{{Server: "crm"}} },
+		Crawl: func(context.Context, string) error { return nil }, Provider: e.client, Now: e.now,
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
 	if change != nil {
 		change(&cfg)

@@ -51,6 +51,7 @@ var notices = map[string]string{
 	"again":         "Live again. The gateway serves this revision from the next request on.",
 	"let-in":        "Set. It holds from the next request on.",
 	"owned":         "Set. Whose it is holds from the next request on.",
+	"crawled":       "Listed. How that went is below.",
 	"narrowed":      "Removed. The gateway refuses what was removed from the next request on.",
 	"proposed":      "A draft without the unused tools was started. Edit and submit it; the live revision goes on until it is approved.",
 	"dated":         "The dates are set. They hold from the next request on.",

@@ -175,6 +175,8 @@ func (m *matrix) request(method, path string) (string, url.Values) {
 		path += "?from=1&to=1"
 	case "/new":
 		form = url.Values{"title": {id}, "id": {id}, "job": {job}, "team": {m.team}}
+	case "/servers/:name/crawl":
+		return "/servers/crm/crawl", nil
 	case "/people":
 		form = url.Values{"name": {name}}
 	case "/suspend", "/resume":

@@ -83,6 +83,7 @@ var routes = []route{
 	{"POST", "/approvals/:id/deny", signedIn, (*site).postDenyCall},
 	{"GET", "/reach", member, (*site).reach},
 	{"GET", "/servers", member, (*site).servers},
+	{"POST", "/servers/:name/crawl", member, (*site).postCrawl},
 	{"GET", "/evals", member, (*site).evaluations},
 	{"GET", "/evals/compare", member, (*site).evalCompare},
 	{"GET", "/evals/:id", member, (*site).evalRun},

@@ -76,6 +76,8 @@ type Config struct {
 	RemindBefore time.Duration
 	// Servers reports on the upstream servers; nil means that there are none.
 	Servers func() []crawl.ServerStatus
+	// Crawl lists a server's tools now; a failure of that is in its status. nil means that nothing can be listed.
+	Crawl func(ctx context.Context, server string) error
 	// PublicURL is where people and agents reach Remit, such as https://remit.example.com. Empty means wherever the
 	// request was sent to, which must then be a loopback name.
 	PublicURL string

@@ -24,6 +24,7 @@ import (
 	"remit/internal/fakemcp"
 	"remit/internal/fakeoauth"
 	"remit/internal/fakeoidc"
+	"remit/web/api"
 )
 
 // stage is what the actors of one script act on: a remit serve of the script's own, MCP servers that are not ours, people with
@@ -348,7 +349,7 @@ func (s *stage) remotely(ts *testscript.TestScript, args []string) bool {
 }
 
 func (s *stage) waiting(ts *testscript.TestScript, args []string) bool {
-	var held []heldCall
+	var held []api.Approval
 	ts.Check(json.Unmarshal([]byte(run(ts, "remit", "approval", "list", "--json", "--config", "remit.yaml")), &held))
 	for _, h := range held {
 		if h.Agent == args[0] {

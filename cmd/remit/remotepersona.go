@@ -133,8 +133,12 @@ func (c keyCreateCmd) remote(a *app) error {
 	if err := a.remote.Post(a.ctx, "/keys", in, &k); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.err, "Key %s for /k/%s/mcp of the server; it is shown this once:\n", k.ID, c.Persona)
-	_, err = fmt.Fprintln(a.out, k.Secret)
+	return a.showRemoteKey(k)
+}
+
+func (a *app) showRemoteKey(k api.IssuedKey) error {
+	fmt.Fprintf(a.err, "Key %s for /k/%s/mcp of the server; it is shown this once:\n", k.ID, k.Persona)
+	_, err := fmt.Fprintln(a.out, k.Secret)
 	return err
 }
 

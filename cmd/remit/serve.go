@@ -172,7 +172,7 @@ func (a *app) front(s *system, desk *approval.Desk, n *notary.Notary, log *slog.
 	}
 	cfg := web.Config{Registry: registry, Approvals: desk, Directory: s.people, Catalog: s.catalog,
 		Composer: drafter, Audit: signedRecord{s.store, n}, Evals: s.store, Usage: s.store, Connections: s.connections, Shadows: s.store, Frozen: s.store, RemindBefore: a.opts.RemindBefore,
-		Servers: s.crawler.Status, PublicURL: a.opts.PublicURL, Hosts: hosts, Proxies: proxies, SingleOperator: a.opts.SingleOperator, NoPasswords: !a.opts.OIDC.Passwords, Log: log}
+		Servers: s.crawler.Status, Crawl: s.crawler.Recrawl, PublicURL: a.opts.PublicURL, Hosts: hosts, Proxies: proxies, SingleOperator: a.opts.SingleOperator, NoPasswords: !a.opts.OIDC.Passwords, Log: log}
 	if provider != nil {
 		cfg.Provider = provider
 	}
