@@ -58,6 +58,9 @@ func (c *Connections) Begin(ctx context.Context, by identity.Principal, browser,
 	if by.Person == "" || browser == "" {
 		return Leave{}, identity.ErrForbidden
 	}
+	if p.subjects != nil {
+		return Leave{}, fmt.Errorf("%w: nothing has to be connected there: it is called with your sign-in", identity.ErrInvalid)
+	}
 	_, before, err := p.stored(ctx, by.Person)
 	if err != nil && !errors.Is(err, ErrNone) && !errors.Is(err, ErrDamaged) {
 		return Leave{}, err

@@ -2,6 +2,7 @@ package credential
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -45,6 +46,8 @@ type Deps struct {
 	People   People
 	Keys     Keys
 	Record   Record
+	Subjects Subjects         // what is exchanged; nil where people do not sign in at a provider that renews sign-ins
+	Issuer   string           // that provider
 	Networks []netip.Prefix   // private networks in which authorization servers may be
 	Now      func() time.Time // nil means time.Now
 }
@@ -63,12 +66,18 @@ func New(configs []Config, d Deps) (map[string]upstream.Authorizer, *Connections
 		if u, _ := url.Parse(c.URL); u.Scheme == "http" && !loopback(u.Hostname()) && len(d.Networks) == 0 {
 			return nil, nil, fmt.Errorf("upstream %s: oauth: tokens would go over the network as they are: use https, or name your private network in oauth-private-networks", c.Server)
 		}
+		if c.Grant == TokenExchange && (d.Subjects == nil || c.Issuer != d.Issuer) {
+			return nil, nil, fmt.Errorf("upstream %s: oauth: a person's sign-in is exchanged only at the provider that it is of, and only where that renews sign-ins: set issuer as oidc.issuer, and oidc.renew", c.Server)
+		}
 		of := &party{c: c, guard: newGuard(c, d.Networks), now: d.Now, servers: map[string]server{}}
 		if c.Grant == ClientCredentials {
 			all[c.Server] = &machine{party: of, refusals: newRefusals()}
 			continue
 		}
-		p := &personal{party: of, vault: d.Vault, people: d.People, refusals: map[string]*rate.Limiter{}}
+		p := &personal{party: of, vault: d.Vault, people: d.People, refusals: map[string]*rate.Limiter{}, exchanges: map[string]exchange{}}
+		if c.Grant == TokenExchange {
+			p.subjects = d.Subjects
+		}
 		all[c.Server], own.own[c.Server] = p, p
 	}
 	return all, own, nil
@@ -94,6 +103,7 @@ func (k Key) Client() bool { return identity.OwnClient(k.ID) }
 type Connection struct {
 	Server string
 	Lists  bool // the server's tools are listed with this account
+	ByName bool // it is the person's sign-in at the identity provider: nothing is connected, and clients that they sign in to may use it
 	State  State
 	Since  time.Time
 	Issuer string
@@ -103,7 +113,7 @@ type Connection struct {
 
 // Unused says that nobody may use the account.
 func (c Connection) Unused() bool {
-	return c.State == Connected && !slices.ContainsFunc(c.Keys, func(k Key) bool { return k.Allowed })
+	return c.State == Connected && !c.ByName && !slices.ContainsFunc(c.Keys, func(k Key) bool { return k.Allowed })
 }
 
 // State of a connection.
@@ -138,6 +148,13 @@ func (c *Connections) Of(ctx context.Context, by identity.Principal) ([]Connecti
 		p := c.own[name]
 		shown := Connection{Server: name, Lists: p.c.ListAs == by.Person, State: Connected}
 		_, stored, err := p.stored(ctx, by.Person)
+		if p.subjects != nil {
+			if shown, err = p.shown(ctx, by.Person, keys, stored, err); err != nil {
+				return nil, err
+			}
+			out = append(out, shown)
+			continue
+		}
 		switch {
 		case errors.Is(err, ErrNone):
 			shown.State = Missing
@@ -156,6 +173,25 @@ func (c *Connections) Of(ctx context.Context, by identity.Principal) ([]Connecti
 			shown.Keys = append(shown.Keys, k)
 		}
 		out = append(out, shown)
+	}
+	return out, nil
+}
+
+// shown is what a person is shown of a server that is called with their sign-in.
+func (p *personal) shown(ctx context.Context, person string, keys []Key, stored connection, err error) (Connection, error) {
+	out := Connection{Server: p.c.Server, Lists: p.c.ListAs == person, ByName: true, State: Connected, Issuer: p.c.Issuer, Scopes: p.c.Scopes}
+	if err != nil && !errors.Is(err, ErrNone) && !errors.Is(err, ErrDamaged) {
+		return out, err
+	}
+	if _, err := p.subjects.SignIn(ctx, person); errors.Is(err, upstream.ErrNotConnected) {
+		out.State = Missing
+	} else if err != nil {
+		return out, err
+	}
+	for _, k := range keys {
+		if k.Allowed = slices.Contains(stored.Clients, k.ID); !k.Client() {
+			out.Keys = append(out.Keys, k)
+		}
 	}
 	return out, nil
 }
@@ -259,6 +295,10 @@ func (c *Connections) Allow(ctx context.Context, by identity.Principal, server s
 	}
 	for {
 		r, stored, err := p.stored(ctx, by.Person)
+		if p.subjects != nil && (errors.Is(err, ErrNone) || errors.Is(err, ErrDamaged)) {
+			r.Place, err = p.place(by.Person), nil
+			stored = connection{ID: rand.Text(), Issuer: p.c.Issuer, ClientID: p.c.ClientID, Since: p.now().UTC()}
+		}
 		if err != nil {
 			return unusable(err)
 		}
@@ -300,6 +340,9 @@ func (c *Connections) Disconnect(ctx context.Context, by identity.Principal, nam
 			return err, nil // there is nothing to end
 		}
 		break
+	}
+	if p.subjects != nil {
+		return nil, nil // its tokens end by themselves, in an hour at most
 	}
 	return p.end(ctx, stored), nil
 }

@@ -41,6 +41,9 @@ type personal struct {
 	vault    *Vault
 	people   People
 	refusals map[string]*rate.Limiter // by user
+
+	subjects  Subjects            // nil where people connect an account; else what is exchanged
+	exchanges map[string]exchange // by user
 }
 
 func (p *personal) PerUser() bool { return true }
@@ -59,6 +62,9 @@ func (p *personal) Token(ctx context.Context, of upstream.Subject, refused strin
 	}
 	if err := p.active(ctx, of.User); err != nil {
 		return upstream.Token{}, err
+	}
+	if p.subjects != nil {
+		return p.exchanged(ctx, of, refused)
 	}
 	_, c, err := p.load(ctx, of.User)
 	if err != nil {

@@ -36,6 +36,8 @@ type Directory struct {
 	// Moved, if set, is called after somebody was disabled, withdrawn, or has other groups.
 	Moved func(person string)
 	Rules ProviderRules
+	// SignIns keeps what sign-ins at the provider are renewed with; nil keeps nothing.
+	SignIns SignIns
 
 	once     sync.Once
 	refusals audit.Bounded // of sign-ins

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,6 +23,7 @@ type Provided struct {
 	Teams           []string // that their groups put them in, in order
 	Teamed          bool     // Teams are the provider's to say
 	Session         string   // the provider's name of its session; may be empty
+	Refresh         string   // what the sign-in is renewed with; empty where the provider gave nothing
 }
 
 // ProviderRules say what a sign-in at the provider may do here.
@@ -141,30 +141,17 @@ func (d *Directory) SignInByProvider(ctx context.Context, who Provided) (token s
 		return "", d.refuseWith(ErrUnknown, p, "identity provider: nobody of that subject is known here"+subject)
 	case !known:
 		p, err = d.addProvided(ctx, who)
-	case who.Mapped && !slices.Equal(p.Roles, who.Roles):
-		err = d.update(ctx, p.Name, "person.roles", who.Roles, "as the identity provider's groups say", func(now Person) Person {
-			now.Roles = who.Roles
-			return now
-		})
-	}
-	if err == nil && known && who.Teamed && !slices.Equal(p.Teams, who.Teams) {
-		err = d.update(ctx, p.Name, "person.teams", nil, "as the identity provider's groups say", func(now Person) Person {
-			now.Teams = who.Teams
-			return now
-		})
-	}
-	if err == nil && known && !slices.Equal(p.Groups, who.Groups) {
-		err = d.update(ctx, p.Name, "person.groups", nil, "as the identity provider says", func(now Person) Person {
-			now.Groups = who.Groups
-			return now
-		})
-		d.moved(p.Name)
+	default:
+		p, err = d.adopt(ctx, p, who)
 	}
 	if err != nil {
 		return "", err
 	}
 	p.Vouched = d.now().Add(d.vouchFor())
-	return d.open(ctx, p, "identity provider", who.Session)
+	if token, err = d.open(ctx, p, "identity provider", who.Session); err == nil && d.SignIns != nil && who.Refresh != "" {
+		err = d.SignIns.Keep(ctx, p.Name, who.Refresh)
+	}
+	return token, err
 }
 
 func (d *Directory) vouchFor() time.Duration {

@@ -40,6 +40,7 @@ import (
 //	rotate NAME NEW [FLAG...]      the key of the agent NAME is rotated; the agent NEW has the new one
 //	issuer                         an identity provider on loopback; $issuer is its address. Before serve
 //	arrives NAME SUBJECT [GROUP...]             signs in at the provider as a new person, with a browser
+//	departs SUBJECT                             the provider renews no sign-in of theirs any more
 //	bearer NAME ID SUBJECT [CLAIM=VALUE...]     the agent has an access token of the provider for the persona, with other claims; $NAME_client is
 //	                               what stands for its client in the place of a key's id, if its person arrived
 //	list NAME                      prints the answer to tools/list
@@ -82,6 +83,7 @@ var stageCommands = map[string]func(ts *testscript.TestScript, neg bool, args []
 	"rotate":   acts(2, (*stage).rotate),
 	"issuer":   acts(0, (*stage).identityProvider),
 	"arrives":  acts(2, (*stage).arrives),
+	"departs":  acts(1, (*stage).departs),
 	"bearer":   acts(3, (*stage).accessToken),
 	"list":     acts(1, (*stage).list),
 	"call":     acts(3, (*stage).call),

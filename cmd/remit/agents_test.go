@@ -41,6 +41,7 @@ func (s *stage) hold(ts *testscript.TestScript, name, id, secret string) {
 
 func (s *stage) identityProvider(ts *testscript.TestScript, _ []string) bool {
 	s.issuer = fakeoidc.Start()
+	s.issuer.Renewable = true
 	ts.Defer(s.issuer.Close)
 	ts.Setenv("issuer", s.issuer.URL)
 	ts.Setenv("REMIT_OIDC_ISSUER", s.issuer.URL)
@@ -62,6 +63,11 @@ func (s *stage) arrives(ts *testscript.TestScript, args []string) bool {
 	status, page := s.send(ts, args[0], http.MethodGet, "/sign-in/provider", nil)
 	fmt.Fprintln(ts.Stdout(), words(page))
 	return status >= 400
+}
+
+func (s *stage) departs(_ *testscript.TestScript, args []string) bool {
+	s.issuer.Do(func() { s.issuer.Ended[args[0]] = true })
+	return false
 }
 
 func (s *stage) accessToken(ts *testscript.TestScript, args []string) bool {

@@ -39,32 +39,32 @@ type cli struct {
 	Config string `env:"REMIT_CONFIG" placeholder:"FILE" help:"Configuration file (default: ./remit.yaml, then ~/.config/remit/remit.yaml)."`
 	config.Options
 
-	Serve      serveCmd      `cmd:"" help:"Serve the pages and every persona's endpoint."`
-	Demo       demoCmd       `cmd:"" help:"Serve a small company's demo tools to three people, on data that is thrown away."`
-	Crawl      crawlCmd      `cmd:"" help:"List the tools of every upstream now."`
-	Search     searchCmd     `cmd:"" help:"Search the catalog."`
-	Catalog    catalogCmd    `cmd:"" help:"Look for sprawl in the catalog."`
-	Import     importCmd     `cmd:"" nosettings:"" help:"Take the servers of other MCP clients' files over into the configuration."`
-	Conf       configCmd     `cmd:"" name:"config" help:"Show the settings in force, or the JSON Schema of the file."`
-	Person     personCmd     `cmd:"" help:"Add and change the people who sign in."`
-	Token      tokenCmd      `cmd:"" help:"Create, list and revoke management tokens, for CI and other programs."`
-	Key        keyCmd        `cmd:"" help:"Create, list, rotate and revoke Agent Access Keys."`
-	Secret     secretCmd     `cmd:"" help:"Keep secrets of the configuration encrypted, and change their key."`
-	Persona    personaCmd    `cmd:"" help:"List and show personas, roll back and narrow what is live."`
-	Tool       toolCmd       `cmd:"" help:"List and confirm tools that are frozen."`
-	Suspend    suspendCmd    `cmd:"" help:"Stop a persona, a server or a tool everywhere, at once."`
-	Resume     resumeCmd     `cmd:"" help:"Let a persona, a server or a tool go on that is suspended."`
-	Suspended  suspendedCmd  `cmd:"" help:"List what is suspended, since when, by whom and why."`
-	Servers    serversCmd    `cmd:"" help:"How the upstream servers of a running Remit are; with --server."`
-	Session    sessionCmd    `cmd:"" help:"Sign in to a running Remit as a person, for what management tokens may not do; with --server."`
-	Connection connectionCmd `cmd:"" help:"Your accounts at servers that are called with people's accounts; with --server."`
-	Approval   approvalCmd   `cmd:"" help:"Decide on single calls of agents that wait for a person."`
-	Shadow     shadowCmd     `cmd:"" help:"Run a revision beside the live one and see what it would change."`
-	Replay     replayCmd     `cmd:"" help:"What a revision would have done with past calls."`
-	Audit      auditCmd      `cmd:"" help:"Read, export and verify the record."`
-	Reach      reachCmd      `cmd:"" help:"Who can call a tool, and what breaks without it."`
-	Eval       evalCmd       `cmd:"" help:"Measure search, drafts and the gateway against suites."`
-	Version    versionCmd    `cmd:"" nosettings:"" help:"Print the version."`
+	Serve     serveCmd     `cmd:"" help:"Serve the pages and every persona's endpoint."`
+	Demo      demoCmd      `cmd:"" help:"Serve a small company's demo tools to three people, on data that is thrown away."`
+	Crawl     crawlCmd     `cmd:"" help:"List the tools of every upstream now."`
+	Search    searchCmd    `cmd:"" help:"Search the catalog."`
+	Catalog   catalogCmd   `cmd:"" help:"Look for sprawl in the catalog."`
+	Import    importCmd    `cmd:"" nosettings:"" help:"Take the servers of other MCP clients' files over into the configuration."`
+	Conf      configCmd    `cmd:"" name:"config" help:"Show the settings in force, or the JSON Schema of the file."`
+	Person    personCmd    `cmd:"" help:"Add and change the people who sign in."`
+	Token     tokenCmd     `cmd:"" help:"Create, list and revoke management tokens, for CI and other programs."`
+	Key       keyCmd       `cmd:"" help:"Create, list, rotate and revoke Agent Access Keys."`
+	Secret    secretCmd    `cmd:"" help:"Keep secrets of the configuration encrypted, and change their key."`
+	Persona   personaCmd   `cmd:"" help:"List and show personas, roll back and narrow what is live."`
+	Tool      toolCmd      `cmd:"" help:"List and confirm tools that are frozen."`
+	Suspend   suspendCmd   `cmd:"" help:"Stop a persona, a server or a tool everywhere, at once."`
+	Resume    resumeCmd    `cmd:"" help:"Let a persona, a server or a tool go on that is suspended."`
+	Suspended suspendedCmd `cmd:"" help:"List what is suspended, since when, by whom and why."`
+	Upstreams upstreamsCmd `cmd:"" help:"How the upstream servers of a running Remit are; with --server."`
+	Session   sessionCmd   `cmd:"" help:"Sign in to a running Remit as a person, for what management tokens may not do; with --server."`
+	Account   accountCmd   `cmd:"" help:"Your accounts at servers that are called with people's accounts; with --server."`
+	Approval  approvalCmd  `cmd:"" help:"Decide on single calls of agents that wait for a person."`
+	Shadow    shadowCmd    `cmd:"" help:"Run a revision beside the live one and see what it would change."`
+	Replay    replayCmd    `cmd:"" help:"What a revision would have done with past calls."`
+	Audit     auditCmd     `cmd:"" help:"Read, export and verify the record."`
+	Reach     reachCmd     `cmd:"" help:"Who can call a tool, and what breaks without it."`
+	Eval      evalCmd      `cmd:"" help:"Measure search, drafts and the gateway against suites."`
+	Version   versionCmd   `cmd:"" nosettings:"" help:"Print the version."`
 
 	DemoServer demoServerCmd `cmd:"" nosettings:"" hidden:"" help:"One of the demo's tool servers, on standard input and output."`
 }

@@ -21,7 +21,7 @@ func (a *app) provider() (*oidc.Client, error) {
 	}
 	return oidc.New(oidc.Config{Issuer: o.Issuer, ClientID: o.ClientID, ClientSecret: secret, RedirectURL: a.opts.Address() + "/sign-in/callback",
 		Name: o.Name, Scopes: o.Scopes, GroupsClaim: o.GroupsClaim, Roles: o.Roles, Teams: o.Teams, Networks: o.Networks,
-		Introspect: a.opts.OAuth.Introspect})
+		Introspect: a.opts.OAuth.Introspect, Renew: o.Renew > 0})
 }
 
 // oauth is the way in for people's own clients; nil without a provider.

@@ -14,8 +14,8 @@ import (
 var remoteCommands = []string{
 	"persona list", "persona show", "persona diff", "persona rollback", "persona narrow", "persona unused", "persona term", "persona team",
 	"persona export", "persona plan", "persona apply", "key create", "key list", "key rotate", "key revoke", "token list", "token revoke",
-	"suspend", "resume", "suspended", "approval list", "approval show", "approval approve", "approval deny", "servers", "crawl", "connection list", "connection allow",
-	"connection disconnect", "session", "search", "reach tool", "reach server", "reach effect", "audit list",
+	"suspend", "resume", "suspended", "approval list", "approval show", "approval approve", "approval deny", "upstreams", "crawl", "account list", "account allow",
+	"account end", "session", "search", "reach tool", "reach server", "reach effect", "audit list",
 }
 
 // serverOf takes --server URL from before the command, or REMIT_SERVER. It is no flag of all commands: remit audit has one of

@@ -10,12 +10,12 @@ import (
 // errRemoteOnly: what is asked is known to a running server alone.
 var errRemoteOnly = errors.New("this is for a running server: give --server URL before the command, or REMIT_SERVER")
 
-type serversCmd struct {
+type upstreamsCmd struct {
 	JSON bool `help:"Print JSON."`
 }
 
 // Run lists the upstream servers of a running Remit.
-func (c serversCmd) Run(a *app) error {
+func (c upstreamsCmd) Run(a *app) error {
 	if a.remote == nil {
 		return errRemoteOnly
 	}
@@ -87,18 +87,18 @@ func (c sessionCmd) Run(a *app) error {
 	return err
 }
 
-type connectionCmd struct {
-	List       connectionListCmd       `cmd:"" help:"List your accounts at servers that are called with people's accounts, or with --all everybody's."`
-	Allow      connectionAllowCmd      `cmd:"" help:"Say which keys, and clients that you sign in to, may use your account."`
-	Disconnect connectionDisconnectCmd `cmd:"" help:"End your account at a server."`
+type accountCmd struct {
+	List  accountListCmd  `cmd:"" help:"List your accounts at servers that are called with people's accounts, or with --all everybody's."`
+	Allow accountAllowCmd `cmd:"" help:"Say which keys, and clients that you sign in to, may use your account."`
+	End   accountEndCmd   `cmd:"" help:"End your account at a server."`
 }
 
-type connectionListCmd struct {
+type accountListCmd struct {
 	All  bool `help:"Who has an account where; for an admin."`
 	JSON bool `help:"Print JSON."`
 }
 
-func (c connectionListCmd) Run(a *app) error {
+func (c accountListCmd) Run(a *app) error {
 	if a.remote == nil {
 		return errRemoteOnly
 	}
@@ -139,12 +139,12 @@ func (a *app) showConnections(all []api.Connection) error {
 	return table(a.out, []string{"SERVER", "STATE", "SINCE", "ACCOUNT AT", "KEY", "AGENT", "MAY USE IT"}, rows)
 }
 
-type connectionAllowCmd struct {
+type accountAllowCmd struct {
 	Server string   `arg:"" help:"The server."`
-	Keys   []string `arg:"" optional:"" name:"key" help:"Ids as remit connection list shows them, and no others from then on; none for none."`
+	Keys   []string `arg:"" optional:"" name:"key" help:"Ids as remit account list shows them, and no others from then on; none for none."`
 }
 
-func (c connectionAllowCmd) Run(a *app) error {
+func (c accountAllowCmd) Run(a *app) error {
 	if a.remote == nil {
 		return errRemoteOnly
 	}
@@ -155,11 +155,11 @@ func (c connectionAllowCmd) Run(a *app) error {
 	return a.showConnections([]api.Connection{now})
 }
 
-type connectionDisconnectCmd struct {
+type accountEndCmd struct {
 	Server string `arg:"" help:"The server."`
 }
 
-func (c connectionDisconnectCmd) Run(a *app) error {
+func (c accountEndCmd) Run(a *app) error {
 	if a.remote == nil {
 		return errRemoteOnly
 	}

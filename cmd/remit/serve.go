@@ -16,6 +16,7 @@ import (
 	"remit/approval"
 	"remit/audit/notary"
 	"remit/gateway"
+	"remit/identity"
 	"remit/internal/remote"
 	"remit/internal/slowbody"
 	"remit/persona"
@@ -107,6 +108,11 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 	g.Go(func() error { return s.crawler.Run(ctx) })
 	g.Go(func() error { return a.lookout(s, gate, log).Run(ctx) })
 	g.Go(func() error { return n.Run(ctx) })
+	if s.signIns != nil {
+		g.Go(func() error {
+			return identity.Rechecks{Directory: s.people, Every: a.opts.OIDC.Renew, Log: log}.Run(ctx)
+		})
+	}
 	for _, f := range followers {
 		g.Go(func() error { return f.Run(ctx) })
 	}
@@ -146,16 +152,12 @@ func (a *app) front(s *system, desk *approval.Desk, n *notary.Notary, log *slog.
 	if err != nil {
 		return nil, nil, err
 	}
-	provider, err := a.provider()
-	if err != nil {
-		return nil, nil, err
-	}
 	proxies, err := remote.Trust(a.opts.TrustedProxy)
 	if err != nil {
 		return nil, nil, err
 	}
 	limiter := policy.NewLimiter(s.store)
-	gate := gateway.New(gateway.Config{Personas: s.cache, Keys: s.people, OAuth: a.oauth(provider, s.people), Current: s.catalog.Tool, Upstreams: a.telemetry.Upstreams(gateway.Pool(s.pool)),
+	gate := gateway.New(gateway.Config{Personas: s.cache, Keys: s.people, OAuth: a.oauth(s.provider, s.people), Current: s.catalog.Tool, Upstreams: a.telemetry.Upstreams(gateway.Pool(s.pool)),
 		Audit: a.telemetry.Audit(s.store), Limiter: limiter, MaskKey: maskKey, Listed: s.crawler.Listed, Proxies: proxies, AllowedHosts: hosts, AllowedOrigins: a.opts.AllowedOrigins, CallTimeout: a.opts.CallTimeout,
 		Account: s.pool.Account, Connections: a.opts.Address() + "/connections", Observer: a.telemetry.Observer(), ForwardBaggage: a.opts.ForwardBaggage,
 		Approvals: desk, ApprovalWait: a.opts.ApprovalWait,
@@ -173,8 +175,8 @@ func (a *app) front(s *system, desk *approval.Desk, n *notary.Notary, log *slog.
 	cfg := web.Config{Registry: registry, Approvals: desk, Directory: s.people, Catalog: s.catalog,
 		Composer: drafter, Audit: signedRecord{s.store, n}, Evals: s.store, Usage: s.store, Connections: s.connections, Shadows: s.store, Frozen: s.store, RemindBefore: a.opts.RemindBefore,
 		Servers: s.crawler.Status, Crawl: s.crawler.Recrawl, PublicURL: a.opts.PublicURL, Hosts: hosts, Proxies: proxies, SingleOperator: a.opts.SingleOperator, NoPasswords: !a.opts.OIDC.Passwords, Log: log}
-	if provider != nil {
-		cfg.Provider = provider
+	if s.provider != nil {
+		cfg.Provider = s.provider
 	}
 	site, err := web.New(cfg)
 	if err != nil {

@@ -34,6 +34,7 @@ type Config struct {
 	GroupsClaim  string   // empty means "groups"
 	Roles        []string // GROUP=ROLE each; none means that admins give roles in Remit
 	Teams        []string // GROUP=TEAM each; none means that admins say in Remit who is in which team
+	Renew        bool     // ask for what renews a sign-in (offline_access)
 	Introspect   bool     // access tokens that are no JWT are shown to the provider; needs a ClientSecret
 	Networks     []string // (CIDR) in which the provider's endpoints may be beside public addresses and the issuer's own
 	Now          func() time.Time
@@ -184,6 +185,9 @@ func (c *Client) read(ctx context.Context) (*provider, error) {
 	p := &provider{Provider: found, namesIssuer: meta.NamesIssuer, introspects: meta.Introspects}
 	p.oauth = oauth2.Config{ClientID: c.ClientID, ClientSecret: c.ClientSecret, RedirectURL: c.RedirectURL, Endpoint: found.Endpoint(),
 		Scopes: append([]string{oidc.ScopeOpenID}, c.Scopes...)}
+	if c.Config.Renew {
+		p.oauth.Scopes = append(p.oauth.Scopes, oidc.ScopeOfflineAccess)
+	}
 	// Never by trying: a code that was sent twice is a replayed one.
 	p.oauth.Endpoint.AuthStyle = oauth2.AuthStyleInHeader
 	if c.ClientSecret == "" || len(meta.Auth) > 0 && !slices.Contains(meta.Auth, "client_secret_basic") {
@@ -248,7 +252,7 @@ func (c *Client) Finish(ctx context.Context, answer url.Values, state, browser s
 // identify checks the ID token, and asks for groups and names where they are not in it.
 func (c *Client) identify(ctx context.Context, p *provider, token *oauth2.Token, nonce string) (identity.Provided, error) {
 	raw, _ := token.Extra("id_token").(string)
-	id, claims, err := c.idToken(ctx, p, raw, nonce)
+	id, claims, err := c.idToken(ctx, p, raw, &nonce)
 	if err != nil {
 		return identity.Provided{}, fmt.Errorf("%w: %w", identity.ErrAnswer, err)
 	}
@@ -257,9 +261,22 @@ func (c *Client) identify(ctx context.Context, p *provider, token *oauth2.Token,
 			return identity.Provided{}, fmt.Errorf("%w: the access token is not the one of the ID token", identity.ErrAnswer)
 		}
 	}
+	who, err := c.whole(ctx, p, token, claims, false)
+	if err != nil {
+		return who, err
+	}
+	if c.Config.Renew && len(token.RefreshToken) <= maxToken {
+		who.Refresh = token.RefreshToken
+	}
+	return who, nil
+}
+
+// whole is who the claims are about, with groups and names of the user information where they are not among the claims, or where the
+// user information has to be asked.
+func (c *Client) whole(ctx context.Context, p *provider, token *oauth2.Token, claims claimSet, ask bool) (identity.Provided, error) {
 	who := c.provided(claims)
 	_, grouped := claims.find(c.GroupsClaim)
-	if p.UserInfoEndpoint() != "" && (!grouped && (who.Mapped || who.Teamed) || len(who.Names) == 0) {
+	if p.UserInfoEndpoint() != "" && (ask || !grouped && (who.Mapped || who.Teamed) || len(who.Names) == 0) {
 		info, err := p.UserInfo(ctx, oauth2.StaticTokenSource(token))
 		if err != nil {
 			return identity.Provided{}, fmt.Errorf("%w: the user information cannot be had: %w", identity.ErrProvider, shortened(err))
