@@ -12,6 +12,7 @@ import (
 // Bearer is what a verified access token says.
 type Bearer struct {
 	Issuer, Subject string // for whom it was made
+	Known           string // the issuer by which the subject is known here; empty for Issuer
 	Client          string // that has it
 	Scopes          []string
 
@@ -56,7 +57,11 @@ func (d *Directory) Admit(ctx context.Context, b Bearer, persona string, users U
 	if b.Issuer == "" || b.Subject == "" || b.Client == "" || len(b.Client) > 255 || strings.ContainsFunc(b.Client, unprintable) {
 		return Principal{}, fmt.Errorf("%w: the token names no person or no client", ErrForbidden)
 	}
-	p, err := d.Store.PersonOf(ctx, b.Issuer, b.Subject)
+	known := b.Known
+	if known == "" {
+		known = b.Issuer
+	}
+	p, err := d.Store.PersonOf(ctx, known, b.Subject)
 	if errors.Is(err, ErrNotFound) {
 		return who, fmt.Errorf("%w: nobody here is the token's subject", ErrForbidden)
 	}

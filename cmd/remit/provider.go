@@ -25,11 +25,23 @@ func (a *app) provider() (*oidc.Client, error) {
 }
 
 // oauth is the way in for people's own clients; nil without a provider.
-func (a *app) oauth(p *oidc.Client, people gateway.People) *gateway.OAuth {
+func (a *app) oauth(p *oidc.Client, people gateway.People) (*gateway.OAuth, error) {
 	if p == nil {
-		return nil
+		return nil, nil
 	}
-	return &gateway.OAuth{Tokens: p, People: people, Address: a.opts.Address(), Issuers: []string{p.Issuer}, Scope: a.opts.OAuth.Required()}
+	var more []oidc.Issuer
+	for _, text := range a.opts.OAuth.Issuers {
+		i, err := oidc.ParseIssuer(text)
+		if err != nil {
+			return nil, fmt.Errorf("oauth.issuers: %w", err)
+		}
+		more = append(more, i)
+	}
+	all, err := oidc.NewIssuers(p, more, a.opts.OAuth.SameSubjects)
+	if err != nil {
+		return nil, fmt.Errorf("oauth.issuers: %w", err)
+	}
+	return &gateway.OAuth{Tokens: all, People: people, Address: a.opts.Address(), Issuers: all.For, Scope: a.opts.OAuth.Required()}, nil
 }
 
 // rules are what a sign-in at the provider may do.

@@ -156,8 +156,12 @@ func (a *app) front(s *system, desk *approval.Desk, n *notary.Notary, log *slog.
 	if err != nil {
 		return nil, nil, err
 	}
+	own, err := a.oauth(s.provider, s.people)
+	if err != nil {
+		return nil, nil, err
+	}
 	limiter := policy.NewLimiter(s.store)
-	gate := gateway.New(gateway.Config{Personas: s.cache, Keys: s.people, OAuth: a.oauth(s.provider, s.people), Current: s.catalog.Tool, Upstreams: a.telemetry.Upstreams(gateway.Pool(s.pool)),
+	gate := gateway.New(gateway.Config{Personas: s.cache, Keys: s.people, OAuth: own, Current: s.catalog.Tool, Upstreams: a.telemetry.Upstreams(gateway.Pool(s.pool)),
 		Audit: a.telemetry.Audit(s.store), Limiter: limiter, MaskKey: maskKey, Listed: s.crawler.Listed, Proxies: proxies, AllowedHosts: hosts, AllowedOrigins: a.opts.AllowedOrigins, CallTimeout: a.opts.CallTimeout,
 		Account: s.pool.Account, Connections: a.opts.Address() + "/connections", Observer: a.telemetry.Observer(), ForwardBaggage: a.opts.ForwardBaggage,
 		Approvals: desk, ApprovalWait: a.opts.ApprovalWait,
