@@ -13,7 +13,7 @@ run: build ## builds and starts the demo: five tool servers, three people, one p
 
 test: deps lint race e2e ## installs what the tests need and passes them all
 
-deps: ## browser, clients and servers that the end-to-end tests use
+deps: ## PostgreSQL, Redis, browser, clients and servers that the tests use
 	./e2e/install
 
 lint:

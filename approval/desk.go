@@ -96,7 +96,7 @@ func (d *Desk) Decide(ctx context.Context, by identity.Principal, id, seen strin
 		return r, e, nil
 	})
 	if err == nil {
-		d.wake(id)
+		d.Wake(id)
 	}
 	return err
 }

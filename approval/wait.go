@@ -30,8 +30,8 @@ func (d *Desk) Hold(key string) (release func(), ok bool) {
 	}, true
 }
 
-// Wait returns the request once it is not pending any more, or as it is when ctx ends: at once after a decision in this process,
-// within a second after one in another.
+// Wait returns the request once it is not pending any more, or as it is when ctx ends: at once after a decision in this process
+// or a Wake, within a second after one of which nobody tells.
 func (d *Desk) Wait(ctx context.Context, id string) (Request, error) {
 	woken, leave := d.join(id)
 	defer leave()
@@ -71,7 +71,8 @@ func (d *Desk) join(id string) (woken chan struct{}, leave func()) {
 	}
 }
 
-func (d *Desk) wake(id string) {
+// Wake has calls that wait for the request look again: it was decided on, here or by another process.
+func (d *Desk) Wake(id string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for woken := range d.waiting[id] {

@@ -13,6 +13,7 @@ import (
 
 	"remit/catalog"
 	"remit/persona"
+	"remit/prompts"
 )
 
 // Version names this procedure; it changes with every change of what a draft can hold.
@@ -41,6 +42,7 @@ type Config struct {
 	Now       func() time.Time // nil means time.Now
 	Encoder   string           // whose cosines count; empty means the one that the embedded models were trained with
 	Model     Model            // a language model that improves drafts; nil means none
+	Prompts   prompts.Set      // that the model is asked with; the zero Set is the one in the binary
 	ModelTime time.Duration    // how long a draft waits for the model, all questions together; 0 means 30 s
 }
 
@@ -75,11 +77,27 @@ func New(config Config) *Composer {
 
 const maxNeeds = 120 // of one job; a job of 20,000 bytes of single words has more
 
+// Step is how far a draft has come. Steps come in the order of the fields, Asking once for each question.
+type Step struct {
+	Needs      []Need // what the job asks for, as the rules read it
+	Candidates int    // tools that may serve them
+	Draft      *Draft // the embedded composer's; its Model says that no answer was waited for, if one will be asked
+	Asking     string // what a language model is asked now: "needs", "choose" or "critique"
+}
+
 // Compose drafts the tools for a job. Errors wrap [ErrJob] when the job has to change, else they are the search's.
 func (c *Composer) Compose(ctx context.Context, job string) (Draft, error) {
+	return c.Follow(ctx, job, func(Step) error { return nil })
+}
+
+// Follow is Compose that tells how far it is. An error of told ends it.
+func (c *Composer) Follow(ctx context.Context, job string, told func(Step) error) (Draft, error) {
 	start := c.config.Now()
 	s, err := c.Study(ctx, job)
 	if err != nil {
+		return Draft{}, err
+	}
+	if err := told(s.step()); err != nil {
 		return Draft{}, err
 	}
 	models, err := s.models()
@@ -90,14 +108,39 @@ func (c *Composer) Compose(ctx context.Context, job string) (Draft, error) {
 	if err != nil {
 		return Draft{}, err
 	}
-	d := base.Draft
+	embedded := base.Draft
+	embedded.Took = c.config.Now().Sub(start)
 	if c.config.Model != nil {
-		if d, err = c.improve(ctx, base); err != nil {
-			return Draft{}, err
-		}
+		embedded.Model = &ModelUse{Name: c.config.Model.Name(), Failed: notWaitedFor}
+	}
+	if err := told(Step{Draft: &embedded}); err != nil || c.config.Model == nil {
+		return embedded, err
+	}
+	d, err := c.improve(ctx, base, told)
+	if err != nil {
+		return Draft{}, err
 	}
 	d.Took = c.config.Now().Sub(start)
 	return d, nil
+}
+
+// notWaitedFor is why a draft that was told before a model answered is without its choice.
+const notWaitedFor = "its answer was not waited for: the page was closed, somebody chose not to wait, or the connection was cut"
+
+// step is what is known when the job is read.
+func (s *Study) step() Step {
+	var out Step
+	tools := map[*tool]bool{}
+	for i, n := range s.asks {
+		if !n.context {
+			out.Needs = append(out.Needs, Need{Words: n.span, Text: n.label(), Effect: effectOf(n.act)})
+		}
+		for _, p := range s.byAsk[i] {
+			tools[p.tool] = true
+		}
+	}
+	out.Candidates = len(tools)
+	return out
 }
 
 // Draft chooses the tools and says why, without a language model.

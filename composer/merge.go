@@ -77,6 +77,8 @@ func (k *consult) refuses(out *selection, t *tool, words []persona.Span) string 
 		return ""
 	case len(words) == 0:
 		return "no words of the job ask for it"
+	case len(t.things) == 0:
+		return "its name does not say what it acts on, so that only its description speaks for it; add it by hand if the job needs it"
 	case t.effect == catalog.Destructive:
 		return "a tool that deletes, overwrites or runs code is not granted on a model's word alone; add it by hand if the job needs it"
 	}

@@ -38,7 +38,11 @@ type Answer struct {
 	Requests                       int // 0 when it was known already
 	PromptTokens, CompletionTokens int // as the endpoint counts them
 	Cost                           float64
+	Took                           time.Duration // that the endpoint was waited for
 }
+
+// ErrUnusable is what a model's error wraps when the endpoint is well and its answer cannot be used.
+var ErrUnusable = errors.New("the model's answer cannot be used")
 
 // ModelUse says what a language model had to do with a draft.
 type ModelUse struct {
@@ -53,8 +57,9 @@ type ModelUse struct {
 	Requests         int
 	PromptTokens     int
 	CompletionTokens int
-	Cost             float64 // in the currency of the configured prices; 0 without prices
-	Took             time.Duration
+	Cost             float64       // in the currency of the configured prices; 0 without prices
+	Waited           time.Duration // for the endpoint
+	Took             time.Duration // all that was done for the model
 }
 
 // wanted is a need as the model read it.
@@ -76,17 +81,21 @@ type drafted struct {
 // consult is one draft while the model is asked.
 type consult struct {
 	*drafted
-	use   ModelUse
-	needs []wanted
-	shown []*tool          // the closed list; a tool's id is its place
-	by    map[string]*tool // by id
+	prompts prompts.Set
+	quoted  jobRuns // of the job, that no definition may have
+	told    func(Step) error
+	use     ModelUse
+	needs   []wanted
+	shown   []*tool          // the closed list; a tool's id is its place
+	by      map[string]*tool // by id
 }
 
 // improve asks the model for its choice and merges it with the embedded draft. Whatever goes wrong, the embedded draft is
 // the answer, and says what happened; only the end of ctx is an error.
-func (c *Composer) improve(ctx context.Context, base *drafted) (Draft, error) {
+func (c *Composer) improve(ctx context.Context, base *drafted, told func(Step) error) (Draft, error) {
 	start := c.config.Now()
-	k := &consult{drafted: base, use: ModelUse{Name: c.config.Model.Name(), Catalog: base.study.x.digest}}
+	k := &consult{drafted: base, prompts: c.config.Prompts, quoted: runsOf(base.study.reading.job), told: told,
+		use: ModelUse{Name: c.config.Model.Name(), Catalog: base.study.x.digest}}
 	bound, cancel := context.WithTimeout(ctx, c.config.ModelTime)
 	defer cancel()
 	merged, err := k.run(bound, c.config.Model)
@@ -145,7 +154,7 @@ func (k *consult) note(text string) {
 
 // question renders the prompts of a task and adds up what its answer costs.
 func (k *consult) question(ctx context.Context, m Model, task string, parts map[string]string, schema json.RawMessage, into any, check func() error) error {
-	system, user := prompts.Composing(task)
+	system, user := k.prompts.Composing(task)
 	q := Question{Task: task, Schema: schema, Check: func(raw []byte) error {
 		if err := decodeAnswer(raw, into); err != nil {
 			return err
@@ -159,12 +168,16 @@ func (k *consult) question(ctx context.Context, m Model, task string, parts map[
 	if err != nil {
 		return err
 	}
+	if err := k.told(Step{Asking: task}); err != nil {
+		return err
+	}
 	k.use.Prompts = append(k.use.Prompts, fmt.Sprintf("%s@%s+%s", task, system.Version(), user.Version()))
 	a, err := m.Ask(ctx, q)
 	k.use.Requests += a.Requests
 	k.use.PromptTokens += a.PromptTokens
 	k.use.CompletionTokens += a.CompletionTokens
 	k.use.Cost += a.Cost
+	k.use.Waited += a.Took
 	if err != nil {
 		return err
 	}
@@ -179,7 +192,15 @@ func (k *consult) askNeeds(ctx context.Context, m Model) error {
 	var answer needsAnswer
 	job := k.study.reading.job
 	err = k.question(ctx, m, "needs", map[string]string{"Job": asData(job, maxShownJob)}, schema, &answer, func() error {
-		if k.needs = answer.wanted(job); len(k.needs) == 0 {
+		k.needs = answer.wanted(job)
+		size := 0
+		for i, n := range k.needs {
+			if size += len(k.showNeed(n)) + 1; size > maxShownNeeds {
+				k.needs = k.needs[:i]
+				break
+			}
+		}
+		if len(k.needs) == 0 {
 			return errors.New("no entry of needs has words that are copied from the job: copy them exactly")
 		}
 		return nil
@@ -190,11 +211,15 @@ func (k *consult) askNeeds(ctx context.Context, m Model) error {
 	return err
 }
 
+func (k *consult) showNeed(n wanted) string {
+	return compactJSON(shownNeed{ID: n.id, Words: shorten(k.study.reading.job[n.Words.Start:n.Words.End], maxShownText), Search: n.Text, Effect: n.Effect, Product: n.product})
+}
+
 // parts are what both later questions show: the job, its needs, and some tools.
 func (k *consult) parts(tools []shownTool) map[string]string {
 	lines := make([]string, len(k.needs))
 	for i, n := range k.needs {
-		lines[i] = compactJSON(shownNeed{ID: n.id, Words: shorten(k.study.reading.job[n.Words.Start:n.Words.End], maxShownText), Search: n.Text, Effect: n.Effect, Product: n.product})
+		lines[i] = k.showNeed(n)
 	}
 	shown := make([]string, len(tools))
 	for i, t := range tools {
@@ -223,9 +248,14 @@ func (k *consult) askChoice(ctx context.Context, m Model) (*choiceAnswer, error)
 func (k *consult) askCritique(ctx context.Context, m Model, choice *choiceAnswer) (map[string]string, error) {
 	var ids []string
 	var tools []shownTool
+	room := maxShownWhys
 	for _, c := range choice.Choices {
 		t := show(c.Tool, k.by[c.Tool])
-		t.Chosen = shorten(c.Why, maxShownText)
+		why := shorten(c.Why, maxShownText)
+		if cost := len(compactJSON(why)) + 20; cost <= room {
+			t.Chosen = why
+			room -= cost
+		}
 		ids, tools = append(ids, c.Tool), append(tools, t)
 	}
 	schema, err := schemaOf(critiqueAnswer{}, map[string][]string{"tool": ids})

@@ -139,7 +139,13 @@ func TestModelUnwell(t *testing.T) {
 		said   string
 		time   time.Duration
 	}{
-		"down":          {faults: repeat(fakeopenai.Unauthorized), said: "check the configured key"},
+		"no key":        {faults: repeat(fakeopenai.Unauthorized), said: "check the configured key"},
+		"busy":          {faults: repeat(fakeopenai.TooManyRequests), said: "it asks to wait 1s"},
+		"broken":        {faults: repeat(fakeopenai.ServerError), said: "look at its log"},
+		"cut stream":    {faults: repeat(fakeopenai.CutBody), said: "check that it runs"},
+		"a web page":    {faults: repeat(fakeopenai.Garbage), said: "OpenAI-compatible"},
+		"endless":       {faults: repeat(fakeopenai.HugeBody), said: "longer than 1 MiB"},
+		"no choices":    {faults: repeat(fakeopenai.NoChoices), said: "no choices"},
 		"silent":        {faults: repeat(fakeopenai.Hang), said: "had not answered after 300ms", time: 300 * time.Millisecond},
 		"refusal":       {faults: repeat(fakeopenai.Refusal), said: "refused to answer"},
 		"cut":           {faults: repeat(fakeopenai.CutLength), said: "max-tokens"},
@@ -172,6 +178,18 @@ func TestModelUnwell(t *testing.T) {
 				t.Errorf("took %s", took)
 			}
 		})
+	}
+}
+
+// TestModelDown: without anything at its address the embedded draft is there and says so.
+func TestModelDown(t *testing.T) {
+	c := smallCatalog(t)
+	m := script(t, goodAnswers())
+	m.Close()
+	start := time.Now()
+	d := composeWith(t, c, m, supportJob)
+	if diff := cmp.Diff(grants(compose(t, c, supportJob)), grants(d)); diff != "" || !strings.Contains(d.Model.Failed, "cannot be reached") || time.Since(start) > 15*time.Second {
+		t.Errorf("got the draft of the rules, but for %s, and %q after %s", diff, d.Model.Failed, time.Since(start))
 	}
 }
 
@@ -294,23 +312,33 @@ func TestSchemas(t *testing.T) {
 	}
 }
 
-// TestRealModel asks a real endpoint, which REMIT_LLM_URL names, with the model of REMIT_LLM_MODEL. Only the protocol is judged: a
-// weak model may fail, in words that say how.
-func TestRealModel(t *testing.T) {
-	url := os.Getenv("REMIT_LLM_URL")
-	if url == "" {
-		t.Skip("set REMIT_LLM_URL, such as http://127.0.0.1:8080/v1, and REMIT_LLM_MODEL")
+// TestFollow: the steps come in order, the embedded draft among them before a model is asked; an error of who is told ends it.
+func TestFollow(t *testing.T) {
+	var got []string
+	var embedded *composer.Draft
+	c := composer.New(composer.Config{Finder: smallCatalog(t), Model: script(t, goodAnswers()), ModelTime: 20 * time.Second})
+	d, err := c.Follow(t.Context(), supportJob, func(s composer.Step) error {
+		switch {
+		case s.Asking != "":
+			got = append(got, s.Asking)
+		case s.Draft != nil:
+			got, embedded = append(got, "draft"), s.Draft
+		default:
+			got = append(got, fmt.Sprint(len(s.Needs), s.Candidates > 2))
+		}
+		return nil
+	})
+	if err != nil || d.Model.Failed != "" {
+		t.Fatalf("got %+v, %v", d.Model, err)
 	}
-	chat, err := llm.NewChat(llm.ChatConfig{URL: url, Model: os.Getenv("REMIT_LLM_MODEL"), MaxTokens: 1500, Timeout: 5 * time.Minute})
-	if err != nil {
-		t.Fatal(err)
+	if diff := cmp.Diff([]string{"2 true", "draft", "needs", "choose", "critique"}, got); diff != "" {
+		t.Error(diff)
 	}
-	d, err := composer.New(composer.Config{Finder: smallCatalog(t), Model: chat, ModelTime: 10 * time.Minute}).Compose(t.Context(), supportJob)
-	if err != nil {
-		t.Fatal(err)
+	if embedded == nil || embedded.Model == nil || embedded.Model.Failed == "" || len(embedded.Choices) == 0 {
+		t.Errorf("the draft before the model: got %+v", embedded)
 	}
-	if d.Model.Requests == 0 || d.Model.PromptTokens == 0 || d.Model.CompletionTokens == 0 {
-		t.Errorf("got %+v, want answers with their tokens", d.Model)
+	enough := errors.New("enough")
+	if _, err := c.Follow(t.Context(), supportJob, func(composer.Step) error { return enough }); err != enough {
+		t.Errorf("got %v, want what was told", err)
 	}
-	t.Logf("%+v\n%s", d.Model, asText(d))
 }

@@ -14,14 +14,19 @@ import (
 )
 
 // What a model is shown is bounded whatever the catalog and the job hold, in bytes of JSON; a token is at least one byte, and
-// four on average.
+// four on average. MaxPrompt follows from the parts.
 const (
 	maxShown      = 96     // tools
 	maxShownTools = 32_000 // bytes of all tools
 	maxShownJob   = 16_000 // bytes of the job; what stands behind them is not shown
+	maxShownNeeds = 8_000  // bytes of the needs; those that stand behind are not asked for
+	maxShownWhys  = 8_000  // bytes of a model's own reasons, when it looks at its choice again
 	maxShownText  = 240    // bytes of one text of a tool
 	maxTakes      = 12     // parameters of a tool
 	maxWanted     = 40     // needs
+
+	// MaxPrompt is the most bytes that the texts and the schema of one question have.
+	MaxPrompt = 72_000
 )
 
 // shownTool is what a model reads of a tool: its core, as the embedded composer does. What else its server writes is not shown.
@@ -65,14 +70,16 @@ func shorten(text string, limit int) string {
 	return text
 }
 
-// asData is a text as one JSON string of about limit bytes. JSON as Go writes it has no "<", so that no text can end the part
+// asData is a text as one JSON string of at most limit bytes. JSON as Go writes it has no "<", so that no text can end the part
 // of a prompt that it stands in.
 func asData(text string, limit int) string {
 	text = visible.Text(text)
-	if len(text) > limit {
-		text = strings.ToValidUTF8(text[:limit], "") + "…"
+	out := compactJSON(text)
+	for len(out) > limit { // cut in proportion: some characters are six bytes of JSON
+		text = strings.ToValidUTF8(text[:len(text)*limit/(len(out)+8)], "")
+		out = compactJSON(text + "…")
 	}
-	return compactJSON(text)
+	return out
 }
 
 func compactJSON(v any) string {
@@ -179,13 +186,13 @@ func (x *index) nearest(s catalog.Scores, i int) []*tool {
 }
 
 // permitted says that the model may choose a tool that the embedded composer did not: the job does not rule it out, as the
-// embedded rules read the job, and its definition says nothing that a definition should not. Where the rules could not read
-// the job, only what reads may be chosen.
+// embedded rules read the job, and its definition says nothing that a definition should not: what a scan finds, or the job itself.
+// Where the rules could not read the job, only what reads may be chosen.
 func (k *consult) permitted(t *tool) bool {
 	if k.out.chosen[t] != nil {
 		return true
 	}
-	if len(catalog.Scan(t.definition)) > 0 {
+	if len(catalog.Scan(t.definition)) > 0 || k.quoted.in(t.definition) {
 		return false
 	}
 	if !english(k.study.reading.words) && t.changes() {

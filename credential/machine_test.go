@@ -25,7 +25,7 @@ func (w *world) asRemit(want string) {
 // connected waits until the pool's own connection is up.
 func (w *world) connected() {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	s, _ := w.pool.Server("crm")
 	if _, err := s.List(ctx); err != nil {
@@ -121,7 +121,7 @@ func TestTokenErrors(t *testing.T) {
 				w.provider.Instead["/token"] = c.do
 				return machine(w)
 			})
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			s, _ := w.pool.Server("crm")
 			for s.Health().Err == "" && ctx.Err() == nil {

@@ -128,7 +128,7 @@ func (w *world) start(c credential.Config) {
 	pool := w.pool
 	pool.Start(context.Background())
 	w.t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		_ = pool.Close(ctx)
 	})
@@ -189,7 +189,7 @@ func (w *world) connect(name string) {
 
 // call calls whoami for a person and returns whose token came.
 func (w *world) call(name, key string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	s, _ := w.pool.Server("crm")
 	raw, err := s.Call(ctx, upstream.Call{Tool: "whoami", Arguments: json.RawMessage("{}"), For: upstream.Subject{User: name, Client: key}})

@@ -31,7 +31,7 @@ func TestUnusedToolIsTakenAway(t *testing.T) {
 	defer server.CloseClientConnections()
 	in := install(t, "  billing: {url: "+server.URL+"}\n")
 	in.crawled("list_invoices", "delete_invoice")
-	in.approvedAgo(40*24*time.Hour, "invoices", "billing/list_invoices", "billing/delete_invoice")
+	in.approvedAgo(40*24*time.Hour, "invoices", func(id catalog.ID) bool { return strings.HasPrefix(string(id), "billing/") })
 	key := regexp.MustCompile(`remit_\S+`).FindString(in.cli("key", "create", "--agent", "e2e-agent", "--user", "zoe@example.com", "--persona", "invoices"))
 
 	endpoint := in.url + "/k/invoices/mcp"
@@ -48,7 +48,7 @@ func TestUnusedToolIsTakenAway(t *testing.T) {
 		}
 		return names, sdk.Error + string(sdk.Result)
 	}
-	if got, answer := agent(); !slices.Equal(got, []string{"list_invoices", "delete_invoice"}) || !strings.Contains(answer, "list_invoices") {
+	if got, answer := agent(); !slices.Equal(got, []string{"delete_invoice", "list_invoices"}) || !strings.Contains(answer, "list_invoices") {
 		t.Fatalf("before: got %v, %s", got, answer)
 	}
 
@@ -76,8 +76,8 @@ func TestUnusedToolIsTakenAway(t *testing.T) {
 	in.cli("audit", "verify")
 }
 
-// approvedAgo has a persona written and approved so long ago, beside the running server.
-func (in *installation) approvedAgo(ago time.Duration, id persona.ID, tools ...catalog.ID) {
+// approvedAgo has a persona with the granted tools written and approved so long ago, beside the running server.
+func (in *installation) approvedAgo(ago time.Duration, id persona.ID, granted func(catalog.ID) bool) {
 	t := in.t
 	t.Helper()
 	ctx := t.Context()
@@ -99,8 +99,10 @@ func (in *installation) approvedAgo(ago time.Duration, id persona.ID, tools ...c
 			return offered[i], true
 		}}
 	p := persona.Proposal{Job: "List the invoices that are due."}
-	for _, tool := range tools {
-		p.Grants = append(p.Grants, persona.Grant{Pin: persona.Pin{Tool: tool}, Reason: "the job asks for it", Confidence: 1})
+	for _, tool := range offered {
+		if granted(tool.ID) {
+			p.Grants = append(p.Grants, persona.Grant{Pin: persona.Pin{Tool: tool.ID}, Reason: "the job asks for it", Confidence: 1})
+		}
 	}
 	author := identity.Principal{Person: "ada", Roles: []identity.Role{identity.Author}}
 	reviewer := identity.Principal{Person: "bea", Roles: []identity.Role{identity.Reviewer}}

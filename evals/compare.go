@@ -212,7 +212,7 @@ func without(names, of []string) []string {
 // differs lists what of two setups is not the same.
 func (s Setup) differs(o Setup) []string {
 	out := []string{}
-	for _, d := range []struct{ name, a, b string }{{"suite", s.Suite, o.Suite}, {"catalog", s.Catalog, o.Catalog}, {"model", s.Model, o.Model},
+	for _, d := range []struct{ name, a, b string }{{"suite", s.Suite, o.Suite}, {"catalog", s.Catalog, o.Catalog}, {"model", s.Model, o.Model}, {"language model", s.Chat, o.Chat},
 		{"composer", s.Composer, o.Composer}, {"prompts", s.Prompts, o.Prompts}, {"configuration", s.Configuration, o.Configuration}, {"remit", s.Remit, o.Remit}} {
 		if d.a != d.b {
 			out = append(out, fmt.Sprintf("%s: %.24s → %.24s", d.name, d.a, d.b))

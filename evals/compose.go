@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -48,10 +49,28 @@ func compose(ctx context.Context, c ComposeCase, job string, tools *ToolFile, dr
 	}
 	out := judge(c, job, draft, tools)
 	out.LatencyMS = milliseconds(took)
+	out.modelled(draft.Model, tools)
 	if refused != "" {
 		out.Failed = refused
 	}
 	return out, nil
+}
+
+// modelled adds what a language model had to do with the draft, and cost.
+func (r *CaseResult) modelled(use *composer.ModelUse, tools *ToolFile) {
+	if use == nil {
+		return
+	}
+	names := func(ids []catalog.ID) (out []string) {
+		for _, id := range ids {
+			out = append(out, tools.Name(id))
+		}
+		return out
+	}
+	r.Model = &ModelResult{Failed: use.Failed, Added: names(use.Added), Left: names(use.Left), Shown: use.Shown, Notes: use.Notes, Requests: use.Requests,
+		PromptTokens: use.PromptTokens, CompletionTokens: use.CompletionTokens, Cost: use.Cost, WaitedMS: milliseconds(use.Waited)}
+	maps.Copy(r.Scores, map[string]float64{"model_failed": yes(use.Failed != ""), "requests": float64(use.Requests), "prompt_tokens": float64(use.PromptTokens),
+		"completion_tokens": float64(use.CompletionTokens), "cost": use.Cost})
 }
 
 // Score is what the metrics of a suite say of one draft, by name.

@@ -43,10 +43,18 @@ var Definitions = []Definition{
 	{"gap_recall", "gap recall", Compose, Higher, false, "share", "share of the cases with a gap in which the draft reports one"},
 	{"gaps_invented", "gaps invented", Compose, Lower, false, "share", "share of the cases without a gap in which the draft reports one"},
 
+	{"model_failed", "model failed", Compose, Lower, false, "share", "share of the drafts that are the composer's alone because the language model refused, was late or gave nothing that can be used"},
+	{"requests", "requests", Compose, Lower, false, "requests", "requests of a draft to the language model"},
+	{"prompt_tokens", "tokens read", Compose, Lower, false, "tokens", "tokens of a draft that the language model read, as its endpoint counts them"},
+	{"completion_tokens", "tokens written", Compose, Lower, false, "tokens", "tokens of a draft that it wrote"},
+	{"cost", "cost", Compose, Lower, false, "price", "price of these, in the currency of model.price-in and model.price-out; 0 where no price is set"},
+
 	{"exact", "exact", Enforce, Higher, true, "share", "share of the cases in which every check got what it wants"},
 
 	{"latency_p50_ms", "p50 ms", "", Lower, false, "ms", "median time of a case (nearest rank), with setup.parallel cases at a time"},
 	{"latency_p99_ms", "p99 ms", "", Lower, false, "ms", "99th percentile of it"},
+	{"model_p50_ms", "model p50 ms", "", Lower, false, "ms", "median time for which a draft waited for the language model's endpoint; of recorded answers as long as they took then"},
+	{"model_p99_ms", "model p99 ms", "", Lower, false, "ms", "99th percentile of it"},
 	{"degraded", "degraded", "", Lower, false, "cases", "cases in which the search used words only although it should not have"},
 }
 

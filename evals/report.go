@@ -44,7 +44,8 @@ type Report struct {
 	Suite string `json:"suite"` // its name
 	Kind  Kind   `json:"kind"`
 	// Variant is the way of running: for retrieve "hybrid", "words" or "meaning"; for compose "plain", "search10" (the first
-	// ten results of one search: common practice), "poisoned", "poisoned-unseen", "paraphrased" or "haystack"; for enforce "plain".
+	// ten results of one search: common practice), "poisoned", "poisoned-unseen", "paraphrased" or "haystack", all without a language
+	// model, and "model:NAME" or "model:NAME poisoned" and so on with one; for enforce "plain".
 	Variant  string       `json:"variant"`
 	Started  time.Time    `json:"started"`
 	TookMS   float64      `json:"took_ms"` // wall time of the whole
@@ -53,7 +54,8 @@ type Report struct {
 	Tags     []TagResult  `json:"tags,omitempty"` // by tag, in alphabetical order
 	Cases    []CaseResult `json:"cases"`
 	Confused []Confusion  `json:"confused,omitempty"` // most frequent first
-	Changes  *Changes     `json:"changes,omitempty"`  // against the plain variant
+	Changes  *Changes     `json:"changes,omitempty"`  // against the plain variant, of the same model if the variant has one
+	Verdict  string       `json:"verdict,omitempty"`  // of a language model against the composer without one: see [Compare]
 	Notes    []string     `json:"notes,omitempty"`    // what a reader has to know, in words
 }
 
@@ -101,6 +103,7 @@ type CaseResult struct {
 	Degraded  string             `json:"degraded,omitempty"` // why only a part of the search was used
 	Ranking   *RankingResult     `json:"ranking,omitempty"`
 	Draft     *DraftResult       `json:"draft,omitempty"`
+	Model     *ModelResult       `json:"model,omitempty"` // of a draft that a language model was asked for
 	Checks    []Check            `json:"checks,omitempty"`
 }
 
@@ -117,6 +120,20 @@ type DraftResult struct {
 	GapsReal  []string      `json:"gaps_real,omitempty"`  // what no tool does, by the suite
 	GapsFound []string      `json:"gaps_found,omitempty"` // by the draft, in words of the job
 	Tokens    int           `json:"tokens"`               // of the granted definitions
+}
+
+// ModelResult is what a language model had to do with a draft.
+type ModelResult struct {
+	Failed           string   `json:"failed,omitempty"` // why the draft is the composer's alone
+	Added            []string `json:"added,omitempty"`  // tools that only it chose
+	Left             []string `json:"left,omitempty"`   // tools that only the composer chose
+	Shown            int      `json:"shown"`            // tools that it could choose from
+	Notes            []string `json:"notes,omitempty"`  // what of its answers was not taken
+	Requests         int      `json:"requests"`
+	PromptTokens     int      `json:"prompt_tokens"`
+	CompletionTokens int      `json:"completion_tokens"`
+	Cost             float64  `json:"cost"`
+	WaitedMS         float64  `json:"waited_ms"` // for the endpoint; of a recorded answer as long as it took then
 }
 
 // Verdict is what the suite says of a granted tool.
@@ -192,6 +209,7 @@ type Setup struct {
 	CatalogTools  int               `json:"catalog_tools"`
 	CatalogTokens int               `json:"catalog_tokens"` // of all definitions: what an agent with everything would read
 	Model         string            `json:"model"`          // of the vectors, with the checksum of its weights; "" is words only
+	Chat          string            `json:"chat,omitempty"` // the language model of the variant, with what it is asked with
 	Composer      string            `json:"composer"`       // version of the procedure
 	Prompts       string            `json:"prompts"`        // sha256 of all prompts
 	Configuration string            `json:"configuration"`  // sha256 of Settings

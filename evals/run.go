@@ -19,6 +19,8 @@ type Runner struct {
 	Embedder   catalog.Embedder // nil means words only
 	NewVectors func([]catalog.ID, [][]float32) (catalog.Vectors, error)
 	NewDrafter func(*catalog.Catalog) Drafter
+	Models     []Model                     // that compose suites are run with too
+	Answers    *Answers                    // of the models; nil where there are none
 	Count      func(definition []byte) int // tokens
 	// Enforce runs one enforce case; nil where there is no gateway to run it against. It fills in all of the result.
 	Enforce func(context.Context, RawCase) (CaseResult, error)
@@ -33,6 +35,15 @@ type Runner struct {
 	Progress func(stage string, done, total int) // may be nil; called by one goroutine at a time
 
 	progress sync.Mutex
+}
+
+// Model is a language model with the prompts that it is asked with.
+type Model struct {
+	Name    string // as the variant is called: "model:" and this
+	Asked   string // what it is asked with, in words: model, temperature, limit
+	Prompts string // digest of all prompts
+	// NewDrafter drafts over a catalog with the model, which is what Answers.Of makes of it.
+	NewDrafter func(*catalog.Catalog) Drafter
 }
 
 // Run runs the suites one after the other. Results are the same however many cases run at a time, except for times.

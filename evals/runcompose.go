@@ -9,6 +9,32 @@ import (
 	"remit/catalog"
 )
 
+// way is how a compose suite is drafted: by the composer alone, or with a language model.
+type way struct {
+	model      *Model // nil means none
+	newDrafter func(*catalog.Catalog) Drafter
+}
+
+// variant is what a report of the way is called.
+func (w way) variant(name string) string {
+	switch {
+	case w.model == nil:
+		return name
+	case name == "plain":
+		return "model:" + w.model.Name
+	}
+	return "model:" + w.model.Name + " " + name
+}
+
+// start makes the report of a suite in a variant of the way.
+func (r *Runner) start(s Suite, w way, name string, c *catalog.Catalog) Report {
+	report := r.begin(s, w.variant(name), c)
+	if w.model != nil {
+		report.Setup.Chat, report.Setup.Prompts = w.model.Asked, w.model.Prompts
+	}
+	return report
+}
+
 // compose runs a compose suite: plain, and in the other ways that are asked for, which are compared with the plain one.
 func (r *Runner) compose(ctx context.Context, s Suite) ([]Report, error) {
 	b, err := r.load(ctx, s.Catalog)
@@ -16,52 +42,71 @@ func (r *Runner) compose(ctx context.Context, s Suite) ([]Report, error) {
 		return nil, err
 	}
 	s.Compose = limited(s.Compose, r.Limit)
-	plain, err := r.drafts(ctx, s, "plain", b, r.NewDrafter)
+	alone := way{newDrafter: r.NewDrafter}
+	reports, err := r.drafted(ctx, s, b, alone)
 	if err != nil {
 		return nil, err
 	}
-	reports := []Report{plain}
-	add := func(more Report, err error) error {
-		if err == nil {
-			reports = append(reports, more)
-		}
-		return err
-	}
 	if r.Search {
-		search := func(c *catalog.Catalog) Drafter { return SearchBaseline{Searcher: c, K: 10} }
-		if err := add(r.drafts(ctx, s, "search10", b, search)); err != nil {
+		search := way{newDrafter: func(c *catalog.Catalog) Drafter { return SearchBaseline{Searcher: c, K: 10} }}
+		report, err := r.drafts(ctx, s, "search10", b, search)
+		if err != nil {
 			return nil, err
 		}
+		reports = slices.Insert(reports, 1, report)
 	}
-	if r.Robustness {
-		if err := add(r.poisoned(ctx, s, b, plain, "poisoned", Attacks)); err != nil {
-			return nil, err
-		}
-		if err := add(r.poisoned(ctx, s, b, plain, "poisoned-unseen", UnseenAttacks)); err != nil {
-			return nil, err
-		}
-		if !slices.ContainsFunc(s.Compose, func(c ComposeCase) bool { return len(c.Paraphrases) > 0 }) {
-			reports[0].Notes = append(reports[0].Notes, "No case of the suite has paraphrases, so robustness against other words was not measured.")
-		} else if err := add(r.paraphrased(ctx, s, b, plain)); err != nil {
-			return nil, err
-		}
+	if r.Robustness && !paraphrases(s) {
+		reports[0].Notes = append(reports[0].Notes, "No case of the suite has paraphrases, so robustness against other words was not measured.")
 	}
-	if r.Haystack != "" {
-		if err := add(r.haystack(ctx, s, b, plain)); err != nil {
+	for _, m := range r.Models {
+		with := way{&m, func(c *catalog.Catalog) Drafter { return modelDrafter{m.NewDrafter(c), r.Answers} }}
+		more, err := r.drafted(ctx, s, b, with)
+		if err != nil {
 			return nil, err
 		}
+		more[0].Changes, more[0].Verdict = changed(reports[0].Cases, more[0].Cases), Compare(reports[0], more[0], r.Setup.Seed).Verdict
+		reports = append(reports, more...)
 	}
 	return reports, nil
 }
 
-// drafts runs every case once with a drafter over the base.
-func (r *Runner) drafts(ctx context.Context, s Suite, variant string, b *base, newDrafter func(*catalog.Catalog) Drafter) (Report, error) {
+func paraphrases(s Suite) bool {
+	return slices.ContainsFunc(s.Compose, func(c ComposeCase) bool { return len(c.Paraphrases) > 0 })
+}
+
+// drafted runs the suite in one way: plain, and the variants that are asked for, which are compared with it.
+func (r *Runner) drafted(ctx context.Context, s Suite, b *base, w way) ([]Report, error) {
+	plain, err := r.drafts(ctx, s, "plain", b, w)
+	reports := []Report{plain}
+	add := func(do func() (Report, error)) {
+		if err != nil {
+			return
+		}
+		var more Report
+		more, err = do()
+		reports = append(reports, more)
+	}
+	if r.Robustness {
+		add(func() (Report, error) { return r.poisoned(ctx, s, b, plain, w, "poisoned", Attacks) })
+		add(func() (Report, error) { return r.poisoned(ctx, s, b, plain, w, "poisoned-unseen", UnseenAttacks) })
+		if paraphrases(s) {
+			add(func() (Report, error) { return r.paraphrased(ctx, s, b, plain, w) })
+		}
+	}
+	if r.Haystack != "" {
+		add(func() (Report, error) { return r.haystack(ctx, s, b, plain, w) })
+	}
+	return reports, err
+}
+
+// drafts runs every case once in a way over the base.
+func (r *Runner) drafts(ctx context.Context, s Suite, name string, b *base, w way) (Report, error) {
 	c, err := r.catalog(b)
 	if err != nil {
 		return Report{}, err
 	}
-	report := r.begin(s, variant, c)
-	drafter := newDrafter(c)
+	report := r.start(s, w, name, c)
+	drafter := w.newDrafter(c)
 	var jobs []job
 	for _, cc := range s.Compose {
 		jobs = append(jobs, job{cc.ID, func(ctx context.Context) (CaseResult, error) { return compose(ctx, cc, cc.Job, b.file, drafter) }})
@@ -77,12 +122,12 @@ func (r *Runner) drafts(ctx context.Context, s Suite, variant string, b *base, n
 }
 
 // poisoned runs every case once for each of the attacks, on all targets at a time.
-func (r *Runner) poisoned(ctx context.Context, s Suite, b *base, plain Report, variant string, attacks []Attack) (Report, error) {
+func (r *Runner) poisoned(ctx context.Context, s Suite, b *base, plain Report, w way, name string, attacks []Attack) (Report, error) {
 	ids, aims := targets(s.Compose, b.file, r.Setup.Seed)
-	report := r.begin(s, variant, nil)
+	report := r.start(s, w, name, nil)
 	report.Setup = plain.Setup // the catalogs follow from it
 	for _, attack := range attacks {
-		drafter := sync.OnceValues(func() (Drafter, error) { return r.poisonedDrafter(ctx, b, attack, ids, aims) })
+		drafter := sync.OnceValues(func() (Drafter, error) { return r.poisonedDrafter(ctx, b, w, attack, ids, aims) })
 		var jobs []job
 		for _, c := range s.Compose {
 			id := c.ID + " [" + attack.Name + "]"
@@ -117,30 +162,31 @@ func (r *Runner) poisoned(ctx context.Context, s Suite, b *base, plain Report, v
 	return report, nil
 }
 
-func (r *Runner) poisonedDrafter(ctx context.Context, b *base, attack Attack, ids []catalog.ID, aims map[catalog.ID]string) (Drafter, error) {
+func (r *Runner) poisonedDrafter(ctx context.Context, b *base, w way, attack Attack, ids []catalog.ID, aims map[catalog.ID]string) (Drafter, error) {
 	file, changed, err := attack.poison(b.file, ids, aims, r.Count)
 	if err != nil {
 		return nil, err
 	}
-	vectors, err := r.embed(ctx, "poisoned tools, "+attack.Name, changed)
+	if b.poison[attack.Name] == nil { // attacks come one after the other
+		if b.poison[attack.Name], err = r.embed(ctx, "poisoned tools, "+attack.Name, changed); err != nil {
+			return nil, err
+		}
+	}
+	c, err := r.catalog(b.with(file, b.poison[attack.Name]))
 	if err != nil {
 		return nil, err
 	}
-	c, err := r.catalog(b.with(file, vectors))
-	if err != nil {
-		return nil, err
-	}
-	return r.NewDrafter(c), nil
+	return w.newDrafter(c), nil
 }
 
 // paraphrased runs every paraphrase of every case.
-func (r *Runner) paraphrased(ctx context.Context, s Suite, b *base, plain Report) (Report, error) {
+func (r *Runner) paraphrased(ctx context.Context, s Suite, b *base, plain Report, w way) (Report, error) {
 	c, err := r.catalog(b)
 	if err != nil {
 		return Report{}, err
 	}
-	report := r.begin(s, "paraphrased", c)
-	drafter := r.NewDrafter(c)
+	report := r.start(s, w, "paraphrased", c)
+	drafter := w.newDrafter(c)
 	var jobs []job
 	var was []CaseResult
 	for i, cc := range s.Compose {
@@ -163,7 +209,7 @@ func (r *Runner) paraphrased(ctx context.Context, s Suite, b *base, plain Report
 
 // haystack runs every case with further tools in the catalog. A server of them that has the name of one of the catalog's is
 // called NAME-haystack, as two servers of one name cannot be configured.
-func (r *Runner) haystack(ctx context.Context, s Suite, b *base, plain Report) (Report, error) {
+func (r *Runner) haystack(ctx context.Context, s Suite, b *base, plain Report, w way) (Report, error) {
 	more, err := LoadTools(r.Haystack, r.Count)
 	if err != nil {
 		return Report{}, err
@@ -192,7 +238,7 @@ func (r *Runner) haystack(ctx context.Context, s Suite, b *base, plain Report) (
 	if err != nil {
 		return Report{}, err
 	}
-	report, err := r.drafts(ctx, s, "haystack", b.with(all, vectors), r.NewDrafter)
+	report, err := r.drafts(ctx, s, "haystack", b.with(all, vectors), w)
 	if err != nil {
 		return report, err
 	}

@@ -102,9 +102,18 @@ func costs(results []CaseResult) []Metric {
 		}
 	}
 	slices.Sort(times)
-	return []Metric{{Name: "latency_p50_ms", Value: rank(times, 0.50), Cases: len(results)},
-		{Name: "latency_p99_ms", Value: rank(times, 0.99), Cases: len(results)},
-		{Name: "degraded", Value: float64(degraded), Cases: len(results)}}
+	out := []Metric{{Name: "latency_p50_ms", Value: rank(times, 0.50), Cases: len(results)},
+		{Name: "latency_p99_ms", Value: rank(times, 0.99), Cases: len(results)}}
+	var waits []float64
+	for _, r := range results {
+		if r.Model != nil {
+			waits = append(waits, r.Model.WaitedMS)
+		}
+	}
+	if slices.Sort(waits); len(waits) > 0 {
+		out = append(out, Metric{Name: "model_p50_ms", Value: rank(waits, 0.50), Cases: len(waits)}, Metric{Name: "model_p99_ms", Value: rank(waits, 0.99), Cases: len(waits)})
+	}
+	return append(out, Metric{Name: "degraded", Value: float64(degraded), Cases: len(results)})
 }
 
 // rank is the smallest of sorted values that at least the share p of them do not exceed (nearest rank).

@@ -46,6 +46,9 @@ func variants(reports []Report) []Table {
 	for _, r := range reports {
 		t.Head = append(t.Head, strings.ToUpper(r.Variant))
 		t.Notes = append(t.Notes, without(r.Notes, t.Notes)...)
+		if r.Verdict != "" {
+			t.Notes = append(t.Notes, fmt.Sprintf("%s (B) against %s (A): %s", r.Variant, first.Variant, r.Verdict))
+		}
 	}
 	for _, d := range Definitions {
 		row := []string{d.Title}
@@ -85,7 +88,11 @@ func cell(m Metric, ok bool) string {
 	if !ok {
 		return "-"
 	}
-	if d, _ := Define(m.Name); d.Unit != "share" {
+	switch d, _ := Define(m.Name); d.Unit {
+	case "share":
+	case "price":
+		return fmt.Sprintf("%.5f", m.Value)
+	default:
 		return fmt.Sprintf("%.1f", m.Value)
 	}
 	if m.Interval == nil {
@@ -124,7 +131,7 @@ func changesTable(r Report) Table {
 	c := r.Changes
 	t := Table{Title: fmt.Sprintf("%s, %s: %d of %d drafts hold other tools, %d marked decisions changed", r.Suite, r.Variant, c.Drafts, c.Of, len(c.Decisions)),
 		Head: []string{"CASE", "CHANGE", "OF"}}
-	if strings.HasPrefix(r.Variant, "poisoned") {
+	if strings.Contains(r.Variant, "poisoned") {
 		t.Title += fmt.Sprintf(", %d poisoned tools entered", len(c.Entered))
 	}
 	for _, d := range c.Decisions {

@@ -20,6 +20,7 @@ const (
 	codeInvalidParams  = -32602
 	codeInternal       = -32603
 	codeHeaderMismatch = -32020
+	codeCapability     = -32021 // the client lacks a capability; the stateless era answers it with HTTP 400
 	codeVersion        = -32022
 	// codeRefused is ours, in the range that MCP leaves to applications: the persona allows nothing now.
 	codeRefused = 403
@@ -33,6 +34,7 @@ type fault struct {
 	silent    bool   // the request was cancelled by a message of its own: it gets no response
 	result    []byte // the whole result, where it is neither
 	message   string // a sentence for the agent, with the next step
+	quoted    []byte // the message as a JSON string, where it is a server's own
 	data      []byte // JSON, or nil
 	reason    string // for the record; empty means message
 	challenge string // of WWW-Authenticate; empty sends none
@@ -101,7 +103,11 @@ func (x *exchange) faultOf(f *fault) response {
 	}
 	b := append(x.head(), `,"error":{"code":`...)
 	b = strconv.AppendInt(b, int64(f.code), 10)
-	b = append(append(b, `,"message":`...), quote(f.message)...)
+	if b = append(b, `,"message":`...); f.quoted != nil {
+		b = append(b, f.quoted...)
+	} else {
+		b = append(b, quote(f.message)...)
+	}
 	if f.data != nil {
 		b = append(append(b, `,"data":`...), f.data...)
 	}

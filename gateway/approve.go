@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"remit/approval"
+	"remit/policy"
 )
 
 // anew is no refusal: a person decided while the call was held, so all steps decide again on how things are now.
@@ -196,8 +197,8 @@ func (g *Gateway) hold(ctx context.Context, c *call, r approval.Request) (approv
 	}()
 	for beat := 1; ; beat++ {
 		if token := c.streams(); token != nil {
-			params := fmt.Sprintf(`{"progress":0.%06d,"message":%s}`, beat, quote("Waits for a person to approve it, at "+g.c.Approvals.Page(r.ID)))
-			c.progress.message(progressEvent([]byte(params), token, func(text string) string { return text }))
+			params := fmt.Sprintf(`{"progressToken":0,"progress":0.%06d,"message":%s}`, beat, quote("Waits for a person to approve it, at "+g.c.Approvals.Page(r.ID)))
+			c.progress.message(progressEvent([]byte(params), token, &policy.Compiled{}))
 		}
 		turn, next := context.WithTimeout(wait, g.c.Recheck)
 		now, err := g.c.Approvals.Wait(turn, r.ID)

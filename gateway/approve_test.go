@@ -170,7 +170,7 @@ func TestOneApprovalForTwoHeldCalls(t *testing.T) {
 // gatewayCloses shuts the gateway down: a call that is still held is answered, and not made.
 func (w *world) gatewayCloses(answers <-chan string) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := w.gateway.Close(ctx); err != nil {
 		w.t.Errorf("the shutdown waited for a held call: %v", err)

@@ -6,12 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	strict "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"remit/audit"
+	"remit/policy"
 	"remit/upstream"
 )
 
@@ -23,7 +25,7 @@ func (g *Gateway) forward(ctx context.Context, c *call) *fault {
 	out := upstream.Call{For: c.subject(), Tool: tool, Arguments: c.arguments, Meta: c.traceMeta(g.c.ForwardBaggage), InputSchema: c.grant.schema.raw}
 	if token := c.streams(); token != nil {
 		out.Progress = func(params json.RawMessage) {
-			if event := progressEvent(params, token, c.grant.rules.MaskText); event != nil {
+			if event := progressEvent(params, token, c.grant.rules); event != nil {
 				c.progress.message(event)
 			}
 		}
@@ -106,6 +108,12 @@ func (c *call) mask(result *json.RawMessage) *fault {
 // masked is a server's error, of which masks hide as much as of a result.
 func (c *call) masked(rpc *upstream.RPCError) *fault {
 	f := &fault{code: rpc.Code, message: c.grant.rules.MaskText(rpc.Message), reason: c.grant.rules.MaskText(rpc.Error())}
+	var text string
+	if json.Unmarshal(rpc.Text, &text) == nil {
+		if f.message = c.grant.rules.MaskText(text); f.message == text {
+			f.quoted = rpc.Text
+		}
+	}
 	if len(rpc.Data) > 0 {
 		data, _, err := c.grant.rules.MaskArguments(rpc.Data)
 		if err != nil {
@@ -113,31 +121,41 @@ func (c *call) masked(rpc *upstream.RPCError) *fault {
 		}
 		f.data = data
 	}
+	if c.modern && rpc.Code == codeCapability {
+		f.status = http.StatusBadRequest
+	}
 	return f
 }
 
-// progressEvent is a server's progress under the client's own token; nil for one that is none.
-func progressEvent(params json.RawMessage, token jsontext.Value, mask func(string) string) []byte {
+// progressEvent is a server's progress as it came, under the client's own token; nil for one that is none, or that masks
+// cannot read.
+func progressEvent(params json.RawMessage, token jsontext.Value, rules *policy.Compiled) []byte {
 	var in members
 	if strict.Unmarshal(params, &in) != nil || in["progress"].Kind() != '0' {
 		return nil
 	}
-	out := append([]byte(`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":`), token...)
-	out = append(append(out, `,"progress":`...), in["progress"]...)
-	if total := in["total"]; total.Kind() == '0' {
-		out = append(append(out, `,"total":`...), total...)
-	}
-	if message := in["message"]; message.Kind() == '"' {
-		var text string
-		if strict.Unmarshal(message, &text) != nil {
+	if len(rules.Mask) > 0 {
+		var err error
+		if params, _, err = rules.MaskArguments(params); err != nil {
 			return nil
 		}
-		if hidden := mask(text); hidden != text {
-			message, _ = json.Marshal(hidden)
-		}
-		out = append(append(out, `,"message":`...), message...)
 	}
-	return append(out, "}}"...)
+	own, at := []byte(nil), 0
+	dec := jsontext.NewDecoder(bytes.NewReader(params))
+	_, _ = dec.ReadToken() // it was read as an object just before
+	for dec.PeekKind() == '"' {
+		name, err := dec.ReadToken()
+		key := name.String()
+		value, ended := dec.ReadValue()
+		if err != nil || ended != nil {
+			return nil
+		}
+		if end := int(dec.InputOffset()); key == "progressToken" {
+			own, at = append(append(own, params[at:end-len(value)]...), token...), end
+		}
+	}
+	out := append([]byte(`{"jsonrpc":"2.0","method":"notifications/progress","params":`), own...)
+	return append(append(out, params[at:]...), '}')
 }
 
 // finished returns the server's result as sent, with resultType added for the stateless era where it lacks one. A server

@@ -43,7 +43,7 @@ func (g *Gateway) admit(x *exchange) bool {
 	case !g.hosts[hostName(r.Host)]:
 		g.refuse(x, httpFault(http.StatusForbidden, "This host name is not allowed; the operator can add it to the allowed hosts."))
 		return false
-	case len(r.Header.Values("Origin")) > 1 || len(r.Header.Values("Origin")) == 1 && !g.origins[origin]:
+	case len(r.Header.Values("Origin")) > 1 || len(r.Header.Values("Origin")) == 1 && !g.origins[origin] && !ownOrigin(r):
 		g.refuse(x, httpFault(http.StatusForbidden, "This origin is not allowed; the operator can add it to the allowed origins."))
 		return false
 	}
@@ -151,6 +151,12 @@ func bearer(h http.Header) string {
 		return ""
 	}
 	return strings.TrimSpace(secret)
+}
+
+// ownOrigin says that the request's page came from the very host and port that it asks. Its host was found allowed before.
+func ownOrigin(r *http.Request) bool {
+	scheme, at, ok := strings.Cut(r.Header.Get("Origin"), "://")
+	return ok && (scheme == "https" || scheme == "http") && strings.EqualFold(at, r.Host)
 }
 
 // hostName is a Host header's name in lower case, without port and brackets.

@@ -115,8 +115,14 @@ var (
 // newWorld builds it. change may adapt the gateway's configuration.
 func newWorld(t testing.TB, change func(*gateway.Config)) *world {
 	t.Helper()
+	return newWorldOn(t, t.TempDir()+"/remit.db", change)
+}
+
+// newWorldOn builds it on a database.
+func newWorldOn(t testing.TB, where string, change func(*gateway.Config)) *world {
+	t.Helper()
 	ctx := context.Background()
-	db, err := store.Open(ctx, t.TempDir()+"/remit.db")
+	db, err := store.Open(ctx, where)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +177,7 @@ func newWorld(t testing.TB, change func(*gateway.Config)) *world {
 	w.server = httptest.NewServer(w.gateway)
 	t.Cleanup(w.server.Close)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		_ = w.gateway.Close(ctx) // what hangs is ended by it
 	})
@@ -258,7 +264,7 @@ func (w *world) calls() int {
 // eventually waits for a condition.
 func eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for !condition() {

@@ -57,6 +57,9 @@ type Proposal struct {
 	Team   string // that owns a new persona, empty for none; who owns one that is there, a proposal does not change
 	// Seen is what the author looked at, for tools of which they said so: ErrDrifted when one is another now.
 	Seen Digests
+	// Onto is when the draft was saved that this one is written from: ErrState when there is another by now. Zero means
+	// whatever there is.
+	Onto time.Time
 }
 
 // MaxJob is the longest job, in bytes.
@@ -107,6 +110,9 @@ func (r *Registry) Revise(ctx context.Context, by identity.Principal, id ID, p P
 
 // addDraft puts a draft in the place of the newest revision if that is one, else after it.
 func (r *Registry) addDraft(old *Persona, by identity.Principal, p Proposal) (int, error) {
+	if n := len(old.Revisions); !p.Onto.IsZero() && (n == 0 || old.Revisions[n-1].State != Draft || !old.Revisions[n-1].Created.Equal(p.Onto)) {
+		return 0, fmt.Errorf("%w: the draft was changed meanwhile; what was changed stays", ErrState)
+	}
 	grants, err := r.pin(p)
 	if err != nil {
 		return 0, err

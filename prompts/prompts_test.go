@@ -1,6 +1,9 @@
 package prompts_test
 
 import (
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"remit/prompts"
@@ -56,12 +59,47 @@ func TestComposing(t *testing.T) {
 		"choose":   "<job>\n\"{{.Needs}} job\"\n</job>\n<needs>\n{\"id\":\"n1\"}\n</needs>\n<tools>\n{\"id\":\"t1\"}\n</tools>",
 		"critique": "<job>\n\"{{.Needs}} job\"\n</job>\n<needs>\n{\"id\":\"n1\"}\n</needs>\n<tools>\n{\"id\":\"t1\"}\n</tools>",
 	} {
-		system, user := prompts.Composing(task)
+		system, user := prompts.Set{}.Composing(task)
 		if got, err := user.Render(parts); err != nil || got != want {
 			t.Errorf("%s: got %q, %v, want %q", task, got, err, want)
 		}
 		if got, err := system.Render(nil); err != nil || len(got) < 200 || system.Version() == user.Version() {
 			t.Errorf("%s: got the system prompt %q, %v", task, got, err)
+		}
+	}
+}
+
+// TestReadSet: a folder's prompts stand for those of their names, the others stay; another text is another digest and version.
+func TestReadSet(t *testing.T) {
+	folder := func(files map[string]string) string {
+		dir := t.TempDir()
+		for name, text := range files {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return dir
+	}
+	s, err := prompts.ReadSet(folder(map[string]string{"choose.system.tmpl": "Choose few.", "notes.md": "not a prompt"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	system, user := s.Composing("choose")
+	was, same := prompts.Set{}.Composing("choose")
+	if got, err := system.Render(nil); err != nil || got != "Choose few." || system.Version() == was.Version() || user.Version() != same.Version() || s.Digest() == prompts.Digest() {
+		t.Errorf("got %q, %v, want the folder's system prompt and the binary's other", got, err)
+	}
+	for _, tc := range []struct {
+		files map[string]string
+		want  string
+	}{
+		{map[string]string{}, "holds no prompt"},
+		{map[string]string{"other.tmpl": "x"}, "other.tmpl: the composer has no prompt of that name"},
+		{map[string]string{"choose.user.tmpl": "{{.Job"}, "choose.user.tmpl"},
+		{map[string]string{"choose.user.tmpl": "{{.Secret}}"}, "choose.user.tmpl"},
+	} {
+		if _, err := prompts.ReadSet(folder(tc.files)); err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%v: got %v, want %q", tc.files, err, tc.want)
 		}
 	}
 }

@@ -111,7 +111,7 @@ func writeApproval(tx *sql.Tx, r approval.Request, open bool) error {
 		on conflict (id) do update set state = excluded.state, expires = excluded.expires, decided = excluded.decided, person = excluded.person,
 		reason = excluded.reason, solo = excluded.solo, open = excluded.open, arguments = excluded.arguments`,
 		r.ID, string(r.State), r.Key, r.Agent, r.User, r.Persona, r.Revision, r.Tool, r.Digest, r.Arguments, r.Minutes, micros(r.Created), micros(r.Expires),
-		micros(r.Decided), r.Person, r.Reason, r.Solo, open, append([]byte{}, r.Text...))
+		micros(r.Decided), r.Person, r.Reason, bit(r.Solo), bit(open), append([]byte{}, r.Text...))
 	return err
 }
 

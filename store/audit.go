@@ -31,22 +31,37 @@ func (s *Store) Finish(ctx context.Context, t audit.Ticket, e audit.Entry) error
 	return s.queue(ctx, write{record: &recording{ticket: int64(t), entry: e}, done: make(chan error, 1)})
 }
 
-// Recover turns the intents that an earlier process left open into entries with decision Unknown, and returns how many.
-// Only one process may forward calls at a time; it calls this before its first.
+// Recover turns the intents that a process left open which is no more into entries with decision Unknown, and returns how
+// many. On SQLite only one process may forward calls at a time; it calls this before its first. On PostgreSQL each one of several
+// calls it now and then: one that was not heard of for 30 s is no more, and cannot finish its calls then.
 func (s *Store) Recover(ctx context.Context) (n int, err error) {
 	err = s.write(ctx, func(tx *sql.Tx) error {
-		open, err := collect(ctx, tx, scanEntry, "select body from audit_intent where owner <> $1 order by ticket", s.owner)
+		type intent struct {
+			ticket int64
+			entry  audit.Entry
+		}
+		dead := "not exists (select 1 from replica where id = owner and beat > " + s.engine.clock + " - $2)"
+		left, err := collect(ctx, tx, func(r *sql.Rows) (i intent, err error) {
+			var body []byte
+			if err = r.Scan(&i.ticket, &body); err == nil {
+				err = json.Unmarshal(body, &i.entry)
+			}
+			return i, err
+		}, "select ticket, body from audit_intent where owner <> $1 and "+dead+" order by ticket", s.owner, silence.Microseconds())
 		if err != nil {
 			return err
 		}
-		n = len(open)
-		for _, e := range open {
-			e.Decision, e.Reason = audit.Unknown, "Remit stopped before the upstream's answer; the call may have taken effect"
-			if err := appendEntry(tx, e); err != nil {
+		n = len(left)
+		for _, i := range left {
+			i.entry.Decision, i.entry.Reason = audit.Unknown, "Remit stopped before the upstream's answer; the call may have taken effect"
+			if err := appendEntry(tx, i.entry); err != nil {
+				return err
+			}
+			if _, err := tx.Exec(deleteIntent, i.ticket); err != nil {
 				return err
 			}
 		}
-		_, err = tx.Exec("delete from audit_intent where owner <> $1", s.owner)
+		_, err = tx.Exec("delete from replica where beat <= "+s.engine.clock+" - $1 and not exists (select 1 from audit_intent where owner = id)", silence.Microseconds())
 		return err
 	})
 	return n, err

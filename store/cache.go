@@ -16,13 +16,19 @@ import (
 // change holds from the next request on. What is returned is shared: it must not be changed.
 type Cache struct {
 	*Store
+	// Staleness is for how long what the database said last is believed, unless Run hears of a change before. 0 is not at
+	// all. When the database cannot be asked then, there is no answer.
+	Staleness time.Duration
+
 	version *sql.Stmt
 	now     atomic.Pointer[memory]
+	heard   atomic.Int64 // how many changes Run heard of
 }
 
 // memory is what was read at one version.
 type memory struct {
 	version int64
+	asked   atomic.Pointer[asking] // when the database last said that the version is this one
 
 	mu          sync.Mutex
 	keys        map[string]identity.Key
@@ -30,6 +36,12 @@ type memory struct {
 	people      map[subject]identity.Person
 	frozen      map[pinned]time.Time // zero where it is not
 	suspensions map[struct{}][]persona.Suspension
+}
+
+// asking is one question for the version: when it began, and what had been heard until then.
+type asking struct {
+	began time.Time
+	heard int64
 }
 
 // subject is whom an issuer knows.
@@ -57,18 +69,38 @@ func NewCache(ctx context.Context, s *Store) (*Cache, error) {
 	return c, nil
 }
 
+// askTimeout bounds how long a request waits to hear whether what is remembered still holds.
+const askTimeout = 5 * time.Second
+
 // memory returns what may be answered from now.
 func (c *Cache) memory(ctx context.Context) (*memory, error) {
+	m, now := c.now.Load(), &asking{time.Now(), c.heard.Load()}
+	if last := m.asked.Load(); last != nil && last.heard == now.heard && now.began.Sub(last.began) < c.Staleness {
+		return m, nil
+	}
+	if c.engine.shared {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, askTimeout)
+		defer cancel()
+	}
 	var version int64
 	if err := c.version.QueryRowContext(ctx).Scan(&version); err != nil {
 		return nil, err
 	}
-	m := c.now.Load()
 	if m.version != version {
 		m = remember(version) // two may do so at once: one is forgotten
 		c.now.Store(m)
 	}
+	m.asked.Store(now)
 	return m, nil
+}
+
+// Run listens for changes that other processes make, which hold from when they are heard of, and hands them over.
+func (c *Cache) Run(ctx context.Context, hear func(Event)) error {
+	return c.Listen(ctx, func(e Event) {
+		c.heard.Add(1)
+		hear(e)
+	})
 }
 
 // recall returns what is remembered under the key, or reads it. The version was read before, so what is kept is that

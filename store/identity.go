@@ -85,7 +85,7 @@ func (s *Store) UpdatePerson(ctx context.Context, name string, ends identity.End
 			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict (name) do update set roles = excluded.roles, password = excluded.password,
 			disabled = excluded.disabled, issuer = excluded.issuer, subject = excluded.subject, vouched = excluded.vouched,
 			provider_groups = excluded.provider_groups, teams = excluded.teams`,
-			name, string(roles), p.Password, p.Disabled, micros(p.Created), p.Issuer, p.Subject, micros(p.Vouched), string(groups), string(teams)); err != nil {
+			name, string(roles), p.Password, bit(p.Disabled), micros(p.Created), p.Issuer, p.Subject, micros(p.Vouched), string(groups), string(teams)); err != nil {
 			return err
 		}
 		if ends.Access {

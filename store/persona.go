@@ -38,7 +38,7 @@ type review struct {
 
 // Persona returns the persona with the definitions of all its pins.
 func (s *Store) Persona(ctx context.Context, id persona.ID) (persona.Persona, error) {
-	tx, err := s.reads.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	tx, err := s.reads.BeginTx(ctx, snapshot)
 	if err != nil {
 		return persona.Persona{}, err
 	}
@@ -52,7 +52,7 @@ func (s *Store) Persona(ctx context.Context, id persona.ID) (persona.Persona, er
 
 // Personas returns all personas by id, without definitions.
 func (s *Store) Personas(ctx context.Context) ([]persona.Persona, error) {
-	tx, err := s.reads.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	tx, err := s.reads.BeginTx(ctx, snapshot)
 	if err != nil {
 		return nil, err
 	}

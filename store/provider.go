@@ -66,8 +66,15 @@ func (s *Store) SaveFlow(ctx context.Context, f identity.Flow, now time.Time) er
 		if _, err := tx.Exec("delete from sign_in_flow where expires <= $1", micros(now)); err != nil {
 			return err
 		}
-		return changeNoEntry(tx, identity.ErrBusy, `insert into sign_in_flow (state, browser, next, expires) select $1, $2, $3, $4
-			where (select count(*) from sign_in_flow) < $5`, f.State, f.Browser, f.Next, micros(f.Expires), maxFlows)
+		var flows int
+		if err := tx.QueryRow("select count(*) from sign_in_flow").Scan(&flows); err != nil {
+			return err
+		}
+		if flows >= maxFlows {
+			return identity.ErrBusy
+		}
+		_, err := tx.Exec("insert into sign_in_flow (state, browser, next, expires) values ($1, $2, $3, $4)", f.State, f.Browser, f.Next, micros(f.Expires))
+		return err
 	})
 }
 

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"testing"
 	"time"
@@ -123,9 +124,11 @@ func flows(t *testing.T, e engine) {
 func tooManyFlows(t *testing.T, e engine) {
 	s := e.open(t)
 	defer s.Close()
-	db := e.raw(t)
-	if _, err := db.Exec(`with recursive n(i) as (select 1 union all select i + 1 from n where i < 10000)
-		insert into sign_in_flow (state, browser, next, expires) select cast(i as blob), x'', '/', $1 from n`, time.Now().Add(time.Hour).UnixMicro()); err != nil {
+	tx, err := e.raw(t).Begin()
+	for i := 0; i < 10000 && err == nil; i++ {
+		_, err = tx.Exec("insert into sign_in_flow (state, browser, next, expires) values ($1, $2, '/', $3)", fmt.Append(nil, i), []byte{}, time.Now().Add(time.Hour).UnixMicro())
+	}
+	if err := errors.Join(err, tx.Commit()); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := (&identity.Directory{Store: s}).BeginFlow(t.Context(), "/"); !errors.Is(err, identity.ErrBusy) {

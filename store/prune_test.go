@@ -1,15 +1,15 @@
 package store_test
 
 import (
-	"database/sql"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/pressly/goose/v3"
 
 	"remit/audit"
-	"remit/store"
 )
 
 // removal: what is stated is removed and no more; what was interrupted goes on; what is left verifies.
@@ -92,14 +92,12 @@ func flippedBits(t *testing.T, e engine) {
 	defer s.Close()
 	record(t, s)
 	db := e.raw(t)
-	var columns []string
-	rows, err := db.Query("select name from pragma_table_info('audit')")
-	for err == nil && rows.Next() {
-		var name string
-		err = rows.Scan(&name)
-		columns = append(columns, name)
+	rows, err := db.Query("select * from audit limit 0")
+	if err != nil {
+		t.Fatal(err)
 	}
-	if err != nil || len(columns) < 15 {
+	columns, err := rows.ColumnTypes()
+	if err := errors.Join(err, rows.Close()); err != nil || len(columns) < 15 {
 		t.Fatal(columns, err)
 	}
 	for bit := 3; bit < 60; bit++ {
@@ -113,41 +111,40 @@ func flippedBits(t *testing.T, e engine) {
 			t.Fatal(err)
 		}
 	}
-	for _, column := range columns {
-		if column == "seq" {
+	for _, c := range columns {
+		if c.Name() == "seq" {
 			continue
 		}
-		var old []byte
-		if err := db.QueryRow("select cast(" + column + " as blob) from audit where seq = 2").Scan(&old); err != nil {
+		var kept string
+		if err := db.QueryRow("select cast(" + c.Name() + " as text) from audit where seq = 2").Scan(&kept); err != nil {
 			t.Fatal(err)
 		}
+		old, flipped := []byte(kept), 0
 		if len(old) == 0 {
-			old = []byte{0} // what was empty gets something
+			old = []byte{1} // what was empty gets something
 		}
+		set := fmt.Sprintf("update audit set %s = cast($1 as %s) where seq = 2", c.Name(), e.castTo(c.DatabaseTypeName()))
 		for bit := 0; bit < len(old)*8; bit += 1 + len(old)/64 {
-			flip(t, s, db, column, old, bit)
+			changed := append([]byte{}, old...)
+			changed[bit/8] ^= 1 << (bit % 8)
+			if _, err := db.Exec(set, string(changed)); err != nil && e.dialect == goose.DialectPostgres {
+				continue // which keeps no text that is not UTF-8, and no text as a number
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			flipped++
+			if _, err := s.Verify(t.Context()); err == nil {
+				t.Errorf("%s: bit %d of %q was flipped, and the record verified", c.Name(), bit, old)
+			}
+			if _, err := db.Exec(set, kept); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if flipped == 0 {
+			t.Errorf("%s: no bit could be flipped", c.Name())
 		}
 	}
 	if _, err := s.Verify(t.Context()); err != nil {
 		t.Errorf("after all were flipped back: %v", err)
-	}
-}
-
-func flip(t *testing.T, s *store.Store, db *sql.DB, column string, old []byte, bit int) {
-	t.Helper()
-	changed := append([]byte{}, old...)
-	changed[bit/8] ^= 1 << (bit % 8)
-	var exact string // of the row as it is, whatever the type
-	if err := db.QueryRow(fmt.Sprintf("select quote(%s) from audit where seq = 2", column)).Scan(&exact); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := db.Exec(fmt.Sprintf("update audit set %s = cast($1 as text) where seq = 2", column), changed); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.Verify(t.Context()); err == nil {
-		t.Errorf("%s: bit %d of %q was flipped, and the record verified", column, bit, old)
-	}
-	if _, err := db.Exec(fmt.Sprintf("update audit set %s = %s where seq = 2", column, exact)); err != nil {
-		t.Fatal(err)
 	}
 }

@@ -20,6 +20,17 @@ func filterFields(e *audit.Entry) []any {
 		&e.Shadow.Revision, &e.Shadow.Decision, &e.Shadow.Policy}
 }
 
+// columnsOf is what the columns of an entry hold: PostgreSQL keeps no text with a NUL.
+func columnsOf(e audit.Entry) []any {
+	fields := filterFields(&e)
+	for _, f := range fields {
+		if text, ok := f.(*string); ok {
+			*text = strings.ReplaceAll(*text, "\x00", "\ufffd")
+		}
+	}
+	return fields
+}
+
 // selection is q as the condition of a query on audit.
 func selection(q audit.Query) (where string, args []any) {
 	conditions := []string{"1 = 1"}
@@ -75,7 +86,7 @@ func (s *Store) Export(ctx context.Context, q audit.Query, each func(audit.Entry
 
 // walk reads the head and the rows of a query in one reading transaction.
 func (s *Store) walk(ctx context.Context, query string, args []any, each func(*sql.Rows) error) (head audit.Head, err error) {
-	tx, err := s.reads.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	tx, err := s.reads.BeginTx(ctx, snapshot)
 	if err != nil {
 		return head, err
 	}
@@ -120,7 +131,7 @@ func (s *Store) VerifyEach(ctx context.Context, after audit.Head, each func(audi
 		if err != nil {
 			return err
 		}
-		if c.Seq != e.Seq || at != micros(e.Time) || !reflect.DeepEqual(filterFields(&c), filterFields(&e)) {
+		if c.Seq != e.Seq || at != micros(e.Time) || !reflect.DeepEqual(columnsOf(c), columnsOf(e)) {
 			return fmt.Errorf("audit: entry %d was edited: its columns differ from its content", e.Seq)
 		}
 		return each(e)

@@ -84,7 +84,7 @@ func (c *chain) append(e audit.Entry) error {
 		e.Time = time.Now()
 	}
 	e, body := e.SealJSON(c.head.Seq, c.head.Hash)
-	if _, err := c.insertEntry.Exec(append([]any{string(body), e.Seq, micros(e.Time)}, filterFields(&e)...)...); err != nil {
+	if _, err := c.insertEntry.Exec(append([]any{string(body), e.Seq, micros(e.Time)}, columnsOf(e)...)...); err != nil {
 		return err
 	}
 	c.head, c.moved = audit.Head{Seq: e.Seq, Hash: e.Hash}, true

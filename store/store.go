@@ -1,5 +1,6 @@
-// Package store owns how everything is kept: one SQLite file in WAL mode, one writer, many readers. What a method
-// acknowledged is on the disk: a process killed at any point loses nothing of it.
+// Package store owns how everything is kept: one SQLite file in WAL mode, or a PostgreSQL database that several processes
+// serve on; one writer in each process, many readers. What a method acknowledged is on the disk: a process killed at any point
+// loses nothing of it.
 package store
 
 import (
@@ -9,20 +10,20 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
 	"sync"
 	"time"
 
 	"github.com/oklog/ulid/v2"
 	"github.com/pressly/goose/v3"
-	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
 //go:embed migrations
 var migrations embed.FS
 
-// Store is an open database. Several processes may hold one file open.
+// Store is an open database. Several processes may hold one open.
 type Store struct {
+	engine engine
+	where  string // as it was opened
 	reads  *sql.DB
 	writer *sql.DB
 	writes chan write
@@ -32,47 +33,50 @@ type Store struct {
 	record recorder
 }
 
-// Open opens the file, or creates it for its owner alone, and brings its tables up to date.
-func Open(ctx context.Context, path string) (*Store, error) {
-	s := &Store{writes: make(chan write), stop: make(chan struct{}), owner: ulid.Make().String()}
-	err := create(path)
-	if err != nil {
-		return nil, fmt.Errorf("opening the database %s: %w", path, err)
-	}
-	if s.writer, err = open(path, "&_txlock=immediate&_pragma=foreign_keys(1)", 1); err != nil {
-		return nil, err
-	}
-	if s.reads, err = open(path, "&_pragma=query_only(1)", 8); err != nil {
-		return nil, errors.Join(err, s.writer.Close())
-	}
-	if err := s.migrate(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("opening the database %s: %w", path, err), s.reads.Close(), s.writer.Close())
-	}
-	if err := s.record.prepare(ctx, s.writer); err != nil {
-		return nil, errors.Join(fmt.Errorf("opening the database %s: %w", path, err), s.reads.Close(), s.writer.Close())
+// Open opens a database and brings its tables up to date: a postgres:// URL, or the path of a file, which is created for its
+// owner alone if need be.
+func Open(ctx context.Context, where string) (*Store, error) {
+	s := &Store{engine: engineOf(where), where: where, writes: make(chan write), stop: make(chan struct{}), owner: ulid.Make().String()}
+	if err := s.start(ctx, where); err != nil {
+		return nil, fmt.Errorf("opening the database %s: %w", s.engine.name(where), err)
 	}
 	s.done.Go(s.writeLoop)
+	if s.engine.shared {
+		s.done.Go(s.stayAlive)
+	}
 	return s, nil
 }
 
-func open(path, options string, connections int) (*sql.DB, error) {
-	dsn := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}).String() +
-		"?_pragma=busy_timeout(15000)&_pragma=journal_mode(wal)&_pragma=synchronous(full)" + options
-	db, err := sql.Open("sqlite", dsn)
-	if err != nil {
-		return nil, fmt.Errorf("opening the database %s: %w", path, err)
+func (s *Store) start(ctx context.Context, where string) (err error) {
+	if s.writer, s.reads, err = s.engine.open(where); err != nil {
+		return err
 	}
-	db.SetMaxOpenConns(connections)
-	db.SetMaxIdleConns(connections)
-	return db, nil
+	if err = s.migrate(ctx); err == nil {
+		err = s.record.prepare(ctx, s.writer)
+	}
+	if err == nil && s.engine.shared {
+		err = s.beat(ctx)
+	}
+	if err != nil {
+		return errors.Join(err, s.reads.Close(), s.writer.Close())
+	}
+	return nil
 }
 
 func (s *Store) migrate(ctx context.Context) error {
-	files, err := fs.Sub(migrations, "migrations/sqlite")
+	files, err := fs.Sub(migrations, s.engine.folder)
 	if err != nil {
 		return err
 	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, s.writer, files)
+	var options []goose.ProviderOption
+	if s.engine.shared {
+		l, err := oneMigrates()
+		if err != nil {
+			return err
+		}
+		options = append(options, l)
+	}
+	p, err := goose.NewProvider(s.engine.dialect, s.writer, files, options...)
 	if err != nil {
 		return err
 	}
@@ -84,8 +88,15 @@ func (s *Store) migrate(ctx context.Context) error {
 func (s *Store) Close() error {
 	close(s.stop)
 	s.done.Wait()
-	return errors.Join(s.writer.Close(), s.reads.Close())
+	var err error
+	if s.engine.shared {
+		err = s.leave()
+	}
+	return errors.Join(err, s.writer.Close(), s.reads.Close())
 }
+
+// Shared says whether several processes serve on the database at a time.
+func (s *Store) Shared() bool { return s.engine.shared }
 
 func micros(t time.Time) int64 {
 	if t.IsZero() {
@@ -99,6 +110,17 @@ func fromMicros(us int64) time.Time {
 		return time.Time{}
 	}
 	return time.UnixMicro(us).UTC()
+}
+
+// snapshot is a transaction in which all reads see the same.
+var snapshot = &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead}
+
+// bit is how a boolean is kept.
+func bit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // querier is what reads outside and inside a transaction share.

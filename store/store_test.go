@@ -19,43 +19,60 @@ import (
 	"remit/audit"
 	"remit/catalog"
 	"remit/catalog/crawl"
+	"remit/internal/services"
 	"remit/persona"
 	"remit/store"
 )
 
 // engine opens a database that keeps its content between opens.
 type engine struct {
-	name string
-	open func(t *testing.T) *store.Store
-	raw  func(t *testing.T) *sql.DB // for the attacker who edits the file
+	name    string
+	where   string
+	open    func(t *testing.T) *store.Store
+	raw     func(t *testing.T) *sql.DB // for the attacker who edits the database
+	dialect goose.Dialect
 }
 
+// engines are new databases on everything that the store runs on.
 func engines(t *testing.T) []engine {
-	path := filepath.Join(t.TempDir(), "remit.db")
-	return []engine{{
-		name: "sqlite",
-		open: func(t *testing.T) *store.Store {
-			s, err := store.Open(t.Context(), path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return s
-		},
-		raw: func(t *testing.T) *sql.DB {
-			db, err := sql.Open("sqlite", path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { db.Close() })
-			return db
-		},
-	}}
+	postgres := services.Postgres(t)
+	return []engine{
+		engineOn("sqlite", filepath.Join(t.TempDir(), "remit.db"), "sqlite", "", goose.DialectSQLite3),
+		engineOn("postgres", postgres, "pgx", "&default_query_exec_mode=simple_protocol", goose.DialectPostgres),
+	}
 }
 
-// downgrade undoes the migrations after a version, as if the file were of an earlier Remit.
+func engineOn(name, where, driver, options string, dialect goose.Dialect) engine {
+	return engine{name, where, func(t *testing.T) *store.Store {
+		t.Helper()
+		s, err := store.Open(t.Context(), where)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}, func(t *testing.T) *sql.DB {
+		t.Helper()
+		db, err := sql.Open(driver, where+options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { db.Close() })
+		return db
+	}, dialect}
+}
+
+// castTo is the type that a text is made for a column of a type: SQLite's columns take any text.
+func (e engine) castTo(column string) string {
+	if e.dialect == goose.DialectSQLite3 {
+		return "text"
+	}
+	return column
+}
+
+// downgrade undoes the migrations after a version, as if the database were of an earlier Remit.
 func downgrade(t *testing.T, e engine, version int64) {
 	t.Helper()
-	p, err := goose.NewProvider(goose.DialectSQLite3, e.raw(t), os.DirFS("migrations/sqlite"))
+	p, err := goose.NewProvider(e.dialect, e.raw(t), os.DirFS("migrations/"+e.name))
 	if err == nil {
 		_, err = p.DownTo(t.Context(), version)
 	}
@@ -69,7 +86,7 @@ func TestConformance(t *testing.T) {
 	for name, check := range map[string]func(*testing.T, engine){
 		"persona round trip": personaRoundTrip, "revision without authors": revisionWithoutAuthors, "immutable": submittedIsImmutable, "failed change": failedChangeLeavesAll,
 		"people and keys": peopleAndKeys, "tokens": tokens, "links and sessions": linksAndSessions, "access ends": accessEnds, "listing": listing, "vectors": vectors, "cache": cache,
-		"audit": auditChain, "audit attacks": auditAttacks, "intents": intents, "parallel writers": parallelWriters,
+		"audit": auditChain, "audit attacks": auditAttacks, "intents": intents, "parallel writers": parallelWriters, "hostile text": hostileText,
 		"filters": filters, "filters by upgrade": filtersByUpgrade, "export": export, "removal": removal, "shipping": shipping, "flipped bits": flippedBits, "evaluations": evaluations, "history": history,
 		"frozen pins": frozenPins, "approval thaws": approvalThaws, "rollback does not thaw": rollbackKeepsFrozen, "narrowing does not thaw": narrowingKeepsFrozen, "forgotten server": forgottenServer,
 		"rotation": rotation, "last use": lastUse, "unreadable bounds": unreadableBounds, "keys by upgrade": keysByUpgrade,

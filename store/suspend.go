@@ -23,8 +23,7 @@ func (s *Store) Suspensions(ctx context.Context) ([]persona.Suspension, error) {
 var exists = map[persona.Kind]string{
 	persona.OnePersona: "select exists (select 1 from persona where id = $1)",
 	persona.OneServer:  "select exists (select 1 from listing where server = $1)",
-	persona.OneTool: `select exists (select 1 from tool where id = $1) or exists (
-		select 1 from revision r, json_each(r.content, '$.Grants') g where json_extract(g.value, '$.Tool') = $1)`,
+	persona.OneTool:    "select exists (select 1 from tool where id = $1) or exists (select 1 from granted where tool = $1)",
 }
 
 // Suspend writes a suspension and its entry.

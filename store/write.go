@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 )
 
 // write is one of two kinds: a change of anything, or a recording of a call, which is what has to be fast.
@@ -12,6 +13,9 @@ type write struct {
 	record *recording
 	done   chan error
 }
+
+// moves says whether a write may read what others write, or move the chain. An intent does neither.
+func (w write) moves() bool { return w.record == nil || w.record.intent == nil }
 
 var errClosed = errors.New("the store is closed")
 
@@ -60,6 +64,11 @@ func (s *Store) commit(batch []write) {
 	results := make([]error, len(batch))
 	err := s.inTransaction(func(tx *sql.Tx) error {
 		chain := s.record.in(tx)
+		if s.engine.lock != "" && slices.ContainsFunc(batch, write.moves) {
+			if _, err := tx.Exec(s.engine.lock); err != nil {
+				return err
+			}
+		}
 		for i, w := range batch {
 			if w.record != nil {
 				if err := chain.write(w.record); err != nil {

@@ -56,6 +56,9 @@ func (s *Server) Call(ctx context.Context, call Call) (json.RawMessage, error) {
 	defer release()
 	r := request{method: "tools/call", params: map[string]any{"name": call.Tool}, meta: call.Meta, schema: call.InputSchema}
 	for name, value := range call.More {
+		if !jsontext.Value(value).IsValid(lenient) {
+			return nil, faultf(ErrInvalid, "server %s: the parameter %s of %s is not valid JSON", s.cfg.Name, clean(name, 128), clean(call.Tool, 128))
+		}
 		r.params[name] = value
 	}
 	r.params["name"] = call.Tool

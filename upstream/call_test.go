@@ -127,6 +127,9 @@ func TestErrorsComeCleanAndWhole(t *testing.T) {
 		if !strings.HasPrefix(got.Message, "it broke badly yyy") || len(got.Message) > 500 {
 			t.Errorf("got %d bytes: %q", len(got.Message), got.Message)
 		}
+		if want := `"it \u001b[31mbroke\u001b[0m\u0000 badly ` + strings.Repeat("y", 2000) + `"`; string(got.Text) != want {
+			t.Errorf("got %d bytes of text: %s", len(got.Text), got.Text)
+		}
 		if _, err := s.Call(within(t), Call{Tool: "no such tool é"}); !errors.As(err, &got) || got.Code != -32602 {
 			t.Errorf("got %v, want error -32602", err)
 		}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -256,20 +257,22 @@ func (c *conn) explain(ctx context.Context, method string, err error) error {
 func (c *conn) rpcError(raw json.RawMessage) *RPCError {
 	var e struct {
 		Code    int             `json:"code"`
-		Message string          `json:"message"`
+		Message json.RawMessage `json:"message"`
 		Data    json.RawMessage `json:"data"`
 	}
 	if json.Unmarshal(raw, &e) != nil {
-		e.Code = mcp.INTERNAL_ERROR
-		if json.Unmarshal(raw, &e.Message) != nil {
-			e.Message = string(cut(string(raw), maxErrorText))
-		}
+		e.Code, e.Message = mcp.INTERNAL_ERROR, raw
 	}
-	return &RPCError{Code: e.Code, Message: c.secret.words(e.Message, maxErrorText), Data: c.secret.data(e.Data)}
+	var text string
+	if json.Unmarshal(e.Message, &text) != nil {
+		text = cut(string(e.Message), maxErrorText)
+		e.Message = quote(text)
+	}
+	return &RPCError{Code: e.Code, Message: c.secret.words(text, maxErrorText), Text: c.secret.quoted(e.Message), Data: c.secret.data(e.Data)}
 }
 
 // params are the request's parameters with the _meta that the era asks for.
-// Raw values go in as they are.
+// Raw values, which are valid JSON, go in as they are, to the byte.
 func (c *conn) params(id int64, r request) (json.RawMessage, error) {
 	meta := map[string]any{}
 	for name, value := range r.meta {
@@ -296,11 +299,21 @@ func (c *conn) params(id int64, r request) (json.RawMessage, error) {
 	if params == nil {
 		return json.RawMessage("{}"), nil // many servers drop a message whose params are null
 	}
-	raw, err := strict.Marshal(params, lenient, strict.Deterministic(true))
-	if err != nil {
-		return nil, faultf(ErrInvalid, "server %s: the parameters of %s are not valid JSON: send an object", c.cfg.Name, r.method)
+	b := []byte{'{'}
+	for _, name := range slices.Sorted(maps.Keys(params)) {
+		value, ok := params[name].(json.RawMessage)
+		if !ok {
+			var err error
+			if value, err = strict.Marshal(params[name], lenient, strict.Deterministic(true)); err != nil {
+				return nil, faultf(ErrInvalid, "server %s: the parameters of %s are not valid JSON: send an object", c.cfg.Name, r.method)
+			}
+		}
+		if len(b) > 1 {
+			b = append(b, ',')
+		}
+		b = append(append(append(b, quote(name)...), ':'), value...)
 	}
-	return raw, nil
+	return append(b, '}'), nil
 }
 
 // headers mirror parts of the body, as the newer era asks for over HTTP.

@@ -36,12 +36,14 @@ var (
 	ErrClosed = errors.New("pool not running")
 )
 
-// RPCError is a JSON-RPC error that the server answered. Message is cleaned
-// of control characters and cut at 500 bytes; Data is as received.
-// Configured secrets are removed from both; Data stays valid JSON.
+// RPCError is a JSON-RPC error that the server answered. Message is fit to be
+// shown: cleaned of control characters and cut at 500 bytes. Text is the same,
+// a JSON string, as received, and Data is, too. Configured secrets are removed
+// from all three.
 type RPCError struct {
 	Code    int
 	Message string
+	Text    json.RawMessage
 	Data    json.RawMessage
 }
 

@@ -10,6 +10,20 @@ import (
 // data takes the secrets out of the data of an error; it stays valid JSON.
 func (r *redactor) data(raw json.RawMessage) json.RawMessage { return r.json(raw, quote(redacted)) }
 
+// quoted takes the secrets out of a JSON string. Where one is found only once
+// the text is cleaned, the text is passed on cleaned and short.
+func (r *redactor) quoted(raw json.RawMessage) json.RawMessage {
+	shown := r.json(raw, quote(redacted))
+	var text string
+	if json.Unmarshal(shown, &text) != nil {
+		return quote(redacted)
+	}
+	if r.spans(clean(text, len(text))) != nil {
+		return quote(r.words(text, maxErrorText))
+	}
+	return shown
+}
+
 // result takes the secrets out of a tool's result that is an error. Every
 // other result stays as the server sent it, byte for byte.
 func (r *redactor) result(raw json.RawMessage) json.RawMessage {

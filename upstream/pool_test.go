@@ -95,7 +95,7 @@ func start(t *testing.T, configs ...Config) *Pool {
 	}
 	p.Start(t.Context())
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := p.Close(ctx); err != nil {
 			t.Error(err)
@@ -113,7 +113,7 @@ func one(t *testing.T, c Config) *Server {
 // within is a context that no test should need to the end.
 func within(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -128,7 +128,7 @@ func until(t *testing.T, s *Server, what string, is func(Health) bool) Health {
 
 func waitFor(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	deadline := time.After(15 * time.Second)
+	deadline := time.After(time.Minute)
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for !is() {

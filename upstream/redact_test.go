@@ -80,10 +80,28 @@ func TestDisguisedSecretsAreCut(t *testing.T) {
 			t.Errorf("%s: got %q of %q, which shows %q", name, got, text, part)
 		}
 		inString, _ := json.Marshal(text)
+		if part := left(string(r.quoted(inString)), d); part != "" {
+			t.Errorf("%s as an error's text: got %s, which shows %q", name, r.quoted(inString), part)
+		}
 		data := fmt.Sprintf(`{ "a":[1.50,%s, null],%s:12345678901234567890}`, inString, inString)
 		cut := string(r.data(json.RawMessage(data)))
 		if part := left(cut, d); part != "" || !json.Valid([]byte(cut)) || !strings.HasPrefix(cut, `{ "a":[1.50,"before `) || !strings.HasSuffix(cut, `:12345678901234567890}`) {
 			t.Errorf("%s: got %s of %s, which shows %q", name, cut, data, part)
+		}
+	}
+}
+
+// An error's text goes on as it came, unless invisible characters split a secret in it.
+func TestTextOfErrors(t *testing.T) {
+	r := newRedactor(Config{Secrets: []string{"canary-5f2c9a71"}})
+	for raw, want := range map[string]string{
+		`"two\nlines,  \u00e9 \u001b[31mred"`:          `"two\nlines,  \u00e9 \u001b[31mred"`,
+		`"it is \u0063anary-5f2c9a71, \u00e9"`:         `"it is [redacted], é"`,
+		`"it is canary-\u200b5f2c9a71,\n  see above"`:  `"it is [redacted], see above"`,
+		`"it is canary\u001b[0m-5f2c9a71,\n  see abc"`: `"it is [redacted], see abc"`,
+	} {
+		if got := string(r.quoted(json.RawMessage(raw))); got != want {
+			t.Errorf("%s: got %s, want %s", raw, got, want)
 		}
 	}
 }
@@ -136,7 +154,7 @@ func TestOnlyErrorResultsAreCut(t *testing.T) {
 		}
 		_, err := s.Call(within(t), Call{Tool: "rpc"})
 		var rpc *RPCError
-		if !errors.As(err, &rpc) || rpc.Message != "no: dXNlcjp[redacted]E=" || string(rpc.Data) != `{"tried":["[redacted]"]}` {
+		if !errors.As(err, &rpc) || rpc.Message != "no: dXNlcjp[redacted]E=" || string(rpc.Text) != `"no: dXNlcjp[redacted]E="` || string(rpc.Data) != `{"tried":["[redacted]"]}` {
 			t.Errorf("got %+v", err)
 		}
 	})

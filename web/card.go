@@ -100,10 +100,7 @@ func (s *site) grantCards(r persona.Revision) []card {
 
 // draftedRules are the rules that the composer drafted, with the words of the job.
 func draftedRules(r persona.Revision) map[catalog.ID]map[string][]string {
-	var d composer.Draft
-	if len(r.Notes) == 0 || json.Unmarshal(r.Notes, &d) != nil {
-		return nil // notes that are no draft say nothing
-	}
+	d := notesOf(r).Draft
 	out := map[catalog.ID]map[string][]string{}
 	for _, c := range d.Choices {
 		out[c.Tool] = map[string][]string{}
@@ -130,6 +127,7 @@ type miss struct {
 	card
 	Why   string
 	Words []string
+	Of    persona.ID // whose page explains it; empty for none
 }
 
 // findings are what the composer noted beside the grants.
@@ -152,12 +150,9 @@ type openPoint struct {
 	Tools         []catalog.ID
 }
 
-// findings reads a revision's notes. Notes that are no draft say nothing.
+// findings reads a revision's notes.
 func (s *site) findings(r persona.Revision) findings {
-	var d composer.Draft
-	if len(r.Notes) == 0 || json.Unmarshal(r.Notes, &d) != nil {
-		return findings{}
-	}
+	d := notesOf(r).Draft
 	granted := r.Digests()
 	f := findings{Warnings: d.Warnings, Degraded: d.Degraded, Composer: d.Composer, Model: d.Model}
 	for _, m := range d.NearMisses {

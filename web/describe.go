@@ -2,11 +2,11 @@ package web
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -25,6 +25,10 @@ type describePage struct {
 	Error    string
 	Examples []example
 	Tools    int
+
+	From    persona.ID // the persona that it is started from
+	Started string     // its title
+	Starts  []personaRow
 }
 
 type example struct{ Title, Job string }
@@ -46,7 +50,44 @@ func (s *site) describe(c echo.Context, by identity.Principal) error {
 			page.Name, page.Job = e.Title, e.Job
 		}
 	}
+	from, err := s.startedFrom(c, by, persona.ID(c.QueryParam("from")), &page)
+	if err != nil {
+		return err
+	}
+	if from != nil {
+		page.Name, page.Job = "Like "+from.Title, from.Basis().Job
+	}
+	if page.Started == "" {
+		all, err := s.Registry.Personas(c.Request().Context(), by)
+		if err != nil {
+			return err
+		}
+		for _, p := range all[:min(len(all), maxStarts)] {
+			page.Starts = append(page.Starts, personaRow{ID: p.ID, Title: p.Title, Tools: len(p.Basis().Grants)})
+		}
+	}
 	return s.render(c, http.StatusOK, "describe", page)
+}
+
+const maxStarts = 12 // personas to start from that a page offers
+
+// startedFrom is the persona with the id, if by sees it; nil for no id.
+func (s *site) startedFrom(c echo.Context, by identity.Principal, id persona.ID, page *describePage) (*persona.Persona, error) {
+	if id == "" {
+		return nil, nil
+	}
+	if id.Validate() != nil {
+		return nil, persona.ErrNotFound
+	}
+	p, err := s.Registry.Persona(c.Request().Context(), by, id)
+	if err == nil && len(p.Revisions) == 0 {
+		err = persona.ErrNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	page.From, page.Started = p.ID, p.Title
+	return &p, nil
 }
 
 func (s *site) describePage(c echo.Context, by identity.Principal) describePage {
@@ -57,16 +98,57 @@ func (s *site) postDescribe(c echo.Context, by identity.Principal) error {
 	form := c.Request().PostForm
 	page := s.describePage(c, by)
 	page.Name, page.ID, page.Job, page.Team = strings.TrimSpace(form.Get("title")), strings.TrimSpace(form.Get("id")), jobText(form.Get("job")), form.Get("team")
-	id, err := s.create(c.Request().Context(), by, persona.ID(page.ID), page.Name, page.Team, page.Job)
+	from, err := s.startedFrom(c, by, persona.ID(form.Get("from")), &page)
+	if err == nil {
+		err = checkJob(by, page.Job)
+	}
+	if err == nil {
+		err = s.answer(c, s.creation(by, persona.ID(page.ID), page.Name, page.Team, page.Job, from))
+	}
 	if err != nil && expected(err) {
 		status, _, text := explain(err)
 		page.Error = text
 		return s.render(c, status, "describe", page)
 	}
+	return err
+}
+
+// creation makes a persona of the first draft, and the model's choice its draft, unless somebody went on with the first. from is
+// the persona that it is started from, if any.
+func (s *site) creation(by identity.Principal, id persona.ID, title, team, job string, from *persona.Persona) drafting {
+	var first time.Time
+	return drafting{job: job, save: func(ctx context.Context, d composer.Draft, embedded *composer.Draft) (string, error) {
+		kept, n := grants(d), notes{Draft: d}
+		if from != nil {
+			var err error
+			if kept, n, err = s.refine(ctx, from.Basis(), d, refined{From: from.ID}); err != nil {
+				return "", err
+			}
+			embedded = nil // it is not made of the other persona
+		}
+		p, err := proposal(kept, n, embeddedBefore(embedded, s.Now(), by)...)
+		if err != nil {
+			return "", err
+		}
+		if p.Onto = first; !first.IsZero() {
+			return "", s.Registry.Revise(ctx, by, id, p)
+		}
+		p.Team = team
+		if id, err = s.createAs(ctx, by, id, title, p); err != nil {
+			return "", err
+		}
+		first, err = s.savedAt(ctx, id)
+		return "/personas/" + string(id), err
+	}}
+}
+
+// savedAt is when the newest draft was saved.
+func (s *site) savedAt(ctx context.Context, id persona.ID) (time.Time, error) {
+	p, err := s.Registry.Store.Persona(ctx, id)
 	if err != nil {
-		return err
+		return time.Time{}, err
 	}
-	return redirect(c, "/personas/"+string(id), "")
+	return p.Latest().Created, nil
 }
 
 // create makes a persona whose tools are drafted from the job. Without an id it is made of the title.
@@ -91,24 +173,27 @@ func (s *site) createAs(ctx context.Context, by identity.Principal, id persona.I
 
 // compose drafts the tools for a job; the whole draft is kept in the notes.
 func (s *site) compose(ctx context.Context, by identity.Principal, job string) (persona.Proposal, error) {
-	if !by.Has(identity.Author) { // the registry decides it too; this spares the work
-		return persona.Proposal{}, fmt.Errorf("%w: this needs the role %s", persona.ErrForbidden, identity.Author)
-	}
-	if job == "" || len(job) > persona.MaxJob {
-		return persona.Proposal{}, invalid.At("job", fmt.Errorf("%w: describe the job in 1 to 20,000 bytes of text", persona.ErrInvalid))
+	if err := checkJob(by, job); err != nil {
+		return persona.Proposal{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.ComposeTimeout)
 	defer cancel()
-	draft, err := s.Composer.Compose(ctx, job)
+	draft, err := s.Composer.Follow(ctx, job, func(composer.Step) error { return nil })
 	if err != nil {
 		return persona.Proposal{}, fmt.Errorf("drafting the tools: %w", err)
 	}
-	return proposal(draft)
+	return proposal(grants(draft), notes{Draft: draft})
 }
 
-func proposal(d composer.Draft) (persona.Proposal, error) {
-	notes, err := json.Marshal(d)
-	return persona.Proposal{Job: d.Job, Grants: grants(d), Notes: notes}, err
+// checkJob refuses what need not be composed. The registry decides it, too.
+func checkJob(by identity.Principal, job string) error {
+	if !by.Has(identity.Author) {
+		return fmt.Errorf("%w: this needs the role %s", persona.ErrForbidden, identity.Author)
+	}
+	if job == "" || len(job) > persona.MaxJob {
+		return invalid.At("job", fmt.Errorf("%w: describe the job in 1 to 20,000 bytes of text", persona.ErrInvalid))
+	}
+	return nil
 }
 
 // jobText is what was typed, with the line ends that browsers send made plain.

@@ -14,6 +14,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"remit/catalog"
+	"remit/composer"
 	"remit/identity"
 	"remit/persona"
 	"remit/web/api"
@@ -29,6 +30,8 @@ type draftPage struct {
 	Tools    []card
 	findings
 	Tokens, Unknown, CatalogTokens, CatalogTools int
+	Refined                                      *refined   // what made it of the draft before
+	Earlier                                      int        // drafts before it
 	Problem                                      string     // that keeps it from being saved or submitted
 	Blank                                        policyForm // rows that scripts copy
 
@@ -68,6 +71,8 @@ func (s *site) showDraft(c echo.Context, by identity.Principal, p persona.Person
 	mark(page.Tools, h.stopped)
 	page.Job = pieces(r.Job, r.Grants, page.Spans)
 	page.Tokens, page.Unknown = sumTokens(page.Tools)
+	n := notesOf(r)
+	page.Refined, page.Earlier = n.Refined, len(n.Earlier)
 	status := http.StatusOK
 	for i, g := range r.Grants {
 		if page.Editable {
@@ -97,6 +102,11 @@ func (s *site) showDraft(c echo.Context, by identity.Principal, p persona.Person
 		}
 		granted := r.Digests()
 		page.Found = slices.DeleteFunc(page.Found, func(f miss) bool { _, in := granted[f.ID]; return in })
+	}
+	for _, list := range [][]miss{page.Misses, page.Found} {
+		for i := range list {
+			list[i].Of = p.ID
+		}
 	}
 	return s.render(c, status, "draft", page)
 }
@@ -209,20 +219,23 @@ func (s *site) drifted(r persona.Revision) bool {
 	})
 }
 
-// composeAgain drafts anew for a changed job. Tools that a person added to the draft before stay.
+// composeAgain drafts anew for a changed job.
 func (s *site) composeAgain(ctx context.Context, by identity.Principal, before persona.Revision, job string) (persona.Proposal, error) {
 	next, err := s.compose(ctx, by, job)
-	if err != nil {
-		return next, err
-	}
+	next.Grants = s.addedByHand(next.Grants, before)
+	return next, err
+}
+
+// addedByHand adds to grants the tools that a person added to the draft before.
+func (s *site) addedByHand(grants []persona.Grant, before persona.Revision) []persona.Grant {
 	for _, g := range before.Grants {
 		same := func(o persona.Grant) bool { return o.Tool == g.Tool }
-		if _, offered := s.Catalog.Tool(g.Tool); g.AddedBy != "" && offered && !slices.ContainsFunc(next.Grants, same) {
+		if _, offered := s.Catalog.Tool(g.Tool); g.AddedBy != "" && offered && !slices.ContainsFunc(grants, same) {
 			g.Words = nil
-			next.Grants = append(next.Grants, g)
+			grants = append(grants, g)
 		}
 	}
-	return next, nil
+	return grants
 }
 
 func (s *site) postCompose(c echo.Context, by identity.Principal) error {
@@ -230,14 +243,32 @@ func (s *site) postCompose(c echo.Context, by identity.Principal) error {
 	if err != nil {
 		return err
 	}
-	next, err := s.composeAgain(c.Request().Context(), by, p.Latest(), jobText(c.Request().PostForm.Get("job")))
-	if err != nil {
+	job := jobText(c.Request().PostForm.Get("job"))
+	if err := checkJob(by, job); err != nil {
 		return err
 	}
-	if err := s.Registry.Revise(c.Request().Context(), by, p.ID, next); err != nil {
-		return err
+	before := p.Latest()
+	return s.answer(c, drafting{job: job, save: s.onto(by, p, "composed", func(d composer.Draft, embedded *composer.Draft) (persona.Proposal, error) {
+		others := append(embeddedBefore(embedded, s.Now(), by), asEarlier(before))
+		return proposal(s.addedByHand(grants(d), before), notes{Draft: d}, append(others, notesOf(before).Earlier...)...)
+	})})
+}
+
+// onto saves what is made of each draft in the place of p's newest, unless somebody changed that meanwhile.
+func (s *site) onto(by identity.Principal, p persona.Persona, notice string, of func(d composer.Draft, embedded *composer.Draft) (persona.Proposal, error)) func(context.Context, composer.Draft, *composer.Draft) (string, error) {
+	last := p.Latest().Created
+	return func(ctx context.Context, d composer.Draft, embedded *composer.Draft) (string, error) {
+		next, err := of(d, embedded)
+		if err != nil {
+			return "", err
+		}
+		next.Onto = last
+		if err := s.Registry.Revise(ctx, by, p.ID, next); err != nil {
+			return "", err
+		}
+		last, err = s.savedAt(ctx, p.ID)
+		return "/personas/" + string(p.ID) + "?did=" + notice, err
 	}
-	return redirect(c, "/personas/"+string(p.ID), "composed")
 }
 
 // postRevise starts the next draft from the newest revision, without tools that are no longer offered.
@@ -250,11 +281,20 @@ func (s *site) postRevise(c echo.Context, by identity.Principal) error {
 	if r.State == persona.Draft {
 		return redirect(c, "/personas/"+string(p.ID), "")
 	}
-	next := persona.Proposal{Job: r.Job, Notes: r.Notes}
+	var kept []persona.Grant
 	for _, g := range r.Grants {
 		if _, offered := s.Catalog.Tool(g.Tool); offered {
-			next.Grants = append(next.Grants, g)
+			kept = append(kept, g)
 		}
+	}
+	n := notesOf(r)
+	n.Job, n.Refined = r.Job, nil
+	next, err := proposal(kept, n)
+	if err != nil {
+		return err
+	}
+	if len(r.Notes) == 0 {
+		next.Notes = nil // no composer had a part in it
 	}
 	if err := s.Registry.Revise(c.Request().Context(), by, p.ID, next); err != nil {
 		return err

@@ -76,7 +76,7 @@ func explain(err error) (status int, heading, text string) {
 		return http.StatusServiceUnavailable, "The identity provider does not answer", "Nobody new can sign in there now; sessions that are open go on. Try again in a minute. If it lasts, tell whoever runs Remit: the cause is in its log. An admin can let somebody in with an account of Remit's own: remit person link NAME."
 	case errors.Is(err, errForm):
 		return http.StatusBadRequest, "The form could not be read", "Go back, reload the page and try again."
-	case errors.Is(err, persona.ErrNotFound), errors.Is(err, identity.ErrNotFound), errors.Is(err, persona.ErrNoTarget), errors.Is(err, errNoTool), errors.Is(err, evals.ErrNoRun),
+	case errors.Is(err, persona.ErrNotFound), errors.Is(err, identity.ErrNotFound), errors.Is(err, persona.ErrNoTarget), errors.Is(err, errNoTool), errors.Is(err, composer.ErrUnknownTool), errors.Is(err, evals.ErrNoRun),
 		errors.Is(err, approval.ErrNotFound), errors.Is(err, errNoConnections), errors.Is(err, errNoServer):
 		return http.StatusNotFound, "Not found", "There is nothing here under that name. It may never have existed."
 	case errors.Is(err, persona.ErrOwnWork), errors.Is(err, persona.ErrSecond):

@@ -57,7 +57,7 @@ var pageOf = map[string]any{
 	"draft": &draftPage{}, "review": &reviewPage{}, "live": &livePage{}, "catalog": &cataloguePage{}, "tool": &toolPage{}, "duplicates": &duplicatesPage{},
 	"reach": &reachPage{}, "servers": &serversPage{}, "audit": &auditPage{}, "people": &peoplePage{}, "account": &accountPage{}, "tokens": &tokensPage{},
 	"evals": &evalsPage{}, "evalrun": &evalRunPage{}, "evalcompare": &evalComparePage{}, "diff": &diffPage{}, "shadow": &shadowPage{}, "unused": &unusedPage{},
-	"connections": &connectionsPage{}, "approvals": &approvalsPage{}, "approval": &approvalPage{},
+	"connections": &connectionsPage{}, "approvals": &approvalsPage{}, "approval": &approvalPage{}, "drafts": &draftsPage{}, "explain": &explainPage{},
 }
 
 func TestPagesWithHostileText(t *testing.T) {

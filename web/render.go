@@ -46,6 +46,8 @@ const frameKey = "by"
 var notices = map[string]string{
 	"saved":         "The draft is saved.",
 	"composed":      "The draft was composed anew.",
+	"refined":       "The next draft. What changed is below.",
+	"taken":         "This draft is taken. The one before is kept beside it.",
 	"submitted":     "Submitted. A reviewer sees it now.",
 	"approved":      "Approved. The gateway serves this revision from the next request on.",
 	"again":         "Live again. The gateway serves this revision from the next request on.",

@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
 	"net/http"
@@ -228,8 +229,13 @@ func (m *matrix) persona(id persona.ID, method, path string, form url.Values) ur
 	m.must(m.registry.Create(ctx, maker, id, string(id), persona.Proposal{Job: job, Grants: grants, Team: m.team}))
 	p, err := m.store.Persona(ctx, id)
 	m.must(err)
-	if path == "/personas/:id" || path == "/personas/:id/compose" {
-		return url.Values{"base": {web.Base(p.Latest())}, "job": {job}}
+	if method == "POST" && slices.Contains([]string{"/personas/:id", "/personas/:id/compose", "/personas/:id/refine", "/personas/:id/drafts"}, path) || path == "/personas/:id" {
+		before, err := json.Marshal(map[string]any{"Job": job, "Earlier": []any{map[string]any{"Notes": map[string]any{"Job": job}, "Grants": grants[:1]}}})
+		m.must(err)
+		m.must(m.registry.Revise(ctx, maker, id, persona.Proposal{Job: job, Grants: grants, Notes: before}))
+		p, err := m.store.Persona(ctx, id)
+		m.must(err)
+		return url.Values{"base": {web.Base(p.Latest())}, "job": {job}, "change": {"also let it list channels"}, "take": {"1"}}
 	}
 	m.must(m.registry.Submit(ctx, maker, id, 1))
 	seen := p.Latest().Digests()

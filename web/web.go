@@ -35,7 +35,10 @@ var files embed.FS
 
 // Composer drafts the tools for a job.
 type Composer interface {
-	Compose(ctx context.Context, job string) (composer.Draft, error)
+	// Follow tells each step; an error of told ends it. See [composer.Composer].
+	Follow(ctx context.Context, job string, told func(composer.Step) error) (composer.Draft, error)
+	Refine(ctx context.Context, was, now composer.Draft, granted, byHand []catalog.ID) (composer.Refinement, error)
+	Explain(ctx context.Context, job string, id catalog.ID) (composer.Explanation, error) // composer.ErrUnknownTool
 }
 
 // Evals returns evaluation runs that were kept. A store.Store is one.

@@ -46,6 +46,13 @@ func newWorld(t *testing.T, definitions map[string][]string) *world {
 
 func newWorldOf(t *testing.T, c *catalog.Catalog, definitions map[string][]string) *world {
 	t.Helper()
+	return newWorldWith(t, c, definitions, composer.Config{})
+}
+
+// newWorldWith has a composer with the settings.
+func newWorldWith(t *testing.T, c *catalog.Catalog, definitions map[string][]string, drafter composer.Config) *world {
+	t.Helper()
+	drafter.Finder = c
 	ctx := t.Context()
 	db, err := store.Open(ctx, filepath.Join(t.TempDir(), "remit.db"))
 	if err != nil {
@@ -62,7 +69,7 @@ func newWorldOf(t *testing.T, c *catalog.Catalog, definitions map[string][]strin
 		}
 	}
 	site, err := web.New(web.Config{Registry: w.registry, Directory: w.directory, Catalog: w.catalog,
-		Composer: composer.New(composer.Config{Finder: w.catalog}), Audit: db, Evals: db, Usage: db, Shadows: db, Approvals: w.desk, Frozen: db, RemindBefore: 14 * 24 * time.Hour,
+		Composer: composer.New(drafter), Audit: db, Evals: db, Usage: db, Shadows: db, Approvals: w.desk, Frozen: db, RemindBefore: 14 * 24 * time.Hour,
 		Servers: func() []crawl.ServerStatus { return w.servers }, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	if err != nil {
 		t.Fatal(err)

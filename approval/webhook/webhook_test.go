@@ -89,7 +89,7 @@ func (w writer) Write(p []byte) (int, error) { return w(p) }
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for tick := time.NewTicker(time.Millisecond); !ok(); <-tick.C {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s: it did not happen", what)

@@ -69,14 +69,14 @@ func follow(t *testing.T, c crawl.Config) *followed {
 
 func (f *followed) until(what string, condition func() bool) {
 	f.t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for !condition() {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			f.t.Fatalf("%s: it did not happen within 20 s", what)
+			f.t.Fatalf("%s: it did not happen within a minute", what)
 		}
 	}
 }

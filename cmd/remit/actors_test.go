@@ -24,6 +24,7 @@ import (
 	"remit/internal/fakemcp"
 	"remit/internal/fakeoauth"
 	"remit/internal/fakeoidc"
+	"remit/internal/fakeopenai"
 	"remit/web/api"
 )
 
@@ -50,6 +51,9 @@ import (
 //	token NAME PERSON ROLES        PERSON makes a management token on their page; $NAME is its secret
 //	api WHO METHOD PATH [BODY]     asks the management API as a token, an agent, or with WHO itself as the secret
 //	remotely TOKEN ARG...          remit --server $site ARG..., on a machine without data; "! remotely" fails
+//	model NAME [FAULT...]          a language model that is obedient, or sensible; before serve and remit eval run. Faults are as
+//	                               fakeopenai calls them, for its next requests; $model is its URL
+//	modelled                       prints what the model was asked so far
 //	waiting NAME                   $id is the call of the agent that waits for a person, the newest
 //	until PATTERN COMMAND ARG...   runs the command until its output matches, at most two minutes
 //
@@ -61,6 +65,7 @@ type stage struct {
 	agents map[string]bearer
 	issuer *fakeoidc.Provider
 	known  map[string]string // people who arrived, by subject
+	model  *fakeopenai.Server
 }
 
 type bearer struct{ secret, door, persona string }
@@ -92,6 +97,8 @@ var stageCommands = map[string]func(ts *testscript.TestScript, neg bool, args []
 	"token":    acts(3, (*stage).token),
 	"api":      acts(3, (*stage).api),
 	"remotely": acts(2, (*stage).remotely),
+	"model":    acts(1, (*stage).languageModel),
+	"modelled": acts(0, (*stage).modelled),
 	"waiting":  acts(1, (*stage).waiting),
 	"until":    acts(2, (*stage).until),
 }
@@ -139,7 +146,7 @@ func command(ts *testscript.TestScript, name string, args ...string) *exec.Cmd {
 			for upstream := range ts.Value(stageKey{}).(*stage).fakes {
 				cmd.Env = append(cmd.Env, upstream+"="+ts.Getenv(upstream))
 			}
-			for _, setting := range []string{"REMIT_OIDC_ISSUER", "REMIT_OIDC_CLIENT_ID", "REMIT_OIDC_CLIENT_SECRET"} {
+			for _, setting := range []string{"REMIT_OIDC_ISSUER", "REMIT_OIDC_CLIENT_ID", "REMIT_OIDC_CLIENT_SECRET", "REMIT_MODEL_URL", "REMIT_MODEL_NAME"} {
 				if value := ts.Getenv(setting); value != "" {
 					cmd.Env = append(cmd.Env, setting+"="+value)
 				}

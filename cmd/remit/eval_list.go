@@ -48,7 +48,7 @@ func short(digest string) string {
 
 // save keeps the run where Remit keeps everything, if there is such a place yet.
 func (a *app) save(run evals.Run) error {
-	if _, err := os.Stat(filepath.Join(a.opts.Data, "remit.db")); err != nil {
+	if _, err := os.Stat(filepath.Join(a.opts.Data, "remit.db")); err != nil && a.opts.Database == "" {
 		return nil // nothing was set up here: a run leaves nothing behind but its files
 	}
 	return a.withStore(func(s *store.Store) error {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"runtime"
 	"slices"
 
@@ -16,6 +17,7 @@ import (
 	"remit/evals"
 	"remit/evals/page"
 	"remit/evals/world"
+	"remit/internal/config"
 	"remit/prompts"
 )
 
@@ -36,6 +38,10 @@ type evalRunCmd struct {
 	Limit      int                `placeholder:"N" help:"Run this many cases of each suite (default: all)."`
 	Search10   bool               `name:"search10" help:"Run compose suites by the first ten results of one search too, as is common practice."`
 	Robustness bool               `help:"Run compose suites with poisoned descriptions and paraphrases too."`
+	Models     []string           `name:"model" sep:"none" placeholder:"NAME" help:"Run compose suites with this model of model.url too; may be given several times."`
+	Prompts    []string           `sep:"none" placeholder:"DIR" help:"Ask each model with the prompts of this folder too, which has files like those of prompts/compose; may be given several times."`
+	Answers    string             `placeholder:"FILE" help:"Record what the models answer in this file, and take from it what is there."`
+	Offline    bool               `help:"Ask no endpoint: every answer has to be in the file of --answers."`
 	Haystack   string             `placeholder:"FILE" help:"Run compose suites with the tools of this file added to the catalog too."`
 }
 
@@ -47,6 +53,10 @@ func (c evalRunCmd) Validate() error {
 	switch {
 	case c.Resume && (c.JSON == "" || c.JSON == "-"):
 		return errors.New("--resume needs --json FILE: the finished cases are kept beside it")
+	case c.Offline && c.Answers == "":
+		return errors.New("--offline needs --answers FILE: the recorded answers are taken from there")
+	case len(c.Models) == 0 && (c.Answers != "" || len(c.Prompts) > 0):
+		return errors.New("--answers and --prompts are for models: name one with --model NAME")
 	case c.Parallel < 0:
 		return fmt.Errorf("parallel is %d: it must be at least 1", c.Parallel)
 	case c.Limit < 0:
@@ -111,6 +121,10 @@ func (c evalRunCmd) run(a *app, suites []evals.Suite) (run evals.Run, err error)
 	if err != nil {
 		return run, err
 	}
+	if err := c.models(a, runner); err != nil {
+		return run, err
+	}
+	defer func() { err = errors.Join(err, runner.Answers.Close()) }()
 	if c.JSON == "" || c.JSON == "-" {
 		return runner.Run(a.ctx, suites)
 	}
@@ -150,6 +164,63 @@ func (c evalRunCmd) runner(a *app) (*evals.Runner, error) {
 		r.Setup.Parallel = runtime.GOMAXPROCS(0)
 	}
 	return r, nil
+}
+
+// models adds the language models, each with the prompts in the binary and those of every folder.
+func (c evalRunCmd) models(a *app, r *evals.Runner) (err error) {
+	if len(c.Models) == 0 {
+		return nil
+	}
+	m := a.opts.Model
+	switch {
+	case c.Offline:
+		m.URL, m.Key = "http://offline.invalid/v1", "" // no answer depends on them
+	case m.URL == "":
+		return errors.New("--model needs the endpoint that has the model: set model.url, or take recorded answers with --answers FILE --offline")
+	}
+	sets := map[string]prompts.Set{"": {}}
+	for _, dir := range c.Prompts {
+		if sets[dir], err = prompts.ReadSet(dir); err != nil {
+			return err
+		}
+	}
+	if r.Answers, err = evals.NewAnswers(c.Answers, c.Offline); err != nil {
+		return err
+	}
+	for _, name := range c.Models {
+		m.Name, m.Needs.Name, m.Choose.Name, m.Critique.Name = name, "", "", ""
+		asked, err := chat(m)
+		if err != nil {
+			return err
+		}
+		for _, dir := range append([]string{""}, c.Prompts...) {
+			model := evals.Model{Name: name, Asked: askedWith(m), Prompts: sets[dir].Digest(), NewDrafter: func(cat *catalog.Catalog) evals.Drafter {
+				return composer.New(composer.Config{Finder: cat, MaxTools: a.opts.MaxTools, Model: r.Answers.Of(asked), ModelTime: a.opts.Model.Wait, Prompts: sets[dir]})
+			}}
+			if dir != "" {
+				model.Name += " with " + filepath.Clean(dir)
+			}
+			r.Models = append(r.Models, model)
+		}
+	}
+	return nil
+}
+
+// askedWith says in words what of the settings can change an answer, or whether it comes in time.
+func askedWith(m config.Model) string {
+	text := fmt.Sprintf("%s, temperature %v, at most %d tokens, %s", m.Name, m.Temperature, m.MaxTokens, m.Wait)
+	for _, t := range []struct {
+		task string
+		config.ModelTask
+	}{{"needs", m.Needs}, {"choose", m.Choose}, {"critique", m.Critique}} {
+		if t.Temperature != "" {
+			text += fmt.Sprintf("; %s: temperature %s", t.task, t.Temperature)
+		}
+		if t.MaxTokens != 0 {
+			text += fmt.Sprintf("; %s: at most %d tokens", t.task, t.MaxTokens)
+		}
+	}
+	return text
 }
 
 // print shows the run on standard output, or its JSON when that was asked for there.

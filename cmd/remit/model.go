@@ -11,10 +11,14 @@ import (
 
 // model is the language model that improves drafts; nil when none is configured.
 func (a *app) model() (composer.Model, error) {
-	m := a.opts.Model
-	if m.URL == "" {
+	if a.opts.Model.URL == "" {
 		return nil, nil
 	}
+	return chat(a.opts.Model)
+}
+
+// chat is the endpoint that the settings name.
+func chat(m config.Model) (*llm.Chat, error) {
 	key, err := config.Expand(m.Key)
 	if err != nil {
 		return nil, fmt.Errorf("model.key: %w", err)

@@ -72,10 +72,8 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
-	if n, err := s.store.Recover(a.ctx); err != nil {
+	if err := recoverCalls(a.ctx, s.store, log); err != nil {
 		return err
-	} else if n > 0 {
-		log.Warn("calls were in flight when Remit last stopped; the record says so", "calls", n)
 	}
 	n, err := a.notary(s.store)
 	if err != nil {
@@ -107,6 +105,8 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 	})
 	g.Go(func() error { return s.crawler.Run(ctx) })
 	g.Go(func() error { return a.lookout(s, gate, log).Run(ctx) })
+	g.Go(func() error { return s.cache.Run(ctx, hear(gate, desk)) })
+	g.Go(func() error { recoverOthers(ctx, s.store, log); return nil })
 	g.Go(func() error { return n.Run(ctx) })
 	if s.signIns != nil {
 		g.Go(func() error {

@@ -23,11 +23,18 @@ import (
 	"remit/upstream"
 )
 
-// openStore opens the database in the data folder. Both are their owner's alone: the folder if it is created, the database
-// always.
+// openStore opens the database that is configured, or the one in the data folder. Both of these are their owner's alone: the
+// folder if it is created, the database always.
 func (a *app) openStore() (*store.Store, error) {
 	if err := os.MkdirAll(a.opts.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("the data folder cannot be created: %w; choose another with --data", err)
+	}
+	if a.opts.Database != "" {
+		where, err := config.Expand(a.opts.Database)
+		if err != nil {
+			return nil, fmt.Errorf("database: %w", err)
+		}
+		return store.Open(a.ctx, where)
 	}
 	path := filepath.Join(a.opts.Data, "remit.db")
 	if err := store.Restrict(path); err != nil {
@@ -141,6 +148,9 @@ func (a *app) assemble(configs []upstream.Config, log *slog.Logger) (_ *system, 
 	}
 	if s.cache, err = store.NewCache(a.ctx, s.store); err != nil {
 		return nil, errors.Join(err, s.store.Close())
+	}
+	if s.store.Shared() { // asking a file takes microseconds
+		s.cache.Staleness = a.opts.MaxStaleness
 	}
 	s.people = &identity.Directory{Store: s.cache, Rules: a.rules()}
 	if s.signIns != nil {

@@ -25,6 +25,7 @@ type composeView struct {
 	FewTags  int // tags that are not shown
 	Confused []evals.Confusion
 	More     int // confusions that are not shown
+	Models   []modelRow
 	Changed  []changedView
 	Cases    []caseView
 	Left     int // cases that are not shown
@@ -112,13 +113,67 @@ var words = map[string]string{"plain": "the composer", "search10": "ten best of 
 	"poisoned": "manipulative descriptions in the catalog", "poisoned-unseen": "such descriptions by an author who did not know the composer", "paraphrased": "the same jobs in other words", "haystack": "a larger catalog around the same tools",
 	"hybrid": "words and meaning", "words": "words only (BM25)", "meaning": "meaning only"}
 
+// inWords says it of a variant with a language model too.
+func inWords(variant string) string {
+	if !strings.HasPrefix(variant, "model:") {
+		return words[variant]
+	}
+	for of, what := range words {
+		if strings.HasSuffix(variant, " "+of) {
+			return "with the language model: " + what
+		}
+	}
+	return "the composer with the language model"
+}
+
+// modelRow is a language model with its prompts, or the composer alone, beside the others.
+type modelRow struct {
+	Name, Asked string
+	Cells       []string
+	Verdict     string // against the composer alone
+}
+
+// modelMetrics are the columns of that table.
+var modelMetrics = []string{"need_recall", "over_privilege", "forbidden", "model_failed", "requests", "prompt_tokens", "completion_tokens", "cost", "model_p50_ms", "model_p99_ms"}
+
+// ModelTitles are their heads.
+func (composeView) ModelTitles() (out []string) {
+	for _, name := range modelMetrics {
+		d, _ := evals.Define(name)
+		out = append(out, d.Title)
+	}
+	return out
+}
+
+// newModels is empty when no language model was run.
+func newModels(reports []evals.Report) (out []modelRow) {
+	for i, r := range reports {
+		if i > 0 && r.Verdict == "" {
+			continue
+		}
+		row := modelRow{Name: r.Variant, Asked: r.Setup.Chat, Verdict: r.Verdict}
+		for _, name := range modelMetrics {
+			cell := "–"
+			if m, ok := r.Metric(name); ok {
+				cell = Number(name, m.Value)
+			}
+			row.Cells = append(row.Cells, cell)
+		}
+		out = append(out, row)
+	}
+	if len(out) < 2 {
+		return nil
+	}
+	return out
+}
+
 func newCompose(n int, reports []evals.Report) composeView {
 	main := reports[0]
-	v := composeView{N: n, Main: main, Headline: headline(main), Tiles: tiles(reports), Table: newTable(reports), Cloud: newCloud(main.Cases),
+	v := composeView{N: n, Main: main, Headline: headline(main), Tiles: tiles(reports), Table: newTable(reports), Cloud: newCloud(main.Cases), Models: newModels(reports),
 		Confused: main.Confused, Rerun: rerun(main)}
 	v.Tags, v.FewTags = tagLadder(main)
 	for i, r := range reports {
-		v.Variants = append(v.Variants, variant{fmt.Sprintf("s%d", i), r.Variant, words[r.Variant]})
+		v.Variants = append(v.Variants, variant{class(i), r.Variant, inWords(r.Variant)})
 		if r.Changes != nil {
 			v.Changed = append(v.Changed, newChanged(r))
 		}
@@ -209,6 +264,9 @@ func tiles(reports []evals.Report) []tile {
 	return out
 }
 
+// class of the i-th variant in the style sheet.
+func class(i int) string { return fmt.Sprintf("s%d", min(i, 7)) }
+
 // shareLadder is every share of every variant.
 func shareLadder(reports []evals.Report) ladder {
 	var labels []string
@@ -220,7 +278,7 @@ func shareLadder(reports []evals.Report) ladder {
 		var row []series
 		for i, r := range reports {
 			if m, ok := r.Metric(d.Name); ok {
-				row = append(row, series{fmt.Sprintf("s%d", i), r.Variant, m})
+				row = append(row, series{class(i), r.Variant, m})
 			}
 		}
 		if len(row) > 0 {

@@ -151,6 +151,8 @@ func Number(name string, value float64) string {
 	switch {
 	case d.Unit == "share":
 		return fmt.Sprintf("%.3f", value)
+	case d.Unit == "price":
+		return fmt.Sprintf("%.5f", value)
 	case d.Unit == "tokens" || d.Unit == "cases":
 		return count(int(value + 0.5))
 	case d.Unit == "ms" && value >= 100:

@@ -23,7 +23,7 @@ func metrics(names ...string) (out []evals.Metric) {
 // sample is a run of every kind in which every text is text.
 func sample(text string) evals.Run {
 	setup := evals.Setup{Suite: text, Catalog: text, CatalogTools: 3422, CatalogTokens: 1078870, Model: text, Composer: text, Prompts: text,
-		Configuration: text, Settings: map[string]string{text: text}, Seed: 7, Remit: text, Parallel: 2}
+		Configuration: text, Chat: text, Settings: map[string]string{text: text}, Seed: 7, Remit: text, Parallel: 2}
 	draft := evals.CaseResult{ID: text, Text: text, Tags: []string{text}, Scores: map[string]float64{"need_recall": 0.5, "over_privilege": 0.25, "forbidden": 1, "tools": 4},
 		LatencyMS: 12, Failed: text, Degraded: text, Draft: &evals.DraftResult{Tokens: 10, GapsReal: []string{text}, GapsFound: []string{text},
 			Tools: []evals.GrantResult{{Tool: text, Verdict: evals.Forbidden, Words: []string{text}, Reason: text}, {Tool: text, Verdict: evals.Extra}},
@@ -37,6 +37,8 @@ func sample(text string) evals.Run {
 			Confused: []evals.Confusion{{Took: text, For: text, Why: text, Count: 2, Cases: []string{text}}}, Notes: []string{text}},
 		{Suite: text, Kind: evals.Compose, Variant: "poisoned", Setup: setup, Metrics: compose, Changes: &evals.Changes{Drafts: 1, Of: 2,
 			Entered: []evals.Entered{{Case: text, Tool: text, Attack: text}}, Decisions: []evals.Decision{{Case: text, What: text, Of: text}}}},
+		{Suite: text, Kind: evals.Compose, Variant: "model:" + text, Setup: setup, Metrics: append(compose, metrics("model_failed", "requests", "cost", "model_p50_ms")...), Verdict: text,
+			Changes: &evals.Changes{Drafts: 1, Of: 1}, Cases: []evals.CaseResult{draft}},
 		{Suite: text, Kind: evals.Retrieve, Variant: "hybrid", Setup: setup, Metrics: metrics("ndcg_at_10"), Cases: []evals.CaseResult{ranked}},
 		{Suite: text, Kind: evals.Enforce, Variant: "plain", Setup: setup, Metrics: metrics("exact"), Cases: []evals.CaseResult{
 			{ID: text, Text: text, Failed: text, Checks: []evals.Check{{Name: text, Want: text, Got: "x"}}}, {ID: text, Text: text, Checks: []evals.Check{{Name: text, Want: "x", Got: "x"}}}}},

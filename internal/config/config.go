@@ -20,6 +20,7 @@ import (
 // over the variable, the variable over the file, the file over the default.
 type Base struct {
 	Data      string `yaml:"data" env:"REMIT_DATA" default:"${data}" placeholder:"DIR" help:"Folder with everything Remit keeps (default: ${data})."`
+	Database  string `yaml:"database" env:"REMIT_DATABASE" default:"" placeholder:"URL" help:"PostgreSQL database for several replicas, as postgres://user:$${NAME}@host:5432/name, whose references to secrets are $${NAME} or $${file:/path} (default: empty, a SQLite file in the data folder)."`
 	Listen    string `yaml:"listen" env:"REMIT_LISTEN" default:"127.0.0.1:8321" placeholder:"HOST:PORT" help:"Address of the pages and the personas' endpoints (default: 127.0.0.1:8321)."`
 	PublicURL string `yaml:"public-url" env:"REMIT_PUBLIC_URL" default:"" placeholder:"URL" help:"How people and agents reach Remit (default: http:// and the listen address)."`
 	LogLevel  string `yaml:"log-level" env:"REMIT_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" placeholder:"LEVEL" help:"Least level that is logged: debug, info, warn or error (default: info)."`
@@ -29,6 +30,7 @@ type Base struct {
 // Options are all settings that have a flag.
 type Options struct {
 	Base           `yaml:",inline"`
+	MaxStaleness   time.Duration `yaml:"max-staleness" env:"REMIT_MAX_STALENESS" default:"1s" placeholder:"TIME" help:"With PostgreSQL, how long a change made by another replica may stay unknown where its announcement does not arrive; 0s asks the database on every request (default: 1s)."`
 	AllowedHosts   []string      `yaml:"allowed-hosts" env:"REMIT_ALLOWED_HOSTS" default:"" placeholder:"HOST" help:"Further Host headers to answer to, beside the listen address and the public URL (default: none)."`
 	AllowedOrigins []string      `yaml:"allowed-origins" env:"REMIT_ALLOWED_ORIGINS" default:"" placeholder:"URL" help:"Further web origins whose pages may call the endpoints (default: none)."`
 	TrustedProxy   []string      `yaml:"trusted-proxy" env:"REMIT_TRUSTED_PROXY" default:"" placeholder:"CIDR" help:"Networks of reverse proxies whose X-Forwarded-For names the client, for the limits on sign-ins and the addresses of access keys (default: none)."`
@@ -137,6 +139,9 @@ func (o Options) Validate() error {
 			return errors.New("public-url has a path: Remit needs a host name of its own, such as https://remit.example.com")
 		}
 	}
+	if o.Database != "" && !strings.HasPrefix(o.Database, "postgres://") && !strings.HasPrefix(o.Database, "postgresql://") && !reference.MatchString(o.Database) {
+		return errors.New("database is no URL of PostgreSQL: write postgres://user:${NAME}@host:5432/name, or leave it out for a SQLite file in the data folder")
+	}
 	for _, network := range o.TrustedProxy {
 		if _, _, err := net.ParseCIDR(network); err != nil {
 			return fmt.Errorf("trusted-proxy has %q: write a network, such as 10.0.0.0/8, or one address as 10.0.0.1/32", network)
@@ -152,6 +157,8 @@ func (o Options) Validate() error {
 		return errors.New("two-reviewers and single-operator contradict each other: choose one")
 	case o.Webhook.URL != "" && o.Webhook.Secret == "":
 		return errors.New("approval-webhook.url needs approval-webhook.secret: a reference such as ${NAME} to what the receiver checks messages with")
+	case o.MaxStaleness < 0 || o.MaxStaleness > time.Minute:
+		return fmt.Errorf("max-staleness is %s: it must be 0s to 1m", o.MaxStaleness)
 	case o.ApprovalWait < 0:
 		return fmt.Errorf("approval-wait is %s: it must be at least 0s, which does not hold calls at all", o.ApprovalWait)
 	case o.MaxTools < 1:

@@ -82,7 +82,7 @@ func TestPrecedence(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Options{Base: Base{Data: defaultData(), Listen: "env:1", LogLevel: "info", LogFormat: "text"}, MaxTools: 9,
-		AllowedHosts: []string{"a", "b"}, KeepArguments: true, CrawlInterval: time.Hour, ListGrace: time.Hour, RemindBefore: 336 * time.Hour, CallTimeout: 2 * time.Minute, ApprovalWait: 45 * time.Second, ReadTimeout: 30 * time.Second,
+		MaxStaleness: time.Second, AllowedHosts: []string{"a", "b"}, KeepArguments: true, CrawlInterval: time.Hour, ListGrace: time.Hour, RemindBefore: 336 * time.Hour, CallTimeout: 2 * time.Minute, ApprovalWait: 45 * time.Second, ReadTimeout: 30 * time.Second,
 		OIDC: OIDC{Issuer: "https://file", ClientID: "remit", Scopes: []string{"profile", "email"}, GroupsClaim: "groups", Unknown: "refuse", VouchFor: 720 * time.Hour, Passwords: true,
 			Roles: []string{"cn=a,dc=b=author", "ops=admin"}},
 		Model:      Model{Name: "m", Wait: 30 * time.Second, MaxTokens: 4000, RequestsPerMinute: 60, Choose: ModelTask{Name: "large", MaxTokens: 9}},
@@ -191,6 +191,8 @@ func TestOptionsValidate(t *testing.T) {
 		"no model":         {func(o *Options) { o.Embeddings.URL = "http://h" }, "embeddings.model"},
 		"no tools":         {func(o *Options) { o.MaxTools = 0 }, "max-tools is 0"},
 		"negative crawl":   {func(o *Options) { o.CrawlInterval = -1 }, "crawl-interval"},
+		"long staleness":   {func(o *Options) { o.MaxStaleness = time.Hour }, "max-staleness"},
+		"other database":   {func(o *Options) { o.Database = "mysql://h/db" }, "postgres://"},
 		"proxy's address":  {func(o *Options) { o.TrustedProxy = []string{"10.0.0.1"} }, "10.0.0.1/32"},
 		"no time to send":  {func(o *Options) { o.ReadTimeout = 0 }, "read-timeout"},
 		"no grace":         {func(o *Options) { o.ListGrace = 0 }, "list-grace"},

@@ -162,6 +162,9 @@ func (f *File) Warnings() []string {
 	if k := f.Webhook.Secret; k != "" && !reference.MatchString(k) {
 		warn("approval-webhook.secret")
 	}
+	if revealing(f.Database) || len(secretQuery(f.Database)) > 0 {
+		warn("database")
+	}
 	if f.AuditKey != "" && !reference.MatchString(f.AuditKey) {
 		warn("audit-key")
 	}

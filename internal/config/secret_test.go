@@ -34,7 +34,8 @@ func TestExpand(t *testing.T) {
 	}
 }
 
-const withSecrets = `
+const withSecrets = `database: postgres://u:canary-10@h/db
+
 embeddings: {url: "https://e.example/v1", model: m, key: "${E_KEY}"}
 oidc: {issuer: "https://id.example", client-id: remit, client-secret: canary-0}
 upstreams:
@@ -61,7 +62,7 @@ func TestWarningsNameWrittenOutSecretsWithoutThem(t *testing.T) {
 		what, _, _ := strings.Cut(w, " looks like")
 		got = append(got, what)
 	}
-	want := []string{"oidc.client-secret", "upstream bad: env DB", "upstream bad: env GITHUB_TOKEN", "upstream bad: argument 2", "upstream bad: argument 3",
+	want := []string{"oidc.client-secret", "database", "upstream bad: env DB", "upstream bad: env GITHUB_TOKEN", "upstream bad: argument 2", "upstream bad: argument 3",
 		"upstream bad: argument 4", "upstream bad: argument 5", "upstream web: header Authorization", "upstream web: parameter api_key of the url"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error("warnings (-want +got):\n" + diff)
@@ -77,14 +78,14 @@ func TestShowKeepsReferencesAndHidesSecrets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := Show(Options{Embeddings: Embeddings{Key: "canary-9"}, OIDC: f.OIDC}, f)
+	text, err := Show(Options{Base: f.Base, Embeddings: Embeddings{Key: "canary-9"}, OIDC: f.OIDC}, f)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if strings.Contains(text, "canary") {
 		t.Errorf("a secret is shown:\n%s", text)
 	}
-	for _, want := range []string{"${TOK}", "--token=${TOK}", "LEVEL: debug", "X-Team: blue", "--password=" + hidden, "page=2"} {
+	for _, want := range []string{"${TOK}", "--token=${TOK}", "LEVEL: debug", "X-Team: blue", "--password=" + hidden, "page=2", "database: postgres://h/db"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is missing in:\n%s", want, text)
 		}

@@ -26,6 +26,7 @@ func Show(o Options, f *File) (string, error) {
 	if k := o.Webhook.Secret; k != "" && !reference.MatchString(k) {
 		shown.Webhook.Secret = hidden
 	}
+	shown.Database = shownURL(o.Database)
 	for name, u := range f.Upstreams {
 		shown.Upstreams[name] = masked(u)
 	}
@@ -37,9 +38,7 @@ func Show(o Options, f *File) (string, error) {
 			shown.Sinks = map[string]Sink{}
 		}
 		k.Headers = maskedMap(k.Headers)
-		if names := secretQuery(k.URL); len(names) > 0 || revealing(k.URL) {
-			k.URL = maskedURL(k.URL, names)
-		}
+		k.URL = shownURL(k.URL)
 		shown.Sinks[name] = k
 	}
 	text, err := yaml.MarshalWithOptions(shown, yaml.IndentSequence(true))
@@ -55,9 +54,7 @@ func masked(u Upstream) Upstream {
 	for _, arg := range secretArgs(u.Args) {
 		u.Args[arg.index] = u.Args[arg.index][:arg.start] + hidden
 	}
-	if names := secretQuery(u.URL); len(names) > 0 || revealing(u.URL) {
-		u.URL = maskedURL(u.URL, names)
-	}
+	u.URL = shownURL(u.URL)
 	return u
 }
 
@@ -71,7 +68,12 @@ func maskedMap(values map[string]string) map[string]string {
 	return out
 }
 
-func maskedURL(text string, names []string) string {
+// shownURL is a URL without the secrets that are written out in it.
+func shownURL(text string) string {
+	names := secretQuery(text)
+	if len(names) == 0 && !revealing(text) {
+		return text
+	}
 	u, err := url.Parse(text)
 	if err != nil {
 		return hidden

@@ -33,6 +33,10 @@ type Config struct {
 	Results map[string]json.RawMessage `json:",omitempty"`
 	// Errors are the raw JSON-RPC errors that tools answer with, by name.
 	Errors map[string]json.RawMessage `json:",omitempty"`
+	// Before are raw messages that tools send before they answer, by name.
+	// $TOKEN in one stands for the caller's progress token; without a token no
+	// such message is sent.
+	Before map[string][]string `json:",omitempty"`
 	// Catalog is a file with one tool a line ({"server", "name", "description",
 	// "input_schema", ...}); those of CatalogServer are listed after Tools.
 	Catalog       string `json:",omitempty"`

@@ -1,6 +1,7 @@
 package fakemcp
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
@@ -136,7 +137,7 @@ func (s *Server) use(id string) bool {
 // answer serves a request, as a stream if it says more than its answer.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, session string, x *exchange) {
 	stream := s.config.SSE || x.Method == "subscriptions/listen" ||
-		x.Method == "tools/call" && (x.Name == "progress" || x.Name == "ask")
+		x.Method == "tools/call" && (x.Name == "progress" || x.Name == "ask" || len(s.config.Before[x.Name]) > 0)
 	var mu sync.Mutex
 	over := false
 	x.send = func(raw []byte) {
@@ -150,7 +151,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, session string, 
 			_, _ = w.Write(raw) // a client that is gone misses it
 			return
 		}
-		_, _ = fmt.Fprintf(w, "event: message\ndata: %s\n\n", raw)
+		_, _ = fmt.Fprintf(w, "event: message\ndata: %s\n\n", bytes.ReplaceAll(raw, []byte("\n"), []byte("\ndata: ")))
 		_ = http.NewResponseController(w).Flush() // likewise
 	}
 	if stream {

@@ -10,12 +10,14 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
 )
 
-// EnvVar is the variable that holds the Config, as JSON, of a stdio child.
+// EnvVar is the variable that holds the Config, as JSON, of a stdio child, or
+// @ and the path of a file with it, since a variable has 128 KiB at most.
 const EnvVar = "REMIT_FAKEMCP"
 
 // Env is what turns a process that calls RunIfAsked into this server.
@@ -43,7 +45,14 @@ func RunIfAsked() {
 func Main(_ []string, in io.Reader, out io.Writer) int {
 	var c Config
 	if raw := os.Getenv(EnvVar); raw != "" {
-		if err := json.Unmarshal([]byte(raw), &c); err != nil {
+		text, err := []byte(raw), error(nil)
+		if path, ok := strings.CutPrefix(raw, "@"); ok {
+			text, err = os.ReadFile(path)
+		}
+		if err == nil {
+			err = json.Unmarshal(text, &c)
+		}
+		if err != nil {
 			fmt.Fprintln(os.Stderr, "fakemcp: the configuration in", EnvVar, "is not valid:", err)
 			return 2
 		}

@@ -69,6 +69,11 @@ func (s *Server) call(ctx context.Context, x *exchange) {
 	if s.config.Faults.WrongID {
 		x.ID = json.RawMessage("424242")
 	}
+	for _, text := range s.config.Before[x.Name] {
+		if x.Meta.Progress != nil || !strings.Contains(text, "$TOKEN") {
+			x.send([]byte(strings.ReplaceAll(text, "$TOKEN", string(x.Meta.Progress))))
+		}
+	}
 	if raw, ok := s.config.Errors[x.Name]; ok {
 		x.answered = true
 		x.send([]byte(`{"jsonrpc":"2.0","id":` + string(x.ID) + `,"error":` + string(raw) + `}`))

@@ -63,9 +63,11 @@ var allowed = map[string][]string{
 	"internal/remote":         {},
 	"internal/slowbody":       {},
 	"internal/fakeopenai":     {},
+	"internal/services":       {},
 	"cmd/remit":               nil,
 	"bench/prepare":           nil,
 	"catalog/embed/convert":   nil,
+	"e2e/gosdk":               {}, // a module of its own
 }
 
 // owners lists which packages may import a third-party module, and why it is there.
@@ -79,6 +81,7 @@ var owners = map[string][]string{
 	"github.com/santhosh-tekuri/jsonschema/v6": {"gateway"},                                                                                                                // arguments against input schemas
 	"cel.dev/cel-go":                           {"policy"},                                                                                                                 // conditions on a call: typed, bounded in cost, without loops or effects
 	"modernc.org/sqlite":                       {"store"},                                                                                                                  // SQLite without cgo
+	"github.com/jackc/pgx/v5":                  {"store", "internal/services"},                                                                                             // PostgreSQL, with notifications
 	"github.com/pressly/goose/v3":              {"store"},                                                                                                                  // migrations
 	"github.com/oklog/ulid/v2":                 {"store"},                                                                                                                  // sortable unique ids
 	"github.com/tiktoken-go/tokenizer":         {"catalog/tokens"},                                                                                                         // o200k tokens
@@ -96,6 +99,7 @@ var owners = map[string][]string{
 	"google.golang.org/protobuf":               {"audit/ship"},                                                                                                             // their encoding
 	"github.com/leodido/go-syslog/v4":          {"audit/ship"},                                                                                                             // messages of RFC 5424
 	"golang.org/x/mod":                         {"audit/notary"},                                                                                                           // signed notes, the form of transparency logs' checkpoints
+	"github.com/modelcontextprotocol/go-sdk":   {"e2e/gosdk"},                                                                                                              // the official Go SDK as a client, in tests
 	"golang.org/x/crypto":                      {"identity"},                                                                                                               // argon2id
 	"golang.org/x/sync":                        {"catalog/crawl", "cmd/remit", "credential", "evals"},                                                                      // errgroup, singleflight
 	"golang.org/x/sys":                         {"catalog/embed", "catalog/vector"},                                                                                        // processor features

@@ -3,6 +3,7 @@ package llm
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -98,30 +99,47 @@ type asked struct {
 	maxTokens   int
 }
 
+func (a asked) messages() []openai.ChatCompletionMessage {
+	return []openai.ChatCompletionMessage{{Role: openai.ChatMessageRoleSystem, Content: a.System}, {Role: openai.ChatMessageRoleUser, Content: a.User}}
+}
+
+// ask takes the settings of the question's task.
+func (c *Chat) ask(q composer.Question) asked {
+	a := asked{q, c.config.Model, c.config.Temperature, c.config.MaxTokens}
+	t := c.config.Tasks[q.Task]
+	if t.Model != "" {
+		a.model = t.Model
+	}
+	if t.Temperature != nil {
+		a.temperature = *t.Temperature
+	}
+	a.maxTokens = orDefault(t.MaxTokens, a.maxTokens)
+	return a
+}
+
 // Ask answers a question, from memory if the very same was answered before. An answer that cannot be used is sent back once.
 // Errors name the endpoint and what to do, never the key.
 func (c *Chat) Ask(ctx context.Context, q composer.Question) (composer.Answer, error) {
-	a := asked{q, c.config.Model, c.config.Temperature, c.config.MaxTokens}
-	if t := c.config.Tasks[q.Task]; true {
-		if t.Model != "" {
-			a.model = t.Model
-		}
-		if t.Temperature != nil {
-			a.temperature = *t.Temperature
-		}
-		a.maxTokens = orDefault(t.MaxTokens, a.maxTokens)
+	a := c.ask(q)
+	key, err := c.digest(a)
+	if err != nil {
+		return composer.Answer{}, err
 	}
-	key := a.digest()
 	if raw, ok := c.remembered(key); ok && (q.Check == nil || q.Check(raw) == nil) {
 		return composer.Answer{JSON: raw}, nil
 	}
 	var out composer.Answer
-	err := c.converse(ctx, a, &out)
+	start := time.Now()
+	err = c.converse(ctx, a, &out)
+	out.Took = time.Since(start)
 	out.Cost = (float64(out.PromptTokens)*c.config.PricePrompt + float64(out.CompletionTokens)*c.config.PriceCompletion) / 1e6
 	if err != nil {
 		e := endpoint{url: c.config.URL, model: a.model, kind: "model", does: "chats", is: "a chat model"}
+		if busy := (*limitError)(nil); errors.As(err, &busy) && ctx.Err() == nil {
+			return out, fmt.Errorf("the model %s at %s %w", a.model, c.config.URL, busy)
+		}
 		if wrong := (*unusableError)(nil); errors.As(err, &wrong) && ctx.Err() == nil {
-			return out, fmt.Errorf("the model %s at %s %s", a.model, c.config.URL, c.doer.secret(wrong.text))
+			return out, &unusableError{fmt.Sprintf("the model %s at %s %s", a.model, c.config.URL, c.doer.secret(wrong.text))}
 		}
 		return out, e.explain(ctx, err)
 	}
@@ -132,11 +150,19 @@ func (c *Chat) Ask(ctx context.Context, q composer.Question) (composer.Answer, e
 // unusableError is an answer of the model that cannot be used; the endpoint is well.
 type unusableError struct{ text string }
 
-func (e *unusableError) Error() string { return e.text }
+func (e *unusableError) Error() string        { return e.text }
+func (e *unusableError) Is(target error) bool { return target == composer.ErrUnusable }
+
+// limitError is our own limit: nothing was asked.
+type limitError struct{ perMinute int }
+
+func (e *limitError) Error() string {
+	return fmt.Sprintf("was asked %d times within a minute, which is the configured limit; try again later, or raise model.requests-per-minute", e.perMinute)
+}
 
 // converse asks, and once more when the answer cannot be used.
 func (c *Chat) converse(ctx context.Context, a asked, out *composer.Answer) error {
-	messages := []openai.ChatCompletionMessage{{Role: openai.ChatMessageRoleSystem, Content: a.System}, {Role: openai.ChatMessageRoleUser, Content: a.User}}
+	messages := a.messages()
 	for try := 0; ; try++ {
 		text, err := c.complete(ctx, a, messages, out)
 		if err != nil {
@@ -197,7 +223,7 @@ func (c *Chat) send(ctx context.Context, req openai.ChatCompletionRequest, out *
 	}
 	return backoff.Retry(ctx, func() (openai.ChatCompletionResponse, error) {
 		if err := c.limiter.Wait(ctx); err != nil {
-			return openai.ChatCompletionResponse{}, backoff.Permanent(&unusableError{fmt.Sprintf("was asked %d times within a minute, which is the configured limit; try again later", c.config.PerMinute)})
+			return openai.ChatCompletionResponse{}, backoff.Permanent(&limitError{c.config.PerMinute})
 		}
 		out.Requests++
 		res, err := c.client.CreateChatCompletion(ctx, req)
@@ -242,13 +268,23 @@ func (c *Chat) request(a asked, messages []openai.ChatCompletionMessage, f form,
 	return req, f.apply(&req, a.Question)
 }
 
-// digest of everything that decides an answer.
-func (a asked) digest() [sha256.Size]byte {
-	raw, err := json.Marshal([]any{a.model, a.temperature, a.maxTokens, chatSeed, a.Task, a.System, a.User, a.Schema})
+// Digest is the SHA-256 of the question's first request, of all its bytes, in the best form and with the older name of its limit.
+// Questions with one digest have one answer.
+func (c *Chat) Digest(q composer.Question) (string, error) {
+	sum, err := c.digest(c.ask(q))
+	return hex.EncodeToString(sum[:]), err
+}
+
+func (c *Chat) digest(a asked) (sum [sha256.Size]byte, err error) {
+	req, err := c.request(a, a.messages(), bySchema, false)
 	if err != nil {
-		raw = nil // a schema that is no JSON fails when it is sent
+		return sum, err
 	}
-	return sha256.Sum256(raw)
+	raw, err := json.Marshal(req)
+	if err != nil {
+		return sum, fmt.Errorf("the question %q cannot be sent: %w", a.Task, err)
+	}
+	return sha256.Sum256(raw), nil
 }
 
 func (c *Chat) remembered(key [sha256.Size]byte) ([]byte, bool) {

@@ -2,8 +2,10 @@ package llm_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -48,9 +50,9 @@ func TestAsk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := composer.Answer{JSON: []byte(`{"ok":true}`), Requests: 1, PromptTokens: 3, CompletionTokens: 1, Cost: 9}
-	if diff := cmp.Diff(want, a); diff != "" {
-		t.Error(diff)
+	want := composer.Answer{JSON: []byte(`{"ok":true}`), Requests: 1, PromptTokens: 3, CompletionTokens: 1, Cost: 9, Took: a.Took}
+	if diff := cmp.Diff(want, a); diff != "" || a.Took <= 0 {
+		t.Errorf("took %s: %s", a.Took, diff)
 	}
 	if a, err = c.Ask(t.Context(), question); err != nil || a.Requests != 0 || string(a.JSON) != `{"ok":true}` {
 		t.Errorf("got %+v, %v for the same question, want an answer without a request", a, err)
@@ -88,6 +90,8 @@ func TestChatFaults(t *testing.T) {
 		{"500 once", []fakeopenai.Fault{fakeopenai.ServerError}, ok, 2},
 		{"500 always", []fakeopenai.Fault{fakeopenai.ServerError, fakeopenai.ServerError, fakeopenai.ServerError}, "look at its log", 3},
 		{"cut once", []fakeopenai.Fault{fakeopenai.CutBody}, ok, 2},
+		{"429 always", []fakeopenai.Fault{fakeopenai.TooManyRequests, fakeopenai.TooManyRequests, fakeopenai.TooManyRequests}, "it asks to wait 1s", 3},
+		{"cut always", []fakeopenai.Fault{fakeopenai.CutBody, fakeopenai.CutBody, fakeopenai.CutBody}, "check that it runs", 3},
 		{"connection closed", []fakeopenai.Fault{fakeopenai.Broken, fakeopenai.Broken, fakeopenai.Broken}, "check that it runs", 3},
 		{"no schema", []fakeopenai.Fault{fakeopenai.NoSchema}, ok, 2},
 		{"no form", []fakeopenai.Fault{fakeopenai.NoForm, fakeopenai.NoForm}, ok, 3},
@@ -141,6 +145,47 @@ func TestFormIsRemembered(t *testing.T) {
 	}
 	if last := server.Requests()[2]; !strings.Contains(last.Messages[0].Content, `{"type":"object"}`) || strings.Contains(last.Messages[1].Content, "type") {
 		t.Errorf("got the messages %v, want the schema in the first", last.Messages)
+	}
+}
+
+// TestRequest: the bytes that endpoints get, in each form that they may need. A change here is a change of what is recorded.
+func TestRequest(t *testing.T) {
+	const words = `{"role":"system","content":"be brief\nThe JSON Schema of the answer:\n{\"type\":\"object\"}\n"},{"role":"user","content":"job"}`
+	for _, tc := range []struct {
+		name   string
+		faults []fakeopenai.Fault
+		want   string
+	}{
+		{"strict schema", nil, `{"model":"tiny","messages":[{"role":"system","content":"be brief"},{"role":"user","content":"job"}],"max_tokens":4000,"temperature":1e-45,"stream":false,"response_format":{"type":"json_schema","json_schema":{"name":"needs","schema":{"type":"object"},"strict":true}},"seed":1}`},
+		{"JSON mode", []fakeopenai.Fault{fakeopenai.NoSchema}, `{"model":"tiny","messages":[` + words + `],"max_tokens":4000,"temperature":1e-45,"stream":false,"response_format":{"type":"json_object"},"seed":1}`},
+		{"in words", []fakeopenai.Fault{fakeopenai.NoForm, fakeopenai.NoForm}, `{"model":"tiny","messages":[` + words + `],"max_tokens":4000,"temperature":1e-45,"stream":false,"seed":1}`},
+		{"newer limit", []fakeopenai.Fault{fakeopenai.NewerLimit}, `{"model":"tiny","messages":[{"role":"system","content":"be brief"},{"role":"user","content":"job"}],"max_completion_tokens":4000,"stream":false,"response_format":{"type":"json_schema","json_schema":{"name":"needs","schema":{"type":"object"},"strict":true}},"seed":1}`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			server, c := startChat(t, nil)
+			server.Misbehave(tc.faults...)
+			if _, err := c.Ask(t.Context(), question); err != nil {
+				t.Fatal(err)
+			}
+			sent := server.Requests()
+			if diff := cmp.Diff(tc.want, sent[len(sent)-1].Body); diff != "" {
+				t.Error(diff)
+			}
+			digest, err := c.Digest(question)
+			if want := fmt.Sprintf("%x", sha256.Sum256([]byte(sent[0].Body))); err != nil || digest != want {
+				t.Errorf("got the digest %s, %v, want that of the first request, %s", digest, err, want)
+			}
+		})
+	}
+}
+
+// TestCost: what every request of a question cost is added up, also those whose answer could not be used.
+func TestCost(t *testing.T) {
+	server, c := startChat(t, nil)
+	server.Misbehave(fakeopenai.ServerError, fakeopenai.BadJSON, fakeopenai.BadJSON)
+	a, err := c.Ask(t.Context(), question)
+	if err == nil || a.Requests != 3 || a.PromptTokens <= 3 || a.CompletionTokens < 2 || a.Cost != float64(2*a.PromptTokens+3*a.CompletionTokens) {
+		t.Errorf("got %+v, %v, want the tokens of two answers and their price", a, err)
 	}
 }
 

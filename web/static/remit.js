@@ -34,6 +34,115 @@ for (const button of document.querySelectorAll("[data-copy]")) {
   });
 }
 
+// A draft arrives in steps, as server-sent events that answer the form. Where that does not work the form is sent as it is.
+async function* eventsOf(answer) {
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    text += value;
+    for (let end; (end = text.indexOf("\n\n")) >= 0; text = text.slice(end + 2)) {
+      const event = /^event: (.*)\ndata: (.*)$/.exec(text.slice(0, end));
+      if (event) yield { name: event[1], data: JSON.parse(event[2]) };
+    }
+  }
+}
+const questions = { needs: "what the job needs", choose: "which tools to take", critique: "which of them could go" };
+const many = (n, one) => n.toLocaleString("en-US") + " " + one + (n === 1 ? "" : "s");
+function follow(form) {
+  const dialog = document.querySelector(form.dataset.stream);
+  const steps = Object.fromEntries([...dialog.querySelectorAll("[data-step]")].map((el) => [el.dataset.step, el]));
+  const [list, status, open, cancel] = [".arrived ul", ".status", "a", "button"].map((of) => dialog.querySelector(of));
+  const step = (name, state, text = "") => { steps[name].className = state; steps[name].querySelector("span").textContent = text; };
+  const say = (text) => { status.textContent = text; };
+  const stop = new AbortController();
+  let kept = "";
+  const rows = (items, text, why) => list.replaceChildren(...items.map((item) => {
+    const row = make("li", "", "");
+    row.append(make("p", "cardline", ""));
+    row.firstChild.append(make("strong", "", text(item)), " ", make("span", "effect " + item.effect, item.effect));
+    if (why) row.append(make("p", "dim", why(item)));
+    return row;
+  }));
+  const take = { // by the name of the event
+    needs(data) {
+      step("needs", "done", many(data.needs.length, "need"));
+      step("draft", "now", `${many(data.candidates, "candidate")} among ${many(data.tools, "tool")}`);
+      rows(data.needs, (need) => "“" + need.text + "”");
+      say("The job is read.");
+    },
+    draft(data) {
+      kept = data.to;
+      step("draft", "done", many(data.tools.length, "tool"));
+      step("model", "now");
+      rows(data.tools, (tool) => tool.tool, (tool) => tool.why);
+      open.href = kept;
+      open.hidden = false;
+      open.textContent = "Take this draft";
+      cancel.hidden = true;
+      say(`A draft without the language model is saved. ${data.model} is asked to improve it.`);
+      open.focus();
+    },
+    asking(data) { step("model", "now", questions[data.question] ?? ""); },
+    done(data) {
+      kept = data.to;
+      step("draft", "done", many(data.tools.length, "tool"));
+      if (data.model) step("model", data.failed ? "missed" : "done", data.failed ? "no answer that could be used" : "");
+      say("Done.");
+      location.assign(kept);
+    },
+    failed(data) {
+      kept ||= data.to;
+      ended(data.text);
+    },
+  };
+  const ended = (why) => {
+    for (const el of Object.values(steps)) if (el.className === "now") el.className = "missed";
+    say(why + (kept ? " The draft without the language model is saved." : ""));
+    open.hidden = !kept;
+    open.textContent = "Open the draft";
+    cancel.hidden = false;
+    cancel.textContent = "Close";
+  };
+  for (const name of Object.keys(steps)) step(name, name === "model" ? "unseen" : "");
+  step("needs", "now");
+  list.replaceChildren();
+  say("");
+  open.hidden = true;
+  cancel.hidden = false;
+  cancel.textContent = "Cancel";
+  cancel.onclick = () => dialog.close();
+  open.onclick = () => stop.abort();
+  dialog.onclose = () => { stop.abort(); if (kept) location.assign(kept); };
+  dialog.showModal();
+  return (async () => {
+    let answer;
+    try {
+      answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)), headers: { Accept: "text/event-stream" }, signal: stop.signal });
+      if (!answer.headers.get("Content-Type")?.startsWith("text/event-stream")) {
+        dialog.onclose = null;
+        dialog.close();
+        form.submit(); // the page that comes says what is wrong
+        return;
+      }
+      let last = "";
+      for await (const event of eventsOf(answer)) take[last = event.name]?.(event.data);
+      if (last !== "done" && last !== "failed") ended("The connection was cut.");
+    } catch (err) {
+      if (err.name !== "AbortError") ended(answer ? "The connection was cut." : "Remit did not answer. Nothing was made; what you typed is still here.");
+    }
+  })();
+}
+for (const form of document.querySelectorAll("form[data-stream]")) {
+  form.addEventListener("submit", (event) => {
+    if (!window.TextDecoderStream || !HTMLDialogElement.prototype.showModal) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    follow(form);
+  });
+}
+
 for (const form of document.querySelectorAll("form[data-busy]")) {
   const button = form.querySelector("button");
   const busy = form.querySelector(".busy");
@@ -87,7 +196,10 @@ function result(tool) {
   add.setAttribute("aria-label", "Add " + tool.shown);
   Object.assign(add, { name: "add", value: tool.id });
   Object.assign(add.dataset, { testid: "add", tool: tool.id });
-  about.append(line, make("p", "clamp", tool.description), make("p", "dim", tool.why));
+  const why = make("a", "", "Explain");
+  why.href = `${location.pathname}/explain?tool=${encodeURIComponent(tool.id)}`;
+  about.append(line, make("p", "clamp", tool.description), make("p", "dim", tool.why + " · "));
+  about.lastChild.append(why);
   item.append(about, add);
   return item;
 }

@@ -1,0 +1,193 @@
+package e2e_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"remit/catalog"
+	"remit/persona"
+)
+
+// revisions are those that the conformance suite knows for servers.
+var revisions = []string{"2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"}
+
+// TestConformance runs the official conformance suite against the official Go SDK's fixture twice: direct, and through a
+// persona that grants all that the fixture offers. Whatever passes direct passes through the gateway, but for what
+// testdata/conformance.txt lists with its reason; what is listed there and passes has to leave the list.
+func TestConformance(t *testing.T) {
+	older, newer := fixture(t, "-stateless=false"), fixture(t)
+	at := func(revision string) (server, url string) {
+		if revision == "2026-07-28" {
+			return "newer", newer
+		}
+		return "older", older
+	}
+	direct := map[string]map[string]string{} // first, since a scenario adds a tool, which the persona is to grant, too
+	for _, revision := range revisions {
+		_, url := at(revision)
+		direct[revision] = conformance(t, revision, url)
+	}
+	in := install(t, fmt.Sprintf("  older: {url: %q}\n  newer: {url: %q}\n", older, newer))
+	in.crawled("older/test_simple_text", "newer/test_simple_text")
+	through := map[string]string{}
+	for _, server := range []string{"older", "newer"} {
+		through[server] = bearing(t, in.all(server))
+	}
+	expected := expectedFailures(t)
+	for _, revision := range revisions {
+		server, _ := at(revision)
+		t.Run(revision, func(t *testing.T) {
+			want, got := direct[revision], conformance(t, revision, through[server])
+			passed := 0
+			for _, check := range slices.Sorted(maps.Keys(want)) {
+				key := revision + " " + check
+				reason, listed := expected[key]
+				delete(expected, key)
+				switch {
+				case want[check] == "SUCCESS" && got[check] == "SUCCESS":
+					if passed++; listed {
+						t.Errorf("%s passes: take it out of testdata/conformance.txt, where it says %q", key, reason)
+					}
+				case want[check] == "SUCCESS" && !listed:
+					t.Errorf("%s passes direct, through the gateway it is %q", key, got[check])
+				case want[check] != "SUCCESS" && listed:
+					t.Errorf("%s does not pass direct either: take it out of testdata/conformance.txt", key)
+				}
+			}
+			t.Logf("%d checks, %d pass through the gateway", len(want), passed)
+		})
+	}
+	for key, reason := range expected {
+		t.Errorf("testdata/conformance.txt lists %s, which the suite does not have: %s", key, reason)
+	}
+}
+
+// fixture starts the Go SDK's conformance server.
+func fixture(t *testing.T, flags ...string) string {
+	t.Helper()
+	at := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	cmd := exec.Command(filepath.Join(filepath.Dir(binary), "everything-server"), append(flags, "-http", at)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	waitFor(t, "the start of the fixture", func() bool {
+		res, err := http.Get("http://" + at)
+		if err == nil {
+			res.Body.Close()
+		}
+		return err == nil
+	})
+	return "http://" + at
+}
+
+// endpoint is a persona's, and a key for it.
+type endpoint struct{ url, key string }
+
+// all has a persona approved that grants all that the server offers, under its own names.
+func (in *installation) all(server string) endpoint {
+	in.t.Helper()
+	id := persona.ID(server)
+	in.approvedAgo(time.Minute, id, func(id catalog.ID) bool { return strings.HasPrefix(string(id), server+"/") })
+	return in.door(id)
+}
+
+// door makes a key for the persona.
+func (in *installation) door(id persona.ID) endpoint {
+	in.t.Helper()
+	key := regexp.MustCompile(`remit_\S+`).FindString(in.cli("key", "create", "--agent", "e2e-agent", "--user", "zoe@example.com", "--persona", string(id)))
+	return endpoint{in.url + "/k/" + string(id) + "/mcp", key}
+}
+
+// bearing is a proxy that adds the key, since the suite has no option for a header. It changes nothing else: the suite's Host
+// and Origin arrive as they were sent.
+func bearing(t *testing.T, e endpoint) string {
+	to, err := url.Parse(e.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httptest.NewServer(&httputil.ReverseProxy{FlushInterval: -1, Rewrite: func(r *httputil.ProxyRequest) {
+		r.Out.URL, r.Out.Host = to, r.In.Host
+		r.Out.Header.Set("Authorization", "Bearer "+e.key)
+	}})
+	t.Cleanup(func() { proxy.CloseClientConnections(); proxy.Close() })
+	return proxy.URL
+}
+
+// conformance runs the suite's scenarios of the revision and returns the status of each check: the worst, where one is made
+// more than once.
+func conformance(t *testing.T, revision, at string) map[string]string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer cancel()
+	dir := t.TempDir()
+	cmd := exec.CommandContext(ctx, node, suite, "server", "--url", at, "--suite", "all", "--spec-version", revision, "--timeout", "60000", "-o", dir)
+	out, err := cmd.CombinedOutput() // it fails when a check does
+	if ctx.Err() != nil || !strings.Contains(string(out), "=== SUMMARY ===") {
+		t.Fatalf("the conformance suite: %v\n%s", err, out)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*", "checks.json"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("the conformance suite left no results: %v\n%s", err, out)
+	}
+	scenario := regexp.MustCompile(`^server-(.+)-\d{4}-\d\d-\d\dT`)
+	found := map[string]string{}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var checks []struct{ ID, Status, ErrorMessage string }
+		if err := json.Unmarshal(text, &checks); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		name := scenario.FindStringSubmatch(filepath.Base(filepath.Dir(file)))[1]
+		for _, c := range checks {
+			key := name + " " + c.ID
+			if before, ok := found[key]; !ok || before == "SUCCESS" {
+				found[key] = strings.TrimSpace(c.Status + " " + c.ErrorMessage)
+			}
+		}
+	}
+	return found
+}
+
+// expectedFailures reads lines of "revision scenario check: reason".
+func expectedFailures(t *testing.T) map[string]string {
+	t.Helper()
+	f, err := os.Open("testdata/conformance.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	found := map[string]string{}
+	for scan := bufio.NewScanner(f); scan.Scan(); {
+		line := strings.TrimSpace(scan.Text())
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		key, reason, ok := strings.Cut(line, ": ")
+		if !ok || len(strings.Fields(key)) != 3 || reason == "" || found[key] != "" {
+			t.Fatalf("testdata/conformance.txt: %q is not a new \"revision scenario check: reason\"", line)
+		}
+		found[key] = reason
+	}
+	return found
+}

@@ -1,0 +1,288 @@
+package e2e_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"remit/internal/fakemcp"
+)
+
+// scenario is one tool, and what a call of it brings.
+type scenario struct {
+	name   string   // of the tool
+	more   string   // further members of its definition
+	before []string // messages before the answer; $TOKEN stands for the progress token
+	result string   // as the server sends it, or
+	err    string   // the error
+}
+
+// corpus is what a gateway that decodes and encodes loses or changes.
+var corpus = []scenario{
+	{name: "unknown_members", more: `"x-vendor":{"b":1.0,"a":[null]},"title":"T"`, result: `{"content":[{"type":"text","text":"hi","x-more":{"z":1.50,"a":2}}],"x-top":[1,{"b":null}],"isError":false}`},
+	{name: "unknown_content", result: `{"content":[{"type":"hologram","frames":[1,2],"of":{"deep":[[[[]]]]}},{"type":"text","text":"x"}]}`},
+	{name: "all_content", result: `{"content":[{"type":"image","data":"AAAA","mimeType":"image/png"},{"type":"audio","data":"AAAA","mimeType":"audio/wav"},{"type":"resource_link","uri":"file:///a","name":"a"},{"type":"resource","resource":{"uri":"file:///b","text":"b"}}]}`},
+	{name: "numbers", more: `"x-n":[12345678901234567890,1e400,-0,1.50,1E+2]`, result: `{"content":[],"structuredContent":{"big":12345678901234567890,"huge":1e400,"zero":-0,"trail":1.50,"exp":1E+2,"tiny":1e-400}}`},
+	{name: "meta", result: `{"content":[{"type":"text","text":"","_meta":{"a.example/b":[1]}}],"_meta":{"com.example/trace":"é","n":1.0}}`},
+	{name: "annotations", more: `"annotations":{"readOnlyHint":true,"title":"A","x-risk":9,"destructiveHint":null},"icons":[{"src":"data:,","sizes":["any"]}],"execution":{"taskSupport":"optional"}`,
+		result: `{"content":[{"type":"text","text":"x","annotations":{"audience":["user"],"priority":0.90,"lastModified":"2026-01-01T00:00:00Z","x":1}}]}`},
+	{name: "schema_2020_12", more: `"outputSchema":{"$schema":"https://json-schema.org/draft/2020-12/schema","$defs":{"a":{"$anchor":"a","type":"integer","maximum":12345678901234567890}},"type":"object","properties":{"n":{"$ref":"#a"},"t":{"prefixItems":[{"type":"string"}],"items":false,"unevaluatedItems":false}},"dependentSchemas":{"n":{"required":["t"]}},"if":{"required":["n"]},"then":{"minProperties":1},"unevaluatedProperties":false}`,
+		result: `{"content":[],"structuredContent":{"n":7,"t":["x"]}}`},
+	{name: "structured_array", result: `{"content":[],"structuredContent":[1,"two",{"three":3.0}]}`},
+	{name: "structured_string", result: `{"content":[],"structuredContent":"text"}`},
+	{name: "structured_null", result: `{"content":[],"structuredContent":null}`},
+	{name: "structured_number", result: `{"content":[],"structuredContent":1.00}`},
+	{name: "unicode", more: `"x-u":"\u0041\uD83D\uDE00 é א"`, result: `{"content":[{"type":"text","text":"\u0041\uD83D\uDE00 😀 \u2028 e\u0301 é ` + "\u202e" + ` \u0000 \/ א\u200b"}]}`},
+	{name: "white_space", result: "{\n  \"content\" : [ { \"type\":\"text\",\n\t\"text\":\"x\" } ] ,\n \"structuredContent\" : { \"a\" : 1 }\n}"},
+	{name: "order", result: `{"structuredContent":{"z":1,"a":2},"isError":false,"content":[],"_meta":{}}`},
+	{name: "large", result: `{"content":[{"type":"text","text":"` + strings.Repeat("0123456789abcdef", 1<<18) + `"}]}`},
+	{name: "deep", result: `{"content":[],"structuredContent":` + strings.Repeat(`{"a":[`, 200) + strings.Repeat(`]}`, 200) + `}`},
+	{name: "is_error", result: `{"content":[{"type":"text","text":"it failed","x":1.0}],"isError":true,"structuredContent":{"code":7}}`},
+	{name: "empty_content", result: `{"content":[]}`},
+	{name: "empty_result", result: `{}`},
+	{name: "no_content", result: `{"x":1}`},
+	{name: "result_type", result: `{"content":[],"resultType":"complete"}`},
+	{name: "error_data", err: `{"code":-32001,"message":"no","data":{"big":12345678901234567890,"f":1.50,"z":[null],"a":"é\u0041"}}`},
+	{name: "error_plain", err: `{"code":-32602,"message":"bad"}`},
+	{name: "error_null_data", err: `{"code":42,"message":"","data":null}`},
+	{name: "error_words", err: `{"code":-32000,"message":"two\nlines and  spaces, \u2028 é 😀 ` + strings.Repeat("long ", 300) + `"}`},
+	{name: "error_capability", err: `{"code":-32021,"message":"needs sampling","data":{"requiredCapabilities":{"sampling":{}}}}`},
+	{name: "progress", before: []string{
+		`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":$TOKEN,"progress":1,"total":12345678901234567890,"message":"é\u0041"}}`,
+		`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progress":1.50,"x-eta":{"s":2.0},"_meta":{"a":1},"progressToken":$TOKEN}}`,
+	}, result: `{"content":[{"type":"text","text":"done"}]}`},
+}
+
+// difference is what may differ between an answer direct and through the gateway, and why. It turns the one into the other.
+type difference struct {
+	reason string
+	apply  func(client, server string, m message) message
+}
+
+// differences are all that are allowed in an answer. Beside them:
+//   - What is in a list beside its definitions is the gateway's own, since the list is (compareLists).
+//   - Of what an agent says in _meta no schema and no policy sees anything, so only the trace context goes on, and the token
+//     of progress as one of ours (compareArguments).
+//   - A child process reads lines that mcp-go writes: white space between the values of arguments goes, and <, > and & in
+//     them are spelled as escapes (asLine).
+//   - White space in a definition may be that of another server whose definition is otherwise the same: the catalog keeps one.
+var differences = []difference{
+	{"every result of the stateless era says its type (2026-07-28, basic), also where the server says none", func(client, _ string, m message) message {
+		if client == modernRevision && m.Result != nil && !strings.Contains(string(m.Result), `"resultType"`) {
+			rest := strings.TrimLeft(strings.TrimPrefix(string(m.Result), "{"), " \n\t")
+			if rest != "}" {
+				rest = "," + rest
+			}
+			m.Result = json.RawMessage(`{"resultType":"complete"` + rest)
+		}
+		return m
+	}},
+	{"the token of progress is the client's own, which no server sees", func(_, _ string, m message) message {
+		var p struct{ ProgressToken json.RawMessage }
+		if m.Method == "notifications/progress" && json.Unmarshal(m.Params, &p) == nil {
+			m.Params = json.RawMessage(strings.Replace(string(m.Params), `"progressToken":`+string(p.ProgressToken), `"progressToken":"mine"`, 1))
+		}
+		return m
+	}},
+}
+
+// TestFidelity runs the corpus direct and through a persona that grants all of it, for every revision of the client in front
+// of a server of either era, and compares the bytes of definitions, notifications, results and errors.
+func TestFidelity(t *testing.T) {
+	servers := map[string]string{"stateless": modernRevision, "sessions": fakemcp.Legacy, "streams": fakemcp.Legacy, "child": fakemcp.Legacy, "newchild": modernRevision}
+	direct, upstreams := map[string]string{}, ""
+	for name, revision := range servers {
+		c := fakeOf(name, revision)
+		fake, err := fakemcp.New(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := httptest.NewServer(fake)
+		t.Cleanup(s.Close)
+		t.Cleanup(s.CloseClientConnections)
+		direct[name] = s.URL
+		if strings.HasSuffix(name, "child") {
+			upstreams += child(t, name, c)
+		} else {
+			upstreams += fmt.Sprintf("  %s: {url: %q}\n", name, s.URL)
+		}
+	}
+	in := install(t, upstreams)
+	in.crawled("stateless/progress", "sessions/progress", "streams/progress", "child/progress", "newchild/progress")
+	for name, server := range servers {
+		persona := in.all(name)
+		want := dial(t, direct[name], "", server)
+		for _, client := range []string{modernRevision, "2025-11-25", "2025-06-18", "2025-03-26"} {
+			got := dial(t, persona.url, persona.key, client)
+			t.Run(client+" before "+name, func(t *testing.T) {
+				compareLists(t, want, got)
+				for _, s := range corpus {
+					wanted := want.ask(t, "tools/call", s.name, `"name":"`+s.name+`","arguments":{}`)
+					for i := range wanted {
+						for _, d := range differences {
+							wanted[i] = d.apply(client, server, wanted[i])
+						}
+					}
+					through := got.ask(t, "tools/call", s.name, `"name":"`+s.name+`","arguments":{}`)
+					if diff := cmp.Diff(texts(wanted), texts(through)); diff != "" {
+						t.Errorf("%s (-direct +through the gateway):\n%.3000s", s.name, diff)
+					}
+				}
+				sent := func(arguments string) string { return arguments }
+				if strings.HasSuffix(name, "child") {
+					sent = asLine
+				}
+				compareArguments(t, got, sent)
+			})
+		}
+	}
+}
+
+// fakeOf is a server of the corpus. What a child is told has no white space between values, and it sends lines.
+func fakeOf(name, revision string) fakemcp.Config {
+	c := fakemcp.Config{Era: revision, SSE: name == "streams", Results: map[string]json.RawMessage{}, Errors: map[string]json.RawMessage{}, Before: map[string][]string{}}
+	for _, s := range corpus {
+		more := s.more
+		if more != "" {
+			more = "," + more
+		}
+		c.Tools = append(c.Tools, json.RawMessage(`{"name":"`+s.name+`", "description":"Is of `+name+`.","inputSchema":{"$schema":"https://json-schema.org/draft/2020-12/schema","type":"object","$comment":"é\u0041"}`+more+`}`))
+		c.Before[s.name] = s.before
+		if s.err != "" {
+			c.Errors[s.name] = json.RawMessage(s.err)
+		} else {
+			c.Results[s.name] = json.RawMessage(s.result)
+		}
+	}
+	if strings.HasSuffix(name, "child") {
+		if err := json.Unmarshal([]byte(fakemcp.Env(c)[fakemcp.EnvVar]), &c); err != nil {
+			panic(err) // it was encoded just before
+		}
+	}
+	c.Tools = append(c.Tools, json.RawMessage(`{"name":"echo","description":"Repeats.","inputSchema":{"type":"object"}}`))
+	return c
+}
+
+// child is the same as a process, which reads what to say from a file.
+func child(t *testing.T, name string, c fakemcp.Config) string {
+	t.Helper()
+	file := t.TempDir() + "/fake.json"
+	if err := os.WriteFile(file, []byte(fakemcp.Env(c)[fakemcp.EnvVar]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("  %s: {command: %s, env: {%s: '@%s'}}\n", name, os.Args[0], fakemcp.EnvVar, file)
+}
+
+// texts are the messages without what belongs to the one exchange.
+func texts(all []message) (out []string) {
+	for _, m := range all {
+		out = append(out, fmt.Sprintf("%s params %s result %s error %s", m.Method, m.Params, m.Result, m.Error))
+	}
+	return out
+}
+
+// compareLists compares the definitions: what else is in a list is the gateway's own, since the list is.
+func compareLists(t *testing.T, want, got *wire) {
+	t.Helper()
+	list := func(w *wire) map[string]string {
+		all := w.ask(t, "tools/list", "", "")
+		var r struct{ Tools []json.RawMessage }
+		if err := json.Unmarshal(all[len(all)-1].Result, &r); err != nil {
+			t.Fatal(err)
+		}
+		byName := map[string]string{}
+		for _, tool := range r.Tools {
+			var named struct{ Name string }
+			if err := json.Unmarshal(tool, &named); err != nil {
+				t.Fatal(err)
+			}
+			byName[named.Name] = string(tool)
+		}
+		return byName
+	}
+	if diff := cmp.Diff(list(want), list(got)); diff != "" {
+		t.Errorf("tools/list (-direct +through the gateway):\n%.3000s", diff)
+	}
+}
+
+func asLine(arguments string) string {
+	var line, escaped bytes.Buffer
+	if err := json.Compact(&line, []byte(arguments)); err != nil {
+		panic(err) // it is one of ours
+	}
+	json.HTMLEscape(&escaped, line.Bytes())
+	return escaped.String()
+}
+
+// compareArguments sends arguments that are changed by being decoded, and reads what the server got.
+func compareArguments(t *testing.T, w *wire, sent func(string) string) {
+	t.Helper()
+	for _, arguments := range []string{
+		`{"z":1,"a":{"y":2,"x":3}}`, `{"big":12345678901234567890,"huge":1e400,"zero":-0,"trail":1.50,"exp":1E+2}`,
+		`{"u":"\u0041\uD83D\uDE00 é \u2028 \/ \u0000","html":"<a & b>"}`, "{ \"a\" : [ 1 ,\n 2 ] }", `{"":null,"a b":{"":[]}}`,
+		`{"t":"` + strings.Repeat("x", 1<<20) + `"}`,
+	} {
+		all := w.ask(t, "tools/call", "echo", `"name":"echo","arguments":`+arguments)
+		var r struct {
+			StructuredContent struct {
+				Arguments json.RawMessage
+				Meta      map[string]json.RawMessage
+			}
+		}
+		if err := json.Unmarshal(all[len(all)-1].Result, &r); err != nil {
+			t.Errorf("%.80s: got %.300s", arguments, texts(all))
+			continue
+		}
+		if got, want := string(r.StructuredContent.Arguments), sent(arguments); got != want {
+			t.Errorf("arguments: the server got %.300s, want %.300s", got, want)
+		}
+		for member := range r.StructuredContent.Meta { // what else the agent says there, no schema and no policy sees
+			if member != "progressToken" && !strings.HasPrefix(member, "io.modelcontextprotocol/") {
+				t.Errorf("the server got %q in _meta", member)
+			}
+		}
+	}
+}
+
+// TestCancellationArrives: a client that gives up has the server hear of it, whatever the eras on both sides.
+func TestCancellationArrives(t *testing.T) {
+	fakes, upstreams := map[string]*fakemcp.Server{}, ""
+	for name, era := range map[string]string{"stateless": modernRevision, "sessions": fakemcp.Legacy} {
+		fake, err := fakemcp.New(fakemcp.Config{Era: era, Tools: []json.RawMessage{json.RawMessage(`{"name":"slow","description":"Takes long.","inputSchema":{"type":"object"}}`)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := httptest.NewServer(fake)
+		t.Cleanup(s.Close)
+		t.Cleanup(s.CloseClientConnections)
+		fakes[name] = fake
+		upstreams += fmt.Sprintf("  %s: {url: %q}\n", name, s.URL)
+	}
+	in := install(t, upstreams)
+	in.crawled("stateless/slow", "sessions/slow")
+	for name, fake := range fakes {
+		persona := in.all(name)
+		for _, client := range []string{modernRevision, fakemcp.Legacy} {
+			calls, cancelled := fake.Stats().Calls, fake.Stats().Cancelled
+			w := dial(t, persona.url, persona.key, client)
+			ctx, leave := context.WithCancel(t.Context())
+			res := w.send(ctx, t, "tools/call", "slow", `"name":"slow","arguments":{}`, `{"progressToken":1`) // whose stream begins at once
+			waitFor(t, "the call at the server", func() bool { return fake.Stats().Calls > calls })
+			if client == modernRevision {
+				leave() // closing the stream is the cancellation
+			} else {
+				w.notify(t, "notifications/cancelled", `"requestId":"one"`)
+			}
+			waitFor(t, client+" before "+name+": the cancellation at the server", func() bool { return fake.Stats().Cancelled > cancelled })
+			leave()
+			res.Body.Close()
+		}
+	}
+}

@@ -1,0 +1,119 @@
+package gateway_test
+
+import (
+	"context"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"remit/approval"
+	"remit/gateway"
+	"remit/identity"
+	"remit/internal/services"
+	"remit/persona"
+	"remit/policy"
+	"remit/store"
+)
+
+// replica is a second gateway on the world's database, with a memory of its own. Its server takes the place of the world's.
+func (w *world) replica(where string, staleness time.Duration, listens bool) {
+	w.t.Helper()
+	ctx := context.Background()
+	db, err := store.Open(ctx, where)
+	must(w.t, err)
+	cache, err := store.NewCache(ctx, db)
+	must(w.t, err)
+	cache.Staleness = staleness
+	desk := &approval.Desk{Store: db, Key: make([]byte, 32), URL: "http://remit.test"}
+	g := gateway.New(gateway.Config{Personas: cache, Audit: db, Keys: &identity.Directory{Store: cache}, Current: w.current, Listed: w.crawler.Listed,
+		Upstreams: gateway.Pool(w.pool), Recheck: time.Hour, Approvals: desk, ApprovalWait: 30 * time.Second})
+	server := httptest.NewServer(g)
+	life, end := context.WithCancel(ctx)
+	var done sync.WaitGroup
+	if listens {
+		ready := make(chan struct{}, 1)
+		done.Go(func() {
+			_ = cache.Run(life, func(e store.Event) { // it ends with life only
+				switch e.Kind {
+				case store.Anything:
+					ready <- struct{}{}
+				case store.PersonaChanged:
+					g.Notify(persona.ID(e.Of))
+				case store.PersonMoved:
+					g.Moved(e.Of)
+				case store.ApprovalMoved:
+					desk.Wake(e.Of)
+				}
+			})
+		})
+		<-ready
+	}
+	w.t.Cleanup(func() {
+		bound, cancel := context.WithTimeout(ctx, 5*time.Second)
+		defer cancel()
+		server.Close()
+		_ = g.Close(bound)
+		end()
+		done.Wait()
+		db.Close()
+	})
+	w.server = server
+}
+
+// A key that is revoked on one replica is refused by the others: by a replica that asks each time on the next call, by one that
+// listens as soon as it hears, by one that neither hears nor asks each time when its time is over.
+func TestRevocationOnAnotherReplica(t *testing.T) {
+	for name, tc := range map[string]struct {
+		staleness time.Duration
+		listens   bool
+	}{"asks each time": {0, false}, "listens": {time.Hour, true}, "is deaf": {time.Second, false}} {
+		t.Run(name, func(t *testing.T) {
+			where := services.Postgres(t)
+			w := newWorldOn(t, where, nil)
+			w.replica(where, tc.staleness, tc.listens)
+			refused := func() bool {
+				answer := w.post(t.Context(), "support", "", call("find_customer", `{"email":"a@b.example"}`))
+				text := w.text(answer)
+				if answer.StatusCode != 401 && strings.Contains(text, "error") {
+					t.Fatalf("got %d %s", answer.StatusCode, text)
+				}
+				return answer.StatusCode == 401
+			}
+			if refused() {
+				t.Fatal("a good key was refused")
+			}
+			w.revoke("support")
+			if tc.staleness == 0 {
+				if !refused() {
+					t.Error("the next call was let through")
+				}
+				return
+			}
+			eventually(t, "a refusal", refused)
+		})
+	}
+}
+
+// Streams and held calls of a replica hear at once what people did on another.
+func TestStreamsAndHeldCallsHearOtherReplicas(t *testing.T) {
+	where := services.Postgres(t)
+	w := newWorldOn(t, where, nil)
+	w.rule(policy.Policy{Approval: &policy.Approval{Minutes: 5}})
+	w.replica(where, time.Hour, true)
+	stream := events(w.get("support", w.session("support")))
+	held := make(chan string, 1)
+	go func() { held <- w.text(w.post(context.Background(), "clerk", "", call("refund", `{"cents":5}`))) }()
+	w.approveCall(w.desk) // on the first replica
+	if got := <-held; !strings.Contains(got, "refunded") {
+		t.Errorf("a held call: got %s", got)
+	}
+	must(t, w.persona.Retire(t.Context(), bob, "support"))
+	if got := <-stream; !strings.Contains(got, "list_changed") {
+		t.Errorf("got %q, want list_changed", got)
+	}
+	if m, open := <-stream; open && !strings.Contains(m, "list_changed") {
+		t.Errorf("got %q of a retired persona", m)
+	}
+}
