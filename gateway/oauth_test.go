@@ -28,10 +28,16 @@ func resource(id string) string { return address + "/p/" + id + "/mcp" }
 type interactive struct {
 	*world
 	provider *fakeoidc.Provider
-	other    *fakeoidc.Provider // whose tokens are taken for the persona clerk
+	other    *fakeoidc.Provider // whose tokens are taken for some personas, or for none
 }
 
 func newInteractive(t testing.TB, change func(*oidc.Config)) *interactive {
+	t.Helper()
+	return newSeveral(t, change)
+}
+
+// newSeveral is one in which the tokens of another issuer are taken for the personas, too.
+func newSeveral(t testing.TB, change func(*oidc.Config), personas ...string) *interactive {
 	t.Helper()
 	i := &interactive{provider: fakeoidc.Start()}
 	t.Cleanup(i.provider.Close)
@@ -44,8 +50,11 @@ func newInteractive(t testing.TB, change func(*oidc.Config)) *interactive {
 	must(t, err)
 	i.other = fakeoidc.Start()
 	t.Cleanup(i.other.Close)
-	i.other.Now = i.now
-	tokens, err := oidc.NewIssuers(first, []oidc.Issuer{{Address: i.other.URL, Personas: []string{"clerk"}}}, false)
+	var more []oidc.Issuer
+	if len(personas) > 0 {
+		more = append(more, oidc.Issuer{Address: i.other.URL, Personas: personas})
+	}
+	tokens, err := oidc.NewIssuers(first, more, false)
 	must(t, err)
 	way := &gateway.OAuth{Tokens: tokens, Address: address, Issuers: tokens.For, Scope: "remit:{persona}"}
 	i.world = newWorld(t, func(c *gateway.Config) {
@@ -53,7 +62,7 @@ func newInteractive(t testing.TB, change func(*oidc.Config)) *interactive {
 		c.OAuth = way
 	})
 	i.people.Moved = i.gateway.Moved
-	i.provider.Now = i.now
+	i.provider.Now, i.other.Now = i.now, i.now
 	i.signIn("s1", "carol", "helpers", "everybody")
 	i.signIn("s2", "mallory", "everybody")
 	i.let("support", identity.Users{Groups: []string{"helpers"}})
@@ -326,7 +335,7 @@ func TestIntrospection(t *testing.T) {
 // Attack: whoever has the keys of one issuer makes tokens in the name of another, or for a persona that it is not pinned to. A token is
 // checked by the issuer that it names, with that one's keys, and by no other.
 func TestTokensOfSeveralIssuers(t *testing.T) {
-	i := newInteractive(t, nil)
+	i := newSeveral(t, nil, "clerk")
 	must(t, i.people.AddPerson(t.Context(), identity.Operator(), "dora", nil, ""))
 	must(t, i.people.Bind(t.Context(), identity.Operator(), "dora", i.other.URL, "s1"))
 	i.let("clerk", identity.Users{People: []string{"mallory", "dora"}})

@@ -89,8 +89,11 @@ func (s *Issuers) AccessToken(ctx context.Context, raw, persona, resource string
 		return s.First.AccessToken(ctx, raw, resource)
 	}
 	p, ok := s.more[named]
-	if !ok || p.personas != nil && !slices.Contains(p.personas, persona) {
-		return identity.Bearer{}, unusable("it is of an issuer whose tokens are not taken for this persona")
+	switch {
+	case !ok:
+		return identity.Bearer{}, unusable("it is of another issuer")
+	case p.personas != nil && !slices.Contains(p.personas, persona):
+		return identity.Bearer{}, unusable("it is of an issuer that is for other personas")
 	}
 	b, err := p.signed(ctx, raw, resource)
 	if err == nil && s.SameSubjects {
