@@ -227,14 +227,14 @@ func TestHostileExchanges(t *testing.T) {
 		}, want: "gave back the token"},
 		"an error that repeats": {instead: func(rw http.ResponseWriter, r *http.Request) {
 			rw.Header().Set("Content-Type", "application/json")
-			rw.WriteHeader(400)
+			rw.WriteHeader(http.StatusBadRequest)
 			fmt.Fprintf(rw, `{"error":"invalid_target","error_description":%q}`, r.FormValue("subject_token"))
 		}, want: "invalid_target"},
 		"an error that is none": {instead: body(400, "application/json", `{"error":"canary <script>"}`), want: "HTTP 400"},
 		"a page":                {instead: body(200, "text/html", "<p>canary"), want: ""},
 		"500":                   {instead: body(500, "text/plain", "canary"), want: "HTTP 500"},
 		"too much":              {instead: body(200, "application/json", `{"canary":"`+strings.Repeat("x", 2<<20)+`"}`), want: ""},
-		"elsewhere":             {instead: func(rw http.ResponseWriter, r *http.Request) { http.Redirect(rw, r, "http://127.0.0.1:1/canary", 307) }, want: ""},
+		"elsewhere":             {instead: func(rw http.ResponseWriter, r *http.Request) { http.Redirect(rw, r, "http://127.0.0.1:1/canary", http.StatusTemporaryRedirect) }, want: ""},
 	} {
 		w.provider.Do(func() {
 			w.provider.Exchange = tc.answer

@@ -120,6 +120,9 @@ func (d *Directory) mayIssue(by Principal, spec TokenSpec) error {
 			return fmt.Errorf("%w: you do not have the role %s yourself, so a token of yours cannot", ErrForbidden, r)
 		}
 	}
+	if len(spec.Teams) > 0 && slices.Contains(spec.Roles, Admin) {
+		return invalidField("teams", "a token with the role admin is for all teams: leave the teams out, or the role")
+	}
 	for _, t := range spec.Teams {
 		if !by.Within(t) {
 			return fmt.Errorf("%w: you are not in the team %s yourself, so a token of yours cannot be", ErrForbidden, t)
