@@ -115,10 +115,13 @@ func (e Entry) SealJSON(seq int64, prev string) (Entry, []byte) {
 	return e, append(append(text[:len(text)-len(end):len(text)-len(end)], e.Hash...), end...)
 }
 
-// sum is the hex SHA-256 of the entry's JSON with an empty hash.
-func (e Entry) sum() string {
-	e.Hash = ""
-	return sum(e.encode())
+// sumWithout is the hex SHA-256 of an entry's JSON with an empty hash. The hash is its last member.
+func sumWithout(text []byte, hash string) string {
+	h := sha256.New()
+	quoted := appendText(nil, hash)
+	h.Write(text[:len(text)-len(quoted)-1])
+	h.Write([]byte(`""}`))
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 func sum(text []byte) string {
@@ -126,14 +129,8 @@ func sum(text []byte) string {
 	return hex.EncodeToString(digest[:])
 }
 
-// encode is deterministic: encoding/json writes a struct's fields in order and sorts the keys of maps.
-func (e Entry) encode() []byte {
-	text, err := json.Marshal(e)
-	if err != nil {
-		panic(fmt.Sprintf("audit: an entry of strings and numbers did not encode: %v", err))
-	}
-	return text
-}
+// encode is deterministic: fields come in order, the keys of maps sorted.
+func (e Entry) encode() []byte { return e.AppendJSON(make([]byte, 0, 1024)) }
 
 // Head names the last entry of a chain. It is stored apart from the entries, so that a cut-off tail is found, and can
 // be written down elsewhere to prove later that history was not rewritten as a whole.

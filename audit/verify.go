@@ -54,7 +54,9 @@ type Verifier struct {
 func After(known Head) *Verifier { return &Verifier{begun: true, start: known, at: known} }
 
 // Add takes the next entry and says what is wrong with it, if anything.
-func (v *Verifier) Add(e Entry) error {
+func (v *Verifier) Add(e Entry) error { return v.add(e, e.encode()) }
+
+func (v *Verifier) add(e Entry, sealed []byte) error {
 	if !v.begun {
 		v.begun, v.start = true, Head{Seq: e.Seq - 1, Hash: e.Prev}
 		if e.Seq <= 1 {
@@ -67,7 +69,7 @@ func (v *Verifier) Add(e Entry) error {
 		return fmt.Errorf("audit: entry %d is missing: the next one found is %d", v.at.Seq+1, e.Seq)
 	case e.Prev != v.at.Hash:
 		return fmt.Errorf("audit: entry %d does not follow entry %d: one of them was replaced", e.Seq, v.at.Seq)
-	case e.Hash != e.sum():
+	case e.Hash != sumWithout(sealed, e.Hash):
 		return fmt.Errorf("audit: entry %d was edited: its content does not give its hash", e.Seq)
 	}
 	v.at = Head{Seq: e.Seq, Hash: e.Hash}
@@ -84,14 +86,22 @@ func (v *Verifier) Add(e Entry) error {
 // AddText takes the next entry as it is kept. Also an edit that a decoder would not notice, such as another case of a name, is
 // found.
 func (v *Verifier) AddText(text []byte) (Entry, error) {
-	var e Entry
-	if err := json.Unmarshal(text, &e); err != nil {
-		return e, fmt.Errorf("audit: the entry after entry %d was edited: %w", v.at.Seq, err)
+	e, ok := readEntry(text)
+	sealed := []byte(nil)
+	if ok {
+		sealed = e.encode()
 	}
-	if err := v.Add(e); err != nil {
+	if !bytes.Equal(sealed, text) {
+		e = Entry{}
+		if err := json.Unmarshal(text, &e); err != nil {
+			return e, fmt.Errorf("audit: the entry after entry %d was edited: %w", v.at.Seq, err)
+		}
+		sealed = e.encode()
+	}
+	if err := v.add(e, sealed); err != nil {
 		return e, err
 	}
-	if sealed, err := json.Marshal(e); err != nil || !bytes.Equal(sealed, text) {
+	if !bytes.Equal(sealed, text) {
 		return e, fmt.Errorf("audit: entry %d was edited: its text is not what was sealed", e.Seq)
 	}
 	return e, nil

@@ -28,12 +28,13 @@ func (id ID) Split() (server, tool string) {
 	return server, tool
 }
 
-// Tool is one tool of one upstream server as the last crawl saw it.
+// Tool is one tool of one upstream server as the last crawl saw it, or another thing that it offers.
 type Tool struct {
 	ID          ID
-	Definition  json.RawMessage // complete, as received
+	Kind        Kind
+	Definition  json.RawMessage // complete, as received; see [Kind]
 	Digest      Digest          // of Definition
-	Name        string          // the tool's own name
+	Name        string          // the tool's own name, or the URI
 	Title       string
 	Description string
 	Gist        string // of Description: the one sentence that is about this tool; empty when none is; see [GistOf]
@@ -76,6 +77,9 @@ func Parse(server string, definition json.RawMessage) (Tool, error) {
 		return Tool{}, fmt.Errorf("the definition is no JSON object: %w", err)
 	}
 	t := Tool{Definition: definition, Digest: digest}
+	if kind, inner := Unwrap(definition); kind != ATool {
+		return parseOther(server, kind, t, inner)
+	}
 	if json.Unmarshal(members["name"], &t.Name) != nil || !toolName.MatchString(t.Name) {
 		return Tool{}, fmt.Errorf("the tool's name %.80q is missing or not within %s", members["name"], toolName)
 	}

@@ -60,6 +60,8 @@ func Changes(server string, approved, now json.RawMessage) []Change {
 		_ = json.Unmarshal(raw, &m) // it was parsed before
 		return m
 	}
+	_, approved = Unwrap(approved)
+	_, now = Unwrap(now)
 	old, fresh := members(approved), members(now)
 	out = append(out, schemaChanges(old["inputSchema"], fresh["inputSchema"])...)
 	for _, name := range memberNames(old, fresh) {

@@ -72,6 +72,7 @@ func New(config Config) *Composer {
 	if config.Now == nil {
 		config.Now = time.Now
 	}
+	config.Finder = onlyTools{config.Finder}
 	return &Composer{config: config}
 }
 

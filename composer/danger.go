@@ -2,7 +2,6 @@ package composer
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"remit/catalog"
@@ -20,7 +19,11 @@ func warnings(s *selection, job string, ks []constraint, config Config) []Warnin
 			out = append(out, w)
 		}
 	}
-	if w, ok := trifecta(s); ok {
+	var risk Risk
+	for _, p := range s.order {
+		risk.add(p.tool)
+	}
+	if w, ok := risk.Warning(); ok {
 		out = append(out, w)
 	}
 	if n := len(s.order); n > config.WarnTools {
@@ -43,30 +46,6 @@ func contradiction(s *selection, job string, k constraint) (Warning, bool) {
 	}
 	w.Text = fmt.Sprintf("The job says %s and also asks for changes in its own words: check that %s should be granted.", quoteWords(job, k.span), names(w.Tools))
 	return w, len(w.Tools) > 0
-}
-
-// trifecta finds the combination by which data leaks: a tool that reads private data, one that brings in what strangers
-// wrote, and one that sends something out (the "lethal trifecta", S. Willison, 2025).
-func trifecta(s *selection) (Warning, bool) {
-	var private, foreign, out []catalog.ID
-	for _, p := range s.order {
-		t := p.tool
-		switch {
-		case t.effect == catalog.External || t.act == sends || t.act == publishes:
-			out = append(out, t.id)
-		case t.act == reads && readsForeign(t):
-			foreign = append(foreign, t.id)
-		case t.act == reads:
-			private = append(private, t.id)
-		}
-	}
-	if len(private) == 0 || len(foreign) == 0 || len(out) == 0 {
-		return Warning{}, false
-	}
-	return Warning{Kind: "combination", Tools: slices.Concat(private, foreign, out),
-		Text: fmt.Sprintf("Together these can leak data: %s read what is yours, %s bring in what strangers wrote and may carry "+
-			"instructions, %s lead out. Limit where the last may send to, or let a person approve each call.",
-			names(private), names(foreign), names(out))}, true
 }
 
 func readsForeign(t *tool) bool {

@@ -174,7 +174,7 @@ func TestModelUnwell(t *testing.T) {
 			if diff := cmp.Diff(want, grants(d)); diff != "" || !strings.Contains(d.Model.Failed, tc.said) || strings.Contains(d.Model.Failed, "sk-canary") {
 				t.Errorf("got the draft of the rules, but for %s, and %q; want %q", diff, d.Model.Failed, tc.said)
 			}
-			if took := time.Since(start); took > tc.time+10*time.Second {
+			if took := time.Since(start); took > tc.time+time.Minute {
 				t.Errorf("took %s", took)
 			}
 		})
@@ -188,7 +188,7 @@ func TestModelDown(t *testing.T) {
 	m.Close()
 	start := time.Now()
 	d := composeWith(t, c, m, supportJob)
-	if diff := cmp.Diff(grants(compose(t, c, supportJob)), grants(d)); diff != "" || !strings.Contains(d.Model.Failed, "cannot be reached") || time.Since(start) > 15*time.Second {
+	if diff := cmp.Diff(grants(compose(t, c, supportJob)), grants(d)); diff != "" || !strings.Contains(d.Model.Failed, "cannot be reached") || time.Since(start) > time.Minute {
 		t.Errorf("got the draft of the rules, but for %s, and %q after %s", diff, d.Model.Failed, time.Since(start))
 	}
 }

@@ -43,7 +43,7 @@ func TestConformance(t *testing.T) {
 		_, url := at(revision)
 		direct[revision] = conformance(t, revision, url)
 	}
-	in := install(t, fmt.Sprintf("  older: {url: %q}\n  newer: {url: %q}\n", older, newer))
+	in := install(t, fmt.Sprintf("  older: {url: %q, lists: [prompts, resources]}\n  newer: {url: %q, lists: [prompts, resources]}\n", older, newer))
 	in.crawled("older/test_simple_text", "newer/test_simple_text")
 	through := map[string]string{}
 	for _, server := range []string{"older", "newer"} {

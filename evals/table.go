@@ -105,7 +105,7 @@ func tagTable(r Report) Table {
 	t := Table{Title: r.Suite + " by tag", Head: []string{"TAG", "CASES"}}
 	var shown []Definition
 	for _, d := range Definitions {
-		if d.Kind == r.Kind && d.Unit == "share" {
+		if _, ok := r.Metric(d.Name); ok && d.Kind == r.Kind && d.Unit == "share" {
 			shown = append(shown, d)
 			t.Head = append(t.Head, strings.ToUpper(d.Title))
 		}

@@ -19,6 +19,7 @@ const (
 	codeNoMethod       = -32601
 	codeInvalidParams  = -32602
 	codeInternal       = -32603
+	codeNoResource     = -32002 // of the older era
 	codeHeaderMismatch = -32020
 	codeCapability     = -32021 // the client lacks a capability; the stateless era answers it with HTTP 400
 	codeVersion        = -32022
@@ -30,7 +31,7 @@ const (
 type fault struct {
 	status    int    // of HTTP; 0 means 200
 	code      int    // of JSON-RPC
-	tool      bool   // it is a tool's result with isError, which agents are shown, and no error of the protocol
+	tool      bool   // it is a tool's result with isError, which agents are shown, and no error of the protocol; of what is no tool, codeRefused
 	silent    bool   // the request was cancelled by a message of its own: it gets no response
 	result    []byte // the whole result, where it is neither
 	message   string // a sentence for the agent, with the next step
@@ -97,6 +98,9 @@ func (x *exchange) resultOf(result ...[]byte) response {
 func (x *exchange) faultOf(f *fault) response {
 	if f.result != nil {
 		return x.resultOf(f.result)
+	}
+	if f.tool && x.method != "tools/call" {
+		f = &fault{code: codeRefused, message: f.message}
 	}
 	if f.tool {
 		return x.resultOf(x.toolError(f.message))

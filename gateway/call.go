@@ -11,16 +11,20 @@ import (
 
 	"remit/approval"
 	"remit/audit"
+	"remit/catalog"
 	"remit/persona"
 	"remit/policy"
+	"remit/upstream"
 )
 
-// call is one tools/call. It passes the steps in order; the first that refuses ends it. Whatever comes of it, one entry
+// call is one tools/call, or another request that kinds.go makes like one. It passes the steps in order; the first that refuses ends it. Whatever comes of it, one entry
 // records it before the answer leaves.
 type call struct {
 	*exchange
 	began     time.Time
+	kind      catalog.Kind    // of what is called
 	name      string          // as the agent calls the tool
+	key       string          // under which the view has it
 	arguments json.RawMessage // an object, as sent
 	person    *person         // who has to approve the call; nil where nobody has
 	canonical []byte          // the same, as it is digested
@@ -122,6 +126,12 @@ var errClosing = errors.New("the gateway was shut down during the call")
 
 // readCall takes the name and the arguments out of the parameters.
 func (g *Gateway) readCall(_ context.Context, c *call) *fault {
+	if c.kind, _ = kindOf(c.method); c.method != "tools/call" {
+		if f := c.readOther(); f != nil {
+			return f
+		}
+		return c.recordArguments()
+	}
 	name, ok := c.params.text("name")
 	if !ok || name == "" || len(name) > 256 {
 		return rpcFault(codeInvalidParams, `The member "name" of params must be a string of 1 to 256 bytes.`)
@@ -139,18 +149,18 @@ func (g *Gateway) readCall(_ context.Context, c *call) *fault {
 // identifyCall finds the revision that is live now.
 func (g *Gateway) identifyCall(_ context.Context, c *call) (f *fault) {
 	if c.revision, f = g.view(c.exchange); f == nil {
-		c.entry.Revision = c.revision.revision
+		c.entry.Revision, c.key = c.revision.revision, c.revision.resolve(c.kind, c.name)
 	}
 	return f
 }
 
 // find answers alike for a tool that is not granted, one that the key is not for, and one that does not exist.
 func (g *Gateway) find(_ context.Context, c *call) *fault {
-	granted, ok := c.revision.grants[c.name]
-	if !ok {
-		f := rpcFault(codeInvalidParams, "Unknown tool: %s", clean(c.name, 256))
+	granted, ok := c.revision.grants[c.key]
+	if !ok || !granted.is(c.kind) {
+		f := c.unknown()
 		f.reason = "the revision does not grant a tool of this name"
-		if c.revision.whole().grants[c.name] != nil {
+		if whole := c.revision.whole().grants[c.key]; whole != nil && whole.is(c.kind) {
 			f.reason, f.policy = "the access key is narrowed to other tools of the revision", "key/tools"
 		}
 		return f
@@ -218,7 +228,7 @@ func (g *Gateway) thawed(ctx context.Context, c *call) *fault {
 
 // headers holds parameters that travel in headers too against the arguments; only the stateless era knows such.
 func (g *Gateway) headers(_ context.Context, c *call) *fault {
-	if !c.modern {
+	if !c.modern || c.kind != catalog.ATool {
 		return nil
 	}
 	s, err := c.grant.arguments()
@@ -235,6 +245,9 @@ func (g *Gateway) validate(_ context.Context, c *call) *fault {
 		return toolFault("Refused: a schema of this tool cannot be used to check its calls. Its persona needs a revision without the tool, or its server a schema that works.",
 			err.Error())
 	}
+	if c.method == upstream.Complete {
+		return nil // it has a part of one argument
+	}
 	if err := s.check(c.arguments); err != nil {
 		f := rpcFault(codeInvalidParams, "Invalid arguments for %s: %s", c.name, clean(err.Error(), 1000))
 		f.reason = "the arguments do not match the approved schema at " + schemaPath(err)
@@ -245,6 +258,9 @@ func (g *Gateway) validate(_ context.Context, c *call) *fault {
 
 // decide asks the grant's policy. The refusal is a tool's result, so that the model reads what would be allowed.
 func (g *Gateway) decide(_ context.Context, c *call) *fault {
+	if f := c.completes(); f != nil {
+		return f
+	}
 	d := c.grant.rules.Decide(policy.Call{Agent: c.who.Agent, User: c.who.User, Persona: c.who.Persona, Arguments: c.arguments, Now: g.c.Now()})
 	switch {
 	case !d.Approval:

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	strict "github.com/go-json-experiment/json"
@@ -21,8 +22,9 @@ import (
 // _meta the trace context only. Neither headers nor cookies nor the key go along; whom the call is made for decides which
 // token does.
 func (g *Gateway) forward(ctx context.Context, c *call) *fault {
-	server, tool := c.grant.Tool.Split()
-	out := upstream.Call{For: c.subject(), Tool: tool, Arguments: c.arguments, Meta: c.traceMeta(g.c.ForwardBaggage), InputSchema: c.grant.schema.raw}
+	server, _ := c.grant.Tool.Split()
+	out := c.outgoing()
+	out.Meta, out.InputSchema = c.traceMeta(g.c.ForwardBaggage), c.grant.schema.raw
 	if token := c.streams(); token != nil {
 		out.Progress = func(params json.RawMessage) {
 			if event := progressEvent(params, token, c.grant.rules); event != nil {
@@ -140,22 +142,35 @@ func progressEvent(params json.RawMessage, token jsontext.Value, rules *policy.C
 			return nil
 		}
 	}
-	own, at := []byte(nil), 0
-	dec := jsontext.NewDecoder(bytes.NewReader(params))
-	_, _ = dec.ReadToken() // it was read as an object just before
+	own, _, err := splice(params, "progressToken", func([]byte) []byte { return token })
+	if err != nil {
+		return nil
+	}
+	return slices.Concat([]byte(`{"jsonrpc":"2.0","method":"notifications/progress","params":`), own, []byte("}"))
+}
+
+// splice puts another value in the place of an object's members of the name, and leaves every other byte.
+func splice(object []byte, name string, other func(value []byte) []byte) (out []byte, found bool, err error) {
+	dec := jsontext.NewDecoder(bytes.NewReader(object), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if start, err := dec.ReadToken(); err != nil || start.Kind() != '{' {
+		return nil, false, errors.New("it is no object")
+	}
+	at := 0
 	for dec.PeekKind() == '"' {
-		name, err := dec.ReadToken()
-		key := name.String()
-		value, ended := dec.ReadValue()
-		if err != nil || ended != nil {
-			return nil
+		member, err := dec.ReadToken()
+		if err != nil {
+			return nil, false, err
 		}
-		if end := int(dec.InputOffset()); key == "progressToken" {
-			own, at = append(append(own, params[at:end-len(value)]...), token...), end
+		is := member.String() == name
+		value, err := dec.ReadValue()
+		if err != nil {
+			return nil, false, err
+		}
+		if end := int(dec.InputOffset()); is {
+			out, at, found = append(append(out, object[at:end-len(value)]...), other(value)...), end, true
 		}
 	}
-	out := append([]byte(`{"jsonrpc":"2.0","method":"notifications/progress","params":`), own...)
-	return append(append(out, params[at:]...), '}')
+	return append(out, object[at:]...), found, nil
 }
 
 // finished returns the server's result as sent, with resultType added for the stateless era where it lacks one. A server
@@ -171,7 +186,9 @@ func (c *call) finished(result json.RawMessage) (parts [2][]byte, err error) {
 		return parts, errors.New("its answer is not a result")
 	case kind != "" && kind != "complete":
 		return parts, fmt.Errorf("it answered %q, and this endpoint carries no further requests to the client", clean(kind, 64))
-	case kind == "" && c.modern:
+	}
+	result = c.cacheable(result)
+	if kind == "" && c.modern {
 		rest := bytes.TrimLeft(result[1:], " \t\r\n")
 		start := `{"resultType":"complete"`
 		if len(rest) > 0 && rest[0] != '}' {

@@ -81,7 +81,8 @@ func (j *Judge) Decide(ctx context.Context, e audit.Entry) audit.Shadow {
 	}
 	t.arguments, t.known = argumentsOf(e)
 	x := &exchange{who: identity.Principal{Agent: e.Agent, User: e.User, Persona: e.Persona, Key: e.Key}, persona: persona.ID(e.Persona)}
-	t.c = &call{exchange: x, began: j.now, name: t.name(), arguments: t.arguments, revision: j.v}
+	t.c = &call{exchange: x, began: j.now, kind: catalog.ID(e.Tool).Of(), key: t.name(), arguments: t.arguments, revision: j.v}
+	t.c.name = t.c.key
 	for _, s := range decision {
 		if out, over := t.step(ctx, s); over {
 			return out
@@ -166,7 +167,7 @@ func (t *trial) step(ctx context.Context, s step) (out audit.Shadow, over bool) 
 	case "policy":
 		if !t.known {
 			own := t.c.grant
-			t.c.grant = &grant{Grant: own.Grant, rules: t.blind[t.c.name]}
+			t.c.grant = &grant{Grant: own.Grant, rules: t.blind[t.c.key]}
 			out, over = run()
 			t.c.grant = own
 			if !over {

@@ -9,7 +9,7 @@ import (
 // serveLegacy serves the POST requests of the older era.
 func (g *Gateway) serveLegacy(x *exchange) {
 	if x.method == "initialize" && x.id != nil {
-		g.withView(x, func(*view) { g.initialize(x) })
+		g.withView(x, func(v *view) { g.initialize(x, v) })
 		return
 	}
 	if f := g.inSession(x); f != nil {
@@ -30,17 +30,13 @@ func (g *Gateway) serveLegacy(x *exchange) {
 	switch x.method {
 	case "ping":
 		x.succeed([]byte("{}"))
-	case "tools/list":
-		g.list(x)
-	case "tools/call":
-		g.call(x)
 	default:
-		g.refuse(x, x.noMethod(0))
+		g.serveOffered(x)
 	}
 }
 
 // initialize opens a session in the version asked for, or in the newest with sessions.
-func (g *Gateway) initialize(x *exchange) {
+func (g *Gateway) initialize(x *exchange, v *view) {
 	version, ok := x.params.text("protocolVersion")
 	if !ok {
 		g.refuse(x, rpcFault(codeInvalidParams, `The member "protocolVersion" of params must be a string.`))
@@ -51,7 +47,7 @@ func (g *Gateway) initialize(x *exchange) {
 	}
 	s := g.sessions.open(x.who, version, clientOf(x.params, "clientInfo"))
 	x.w.Header().Set("Mcp-Session-Id", s.id)
-	x.succeed([]byte(`{"protocolVersion":` + quote(version) + `,` + capabilities + `,"serverInfo":` + g.info() + `}`))
+	x.succeed([]byte(`{"protocolVersion":` + quote(version) + `,` + v.capabilities() + `,"serverInfo":` + g.info() + `}`))
 }
 
 // inSession finds the request's session and checks its version header.
@@ -82,11 +78,17 @@ func (g *Gateway) legacyStream(x *exchange) {
 		x.w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	g.withView(x, func(*view) {
+	g.withView(x, func(v *view) {
 		ctx, cancel := context.WithCancel(x.r.Context())
 		defer cancel()
 		detach := x.session.attach(cancel)
 		defer detach()
-		g.follow(ctx, x, []byte(`{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`), nil, nil)
+		var changed [][]byte
+		for _, a := range announced {
+			if v.offers(a.list) {
+				changed = append(changed, []byte(`{"jsonrpc":"2.0","method":"`+a.method+`"}`))
+			}
+		}
+		g.follow(ctx, x, changed, nil, nil)
 	})
 }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -80,28 +81,31 @@ func (l *listener) notify() {
 	}
 }
 
-// listen serves subscriptions/listen: tools are all there is to subscribe to.
-func (g *Gateway) listen(x *exchange) {
+// listen serves subscriptions/listen: lists that the view has are all there is to subscribe to.
+func (g *Gateway) listen(x *exchange, v *view) {
 	filter, ok := x.params.object("notifications")
 	if !ok {
 		g.refuse(x, rpcFault(codeInvalidParams, `The member "notifications" of params must be an object.`))
 		return
 	}
 	meta := `"_meta":{"` + metaSubscription + `":` + string(x.id) + `}`
-	honoured, changed := `{}`, []byte(nil)
-	if string(filter["toolsListChanged"]) == "true" {
-		honoured = `{"toolsListChanged":true}`
-		changed = []byte(`{"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":{` + meta + `}}`)
+	var honoured []string
+	var changed [][]byte
+	for _, a := range announced {
+		if v.offers(a.list) && string(filter[a.filter]) == "true" {
+			honoured = append(honoured, `"`+a.filter+`":true`)
+			changed = append(changed, []byte(`{"jsonrpc":"2.0","method":"`+a.method+`","params":{`+meta+`}}`))
+		}
 	}
-	first := []byte(`{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{` + meta + `,"notifications":` + honoured + `}}`)
+	first := []byte(`{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{` + meta + `,"notifications":{` + strings.Join(honoured, ",") + `}}}`)
 	end := x.resultOf([]byte(`{"resultType":"complete",` + meta + `}`))
 	g.follow(x.r.Context(), x, changed, first, &end)
 }
 
 // follow keeps a stream open until the client leaves, the key is no longer valid, the persona allows nothing any more, or
-// the gateway closes. changed is sent after each change, unless it is nil; first at the start; end when we end the stream
+// the gateway closes. changed are sent after each change; first at the start; end when we end the stream
 // in good order.
-func (g *Gateway) follow(ctx context.Context, x *exchange, changed, first []byte, end *response) {
+func (g *Gateway) follow(ctx context.Context, x *exchange, changed [][]byte, first []byte, end *response) {
 	l, leave, ok := g.streams.join(x.persona, x.who.Key, x.who.User)
 	if !ok {
 		g.refuse(x, httpFault(http.StatusTooManyRequests, "The key has %d open streams, which is the limit; close one.", maxStreams))
@@ -123,7 +127,7 @@ func (g *Gateway) follow(ctx context.Context, x *exchange, changed, first []byte
 		case <-g.closing:
 			last = true
 		case <-l.changed:
-			told = changed != nil
+			told = len(changed) > 0
 		case <-tick.C:
 		}
 		if !last {
@@ -131,11 +135,13 @@ func (g *Gateway) follow(ctx context.Context, x *exchange, changed, first []byte
 				return
 			}
 			if _, f := g.view(x); f != nil { // the client hears that its list is empty, and that is all it can hear
-				told, last = changed != nil, true
+				told, last = len(changed) > 0, true
 			}
 		}
 		if told {
-			s.message(changed)
+			for _, m := range changed {
+				s.message(m)
+			}
 		}
 		if last {
 			if end != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"remit/internal/strictjson"
+	"remit/upstream"
 )
 
 // members are an object's, by exact name.
@@ -27,9 +28,13 @@ type message struct {
 	meta   members // params._meta
 }
 
-// tool is the name in a call, for the record.
+// tool is the name in a call, or the URI of a resource, for the record.
 func (m *message) tool() string {
-	name, _ := m.params.text("name")
+	member := "name"
+	if m.method == upstream.ReadResource {
+		member = "uri"
+	}
+	name, _ := m.params.text(member)
 	return name
 }
 
@@ -52,7 +57,16 @@ func (m members) object(name string) (members, bool) {
 	if !ok || raw.Kind() != '{' {
 		return nil, false
 	}
-	var out members
+	return membersOf(raw)
+}
+
+// membersOf reads an object's members, which are parts of raw where they can be.
+func membersOf(raw []byte) (members, bool) {
+	out := members{}
+	if strictjson.Object(raw, func(name string, value []byte) { out[name] = value }) {
+		return out, true
+	}
+	out = nil
 	err := strict.Unmarshal(raw, &out)
 	return out, err == nil
 }
@@ -72,7 +86,7 @@ func (m members) onlyExact(known ...string) *fault {
 // The members that decisions are made on, at each level.
 var (
 	envelopeNames = []string{"jsonrpc", "id", "method", "params", "result", "error"}
-	paramNames    = []string{"name", "arguments", "_meta", "cursor", "protocolVersion", "requestId", "notifications", "requestState", "inputResponses"}
+	paramNames    = []string{"name", "arguments", "_meta", "cursor", "protocolVersion", "requestId", "notifications", "requestState", "inputResponses", "uri", "ref", "argument", "context"}
 	metaNames     = []string{metaVersion, metaCapabilities, metaClient, "progressToken", "traceparent", "tracestate", "baggage"}
 )
 
@@ -115,8 +129,8 @@ func parse(body []byte) (message, *fault) {
 		f.reason = err.Error()
 		return m, f
 	}
-	var outer members
-	if strict.Unmarshal(body, &outer) != nil || outer == nil {
+	outer, ok := membersOf(body)
+	if !ok || outer == nil {
 		return m, badRequest(codeInvalidRequest, "The request is not a JSON object.")
 	}
 	if f := outer.onlyExact(envelopeNames...); f != nil {

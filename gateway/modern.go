@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"remit/upstream"
 )
 
 // Versions of the protocol.
@@ -104,20 +106,34 @@ func (g *Gateway) serveModern(x *exchange) {
 	}
 	switch x.method {
 	case "server/discover":
-		g.withView(x, func(*view) { x.succeed(g.discover()) })
-	case "tools/list":
-		g.list(x)
-	case "tools/call":
-		g.call(x)
+		g.withView(x, func(v *view) { x.succeed(g.discover(v)) })
 	case "subscriptions/listen":
-		g.withView(x, func(*view) { g.listen(x) })
+		g.withView(x, func(v *view) { g.listen(x, v) })
 	default:
-		g.refuse(x, x.noMethod(http.StatusNotFound))
+		g.serveOffered(x)
 	}
 }
 
-func (x *exchange) noMethod(status int) *fault {
-	return &fault{status: status, code: codeNoMethod, message: "Method not found: this endpoint offers tools only.",
+// serveOffered serves what both eras have.
+func (g *Gateway) serveOffered(x *exchange) {
+	switch x.method {
+	case "tools/list", "prompts/list", "resources/list", "resources/templates/list":
+		g.list(x)
+	case "tools/call":
+		g.call(x)
+	case upstream.GetPrompt, upstream.ReadResource, upstream.Complete:
+		g.getOther(x)
+	default:
+		g.refuse(x, x.noMethod())
+	}
+}
+
+func (x *exchange) noMethod() *fault {
+	status := 0
+	if x.modern {
+		status = http.StatusNotFound
+	}
+	return &fault{status: status, code: codeNoMethod, message: "Method not found: this endpoint offers nothing of the kind.",
 		reason: "there is no method " + strconv.Quote(clean(x.method, maxNameInRecord))}
 }
 
@@ -146,7 +162,7 @@ func (x *exchange) checkModern() *fault {
 	if f := x.match("Mcp-Method", x.method); f != nil {
 		return f
 	}
-	if x.method == "tools/call" {
+	if _, named := kindOf(x.method); named && x.method != upstream.Complete {
 		if f := x.match("Mcp-Name", x.tool()); f != nil {
 			return f
 		}
@@ -197,16 +213,14 @@ const freshFor = "60000"
 // info is how we name ourselves to clients.
 func (g *Gateway) info() string { return `{"name":"remit","version":` + quote(g.c.Version) + `}` }
 
-const capabilities = `"capabilities":{"tools":{"listChanged":true}}`
-
 // tail is what results of the stateless era carry beside their own members.
 func (g *Gateway) tail() string {
 	return `"resultType":"complete","ttlMs":` + freshFor + `,"cacheScope":"private","_meta":{"` + metaServer + `":` + g.info() + `}}`
 }
 
-func (g *Gateway) discover() []byte {
+func (g *Gateway) discover(v *view) []byte {
 	supported, _ := json.Marshal(allVersions) // strings always encode
-	return []byte(`{"supportedVersions":` + string(supported) + `,` + capabilities + `,` + g.tail())
+	return []byte(`{"supportedVersions":` + string(supported) + `,` + v.capabilities() + `,` + g.tail())
 }
 
 // withView runs serve when the persona has a live revision, and else refuses.
@@ -221,18 +235,23 @@ func (g *Gateway) withView(x *exchange, serve func(*view)) {
 
 // list answers with the approved definitions, on one page.
 func (g *Gateway) list(x *exchange) {
-	if cursor, given := x.params["cursor"]; given && !bytes.Equal(cursor, []byte("null")) {
-		g.refuse(x, rpcFault(codeInvalidParams, "Unknown cursor: the list has one page."))
-		return
-	}
 	g.withView(x, func(v *view) {
+		if !v.offers(x.method) {
+			g.refuse(x, x.noMethod())
+			return
+		}
+		if cursor, given := x.params["cursor"]; given && !bytes.Equal(cursor, []byte("null")) {
+			g.refuse(x, rpcFault(codeInvalidParams, "Unknown cursor: the list has one page."))
+			return
+		}
 		if g.c.HideFrozen {
 			v = g.unfrozen(x, v)
 		}
+		lists := v.lists[listed[x.method].kind]
 		if x.modern {
-			x.succeed(v.modernList)
+			x.succeed(lists.modern)
 		} else {
-			x.succeed(v.legacyList)
+			x.succeed(lists.legacy)
 		}
 	})
 }

@@ -17,7 +17,9 @@ import (
 	english "golang.org/x/text/message"
 
 	strict "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
+	"remit/catalog"
 	"remit/internal/strictjson"
 )
 
@@ -47,6 +49,13 @@ func compile(definition json.RawMessage) (input, output *schema, err error) {
 		return nil, nil, fmt.Errorf("the definition cannot be read: %w", err)
 	}
 	raw, ok := d["inputSchema"]
+	if kind, _ := catalog.Unwrap(definition); kind != catalog.ATool {
+		made, err := catalog.InputSchema(definition)
+		if err != nil {
+			return nil, nil, fmt.Errorf("the definition cannot be read: %w", err)
+		}
+		raw, ok = jsontext.Value(made), true
+	}
 	if !ok {
 		raw = []byte(noInput)
 	}

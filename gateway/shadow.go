@@ -76,7 +76,7 @@ func (g *Gateway) besideOf(c *call) *beside {
 func (b *beside) call(c *call) *call {
 	x := *c.exchange
 	x.seen = nil // what is observed is the call
-	return &call{exchange: &x, began: c.began, name: b.view.nameOf(c.revision.whole(), c.name), arguments: c.arguments,
+	return &call{exchange: &x, began: c.began, kind: c.kind, name: c.name, key: b.view.nameOf(c.revision.whole(), c.key), arguments: c.arguments,
 		revision: b.view.of(x.who.Bounds, b.g.tail())}
 }
 

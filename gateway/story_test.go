@@ -295,6 +295,14 @@ func (s *story) do(t *testing.T, words []string) {
 	case "replace": // in what a server offers: a text by another
 		old, now, _ := strings.Cut(strings.Join(words[2:], " "), " => ")
 		s.replace(words[1], old, now)
+	case "prompts": // crm, by a text in place of another in all of them
+		old, now, _ := strings.Cut(strings.Join(words[2:], " "), " => ")
+		var all []json.RawMessage
+		for _, p := range prompts {
+			all = append(all, json.RawMessage(strings.ReplaceAll(string(p), old, now)))
+		}
+		s.fakes[words[1]].SetPrompts(all)
+		s.crawl()
 	case "offer": // one tool more
 		s.fakes[words[1]].SetTools(append(slices.Clone(definitions[words[1]]), json.RawMessage(strings.Join(words[2:], " "))))
 		s.crawl()

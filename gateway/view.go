@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -16,12 +17,12 @@ import (
 
 // view is a live revision, ready to be served. It is built once per revision: a revision's content never changes.
 type view struct {
-	revision   int
-	reviewed   time.Time
-	grants     map[string]*grant // by the name that the agent calls
-	inOrder    []*grant          // as they are listed
-	legacyList []byte            // the whole result of tools/list
-	modernList []byte
+	revision  int
+	reviewed  time.Time
+	grants    map[string]*grant // by the name that the agent calls; see key
+	inOrder   []*grant          // as they are listed
+	templates []*grant
+	lists     map[catalog.Kind]lists
 
 	mu      sync.Mutex
 	narrow  map[string]*view // for keys that are narrowed, by the tools that these name
@@ -31,9 +32,10 @@ type view struct {
 // grant is one pinned tool.
 type grant struct {
 	persona.Grant
-	served  []byte // the definition as agents read it
-	corrupt error  // the stored definition is not what the digest says, or the policy cannot be used
-	rules   *policy.Compiled
+	served   []byte // the definition as agents read it
+	corrupt  error  // the stored definition is not what the digest says, or the policy cannot be used
+	rules    *policy.Compiled
+	template *regexp.Regexp // of the URIs that a resource template stands for; nil for anything else
 
 	once    sync.Once
 	schema  *schema // of the arguments, compiled at the first call
@@ -163,27 +165,35 @@ func (v *view) whole() *view {
 }
 
 func (v *view) add(t *grant) {
-	v.grants[t.Name] = t
+	v.grants[t.key()] = t
 	v.inOrder = append(v.inOrder, t)
+	if t.template != nil {
+		v.templates = append(v.templates, t)
+	}
 }
 
-// list writes the results of tools/list.
+// lists are the whole results of one kind's list in either era.
+type lists struct{ legacy, modern []byte }
+
+// list writes the results of all lists.
 func (v *view) list(tail string) {
-	var list bytes.Buffer
-	list.WriteString(`{"tools":[`)
-	listed := 0
-	for _, t := range v.inOrder {
-		if t.corrupt != nil {
-			continue
+	v.lists = map[catalog.Kind]lists{}
+	for _, of := range listed {
+		var list bytes.Buffer
+		list.WriteString(`{"` + of.member + `":[`)
+		n := 0
+		for _, t := range v.inOrder {
+			if t.corrupt != nil || t.Tool.Of() != of.kind {
+				continue
+			}
+			if n++; n > 1 {
+				list.WriteByte(',')
+			}
+			list.Write(t.served)
 		}
-		if listed++; listed > 1 {
-			list.WriteByte(',')
-		}
-		list.Write(t.served)
+		list.WriteByte(']')
+		v.lists[of.kind] = lists{append(bytes.Clone(list.Bytes()), '}'), append(append(bytes.Clone(list.Bytes()), ','), tail...)}
 	}
-	list.WriteByte(']')
-	v.legacyList = append(bytes.Clone(list.Bytes()), '}')
-	v.modernList = append(append(bytes.Clone(list.Bytes()), ','), tail...)
 }
 
 // build pins every grant again: a definition that is not what its digest says is neither listed nor called.
@@ -197,10 +207,18 @@ func (g *Gateway) build(of persona.ID, live persona.Revision) *view {
 		if err == nil && len(g.c.MaskKey) > 0 {
 			rules = rules.HashedFor(string(of), g.c.MaskKey)
 		}
-		if err != nil {
-			g.complain("the stored definition of a granted tool is damaged; it is not served", err)
+		t := &grant{Grant: pinned, served: served, rules: rules}
+		if err == nil {
+			t.template, err = templateOf(pinned)
 		}
-		v.add(&grant{Grant: pinned, served: served, corrupt: err, rules: rules})
+		if other := v.grants[t.key()]; other != nil && err == nil { // two servers' resources of one URI: nobody can tell which is meant
+			err = fmt.Errorf("%s and %s are known by the same name", other.Tool, t.Tool)
+			other.corrupt = err
+		}
+		if t.corrupt = err; err != nil {
+			g.complain("the stored definition of a granted tool is damaged, or cannot be used; it is not served", err)
+		}
+		v.add(t)
 	}
 	v.list(g.tail())
 	return v

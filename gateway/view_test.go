@@ -31,7 +31,7 @@ func TestNarrowViewIsMadeOnce(t *testing.T) {
 		{[]string{"s/a", "s/z"}, `{"tools":["a"]}`},
 	} {
 		v := of(tc.tools)
-		if got := string(v.legacyList); got != tc.want {
+		if got := string(v.lists[catalog.ATool].legacy); got != tc.want {
 			t.Errorf("%v: got %s, want %s", tc.tools, got, tc.want)
 		}
 		for name, g := range v.grants {

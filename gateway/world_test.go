@@ -29,8 +29,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// world is a gateway on a real store in front of two real servers, crm and billing, with a persona for each of two
-// agents: support may look customers up, clerk may send refunds.
+// world is a gateway on a real store in front of two real servers, crm and billing, with a persona for each of three
+// agents: support may look customers up, clerk may send refunds, writer may use a prompt and read resources.
 type world struct {
 	t       testing.TB
 	store   *store.Store
@@ -80,6 +80,15 @@ var definitions = map[string][]json.RawMessage{
 		`{"name":"echo","description":"Repeats its arguments, too.","inputSchema":{"type":"object"}}`),
 }
 
+// What crm offers beside tools.
+var (
+	prompts = raw(`{"name":"welcome","title":"Welcome","description":"Welcomes a customer.","arguments":[{"name":"customer","description":"Who it is.","required":true},{"name":"tone"}],"x-vendor":1.0}`,
+		`{"name":"secret_prompt","description":"Is for nobody."}`)
+	resources = raw(`{"uri":"crm://notes/today","name":"notes","description":"The notes of today.","mimeType":"text/plain","annotations":{"priority":0.50}}`,
+		`{"uri":"crm://customers/vip","name":"vip","description":"The one that matters."}`)
+	templates = raw(`{"uriTemplate":"crm://customers/{id}","name":"customer","description":"A customer's record."}`)
+)
+
 var results = map[string]json.RawMessage{
 	"find_customer": json.RawMessage("{\n \"content\": [{\"type\":\"text\",\"text\":\"Ada\"}],\n \"structuredContent\":{\"id\":9007199254740993,\"x\":1.50}}"),
 	"leaks":         json.RawMessage(`{"content":[{"type":"text","text":"curl -H 'Authorization: Basic Ym90Om9mLXRoZS11cHN0cmVhbQ==' https://crm.example/"}],"isError":true}`),
@@ -95,6 +104,7 @@ var failures = map[string]json.RawMessage{
 var grants = map[persona.ID][]persona.Grant{
 	"support": grant("crm/find_customer", "crm/echo", "billing/echo", "crm/progress", "crm/slow", "crm/error", "crm/die", "crm/asks", "crm/remote", "crm/region", "crm/leaks", "crm/denies"),
 	"clerk":   grant("billing/refund"),
+	"writer":  grant("crm/@prompt/welcome", "crm/@resource/crm://notes/today", "crm/@resourceTemplate/crm://customers/{id}", "crm/echo"),
 }
 
 func grant(ids ...catalog.ID) (out []persona.Grant) {
@@ -131,7 +141,13 @@ func newWorldOn(t testing.TB, where string, change func(*gateway.Config)) *world
 		catalog: catalog.New(catalog.Config{})}
 	var configs []upstream.Config
 	for name, tools := range definitions {
-		fake, err := fakemcp.New(fakemcp.Config{Name: name, Tools: tools, Results: results, Errors: failures})
+		offered := fakemcp.Config{Name: name, Tools: tools, Results: results, Errors: failures}
+		if name == "crm" {
+			offered.Prompts, offered.Resources, offered.Templates = prompts, resources, templates
+		} else {
+			offered.Resources, offered.Templates = raw(`{"uri":"crm://notes/today","name":"theirs"}`), raw(`{"uriTemplate":"crm://{kind}/{id}","name":"theirs"}`)
+		}
+		fake, err := fakemcp.New(offered)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -139,7 +155,7 @@ func newWorldOn(t testing.TB, where string, change func(*gateway.Config)) *world
 		t.Cleanup(s.Close)
 		t.Cleanup(s.CloseClientConnections)
 		w.fakes[name] = fake
-		configs = append(configs, upstream.Config{Name: name, URL: s.URL, Headers: map[string]string{"Authorization": "Bearer of-the-upstream"}})
+		configs = append(configs, upstream.Config{Name: name, URL: s.URL, Lists: []string{upstream.Prompts, upstream.Resources}, Headers: map[string]string{"Authorization": "Bearer of-the-upstream"}})
 	}
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
 	if w.pool, err = upstream.NewPool(configs, quiet); err != nil {

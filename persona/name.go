@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"remit/catalog"
 	"remit/policy"
 )
 
@@ -35,7 +36,11 @@ func NameGrants(grants []Grant) {
 		if grants[i].Name != "" {
 			continue
 		}
-		server, tool := grants[i].Tool.Split()
+		server, _ := grants[i].Tool.Split()
+		tool := grants[i].Tool.Own()
+		if grants[i].Tool.Of() == catalog.AResource || grants[i].Tool.Of() == catalog.ATemplate { // agents call it by its URI
+			tool = unusable.ReplaceAllString(tool, "_")
+		}
 		long := unusable.ReplaceAllString(server+"__"+tool, "_")
 		sum := sha256.Sum256([]byte(grants[i].Tool))
 		hash := hex.EncodeToString(sum[:4])
@@ -52,33 +57,54 @@ func NameGrants(grants []Grant) {
 // otherwise, and the input schema narrowed where the policy constrains arguments. Nothing else is touched. With it comes the
 // policy, ready to decide.
 func (g Grant) Served() (json.RawMessage, *policy.Compiled, error) {
-	own, err := parts(g.Definition)
+	schema, err := g.InputSchema()
 	if err != nil {
-		return nil, nil, fmt.Errorf("the definition of %s %w", g.Tool, err)
+		return nil, nil, err
 	}
-	schema := g.Definition[own.schema[0]:own.schema[1]]
 	rules, err := g.Policy.Compile(schema)
 	if err != nil {
 		return nil, nil, fmt.Errorf("tool %s: %w", g.Tool, err)
 	}
-	narrowed, err := rules.Narrow(schema)
+	kind, definition := catalog.Unwrap(g.Definition)
+	if kind == catalog.AResource || kind == catalog.ATemplate { // which agents know by the URI
+		return definition, rules, nil
+	}
+	own, err := parts(definition)
 	if err != nil {
-		return nil, nil, fmt.Errorf("tool %s: %w", g.Tool, err)
+		return nil, nil, fmt.Errorf("the definition of %s %w", g.Tool, err)
 	}
 	quoted, _ := json.Marshal(g.Name)
-	edits := []edit{{own.name, quoted}, {own.schema, narrowed}}
+	edits := []edit{{own.name, quoted}}
+	if kind == catalog.ATool {
+		narrowed, err := rules.Narrow(schema)
+		if err != nil {
+			return nil, nil, fmt.Errorf("tool %s: %w", g.Tool, err)
+		}
+		edits = append(edits, edit{own.schema, narrowed})
+	}
 	slices.SortFunc(edits, func(a, b edit) int { return int(a.at[0] - b.at[0]) })
 	var out json.RawMessage
 	done := int64(0)
 	for _, e := range edits {
-		out = append(append(out, g.Definition[done:e.at[0]]...), e.with...)
+		out = append(append(out, definition[done:e.at[0]]...), e.with...)
 		done = e.at[1]
 	}
-	return append(out, g.Definition[done:]...), rules, nil
+	return append(out, definition[done:]...), rules, nil
 }
 
-// InputSchema is the part of the definition that says what arguments the tool takes; empty for a tool without one.
+// Called is what the agent calls it: its name, or the URI of a resource.
+func (g Grant) Called() string {
+	if kind := g.Tool.Of(); kind == catalog.AResource || kind == catalog.ATemplate {
+		return g.Tool.Own()
+	}
+	return g.Name
+}
+
+// InputSchema is the JSON Schema of the arguments; empty for a tool without one.
 func (g Grant) InputSchema() (json.RawMessage, error) {
+	if kind, _ := catalog.Unwrap(g.Definition); kind != catalog.ATool {
+		return catalog.InputSchema(g.Definition)
+	}
 	own, err := parts(g.Definition)
 	if err != nil {
 		return nil, fmt.Errorf("the definition of %s %w", g.Tool, err)

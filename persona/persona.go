@@ -74,10 +74,11 @@ type Revision struct {
 	SubmittedAt time.Time
 	ReviewedBy  string // who approved it or sent it back
 	ReviewedAt  time.Time
-	Comment     string // of the reviewer who sent it back
-	SoloReview  bool   // approved by its own author, in single-operator mode
-	FirstReview string // who approved it first, where two reviewers must
-	Narrowed    string // who made it by taking tools from the live revision; its review is that one's, it had none of its own
+	Comment     string    // of the reviewer who sent it back
+	SoloReview  bool      // approved by its own author, in single-operator mode
+	FirstReview string    // who approved it first, where two reviewers must
+	Comments    []Comment // on its tools, oldest first; they stay with a draft that is saved again
+	Narrowed    string    // who made it by taking tools from the live revision; its review is that one's, it had none of its own
 }
 
 // Grant is one tool of a revision and why it is there.

@@ -46,7 +46,19 @@ type Registry struct {
 	TwoReviewers bool
 	// Changed, if set, is called after every committed change.
 	Changed func(ID)
-	Now     func() time.Time // nil means time.Now
+	// Submitted, if set, is called when a revision waits for its review. It must not block.
+	Submitted func(Submission)
+	Now       func() time.Time // nil means time.Now
+}
+
+// Submission is a revision that waits for its review, as people are told of it.
+type Submission struct {
+	Persona  ID
+	Title    string
+	Revision int
+	By       string
+	Tools    int
+	At       time.Time
 }
 
 // Proposal is what an author wants a revision to be.
@@ -118,12 +130,14 @@ func (r *Registry) addDraft(old *Persona, by identity.Principal, p Proposal) (in
 		return 0, err
 	}
 	authors := old.authors(by.Hands())
+	var comments []Comment
 	if n := len(old.Revisions); n > 0 && old.Revisions[n-1].State == Draft {
+		comments = old.Revisions[n-1].Comments
 		old.Revisions = old.Revisions[:n-1]
 	}
 	number := len(old.Revisions) + 1
 	old.Revisions = append(old.Revisions, Revision{Number: number, State: Draft, Job: p.Job, Grants: grants, Notes: p.Notes,
-		Author: by.Person, Authors: authors, Created: r.now()})
+		Author: by.Person, Authors: authors, Created: r.now(), Comments: comments})
 	return number, nil
 }
 

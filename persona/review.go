@@ -10,7 +10,8 @@ import (
 
 // Submit fixes a draft and asks for its review.
 func (r *Registry) Submit(ctx context.Context, by identity.Principal, id ID, rev int) error {
-	return r.review(ctx, by, identity.Author, id, rev, "persona.submit", func(p *Persona, at *Revision, _ detail) error {
+	var told Submission
+	err := r.review(ctx, by, identity.Author, id, rev, "persona.submit", func(p *Persona, at *Revision, _ detail) error {
 		if at.State != Draft {
 			return fmt.Errorf("%w: revision %d is %s, not a draft", ErrState, rev, at.State)
 		}
@@ -26,8 +27,13 @@ func (r *Registry) Submit(ctx context.Context, by identity.Principal, id ID, rev
 			}
 		}
 		at.State, at.SubmittedAt = Submitted, r.now()
+		told = Submission{Persona: id, Title: p.Title, Revision: rev, By: by.Person, Tools: len(at.Grants), At: at.SubmittedAt}
 		return nil
 	})
+	if err == nil && r.Submitted != nil {
+		r.Submitted(told)
+	}
+	return err
 }
 
 // Approve makes a submitted revision live. ErrOwnWork if by is one of its authors, ErrDrifted if a tool is no longer what

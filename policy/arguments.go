@@ -13,6 +13,8 @@ import (
 
 	strict "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"remit/internal/strictjson"
 )
 
 // Constraint narrows one argument. What is constrained has to be given, unless it is optional: what a server takes for an
@@ -170,7 +172,11 @@ func canonical(raw json.RawMessage) (string, error) {
 type arguments map[string]jsontext.Value
 
 func decode(raw json.RawMessage) (arguments, error) {
-	var a arguments
+	a := arguments{}
+	if strictjson.Object(raw, func(name string, value []byte) { a[name] = value }) {
+		return a, nil
+	}
+	a = nil
 	if err := strict.Unmarshal(raw, &a); err != nil {
 		return nil, errors.New("they are not an object without duplicate members")
 	}

@@ -12,24 +12,34 @@ var _ audit.Log = (*Store)(nil)
 
 // Append adds an entry to the chain.
 func (s *Store) Append(ctx context.Context, e audit.Entry) error {
+	if j := s.journal.Load(); j != nil {
+		return j.end(0, e)
+	}
 	return s.queue(ctx, write{record: &recording{entry: e}, done: make(chan error, 1)})
 }
 
 // Begin records the intent of a call.
 func (s *Store) Begin(ctx context.Context, e audit.Entry) (audit.Ticket, error) {
-	body, err := json.Marshal(e)
-	if err != nil {
-		return 0, err
+	body := e.AppendJSON(make([]byte, 0, 1024))
+	if j := s.journal.Load(); j != nil {
+		return j.begin(body)
 	}
 	r := &recording{owner: s.owner, intent: body}
-	err = s.queue(ctx, write{record: r, done: make(chan error, 1)})
+	err := s.queue(ctx, write{record: r, done: make(chan error, 1)})
 	return audit.Ticket(r.ticket), err
 }
 
-// Finish appends e in place of the intent.
+// Finish appends e in place of the intent. Tickets of the journal are below 0; the other intents, which were recorded in one change
+// with something else, are in the database.
 func (s *Store) Finish(ctx context.Context, t audit.Ticket, e audit.Entry) error {
+	if j := s.journal.Load(); j != nil && t < 0 {
+		return j.end(t, e)
+	}
 	return s.queue(ctx, write{record: &recording{ticket: int64(t), entry: e}, done: make(chan error, 1)})
 }
+
+// lost is the reason of an entry with decision Unknown.
+const lost = "Remit stopped before the upstream's answer; the call may have taken effect"
 
 // Recover turns the intents that a process left open which is no more into entries with decision Unknown, and returns how
 // many. On SQLite only one process may forward calls at a time; it calls this before its first. On PostgreSQL each one of several
@@ -53,7 +63,7 @@ func (s *Store) Recover(ctx context.Context) (n int, err error) {
 		}
 		n = len(left)
 		for _, i := range left {
-			i.entry.Decision, i.entry.Reason = audit.Unknown, "Remit stopped before the upstream's answer; the call may have taken effect"
+			i.entry.Decision, i.entry.Reason = audit.Unknown, lost
 			if err := appendEntry(tx, i.entry); err != nil {
 				return err
 			}

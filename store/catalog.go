@@ -7,7 +7,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"runtime"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"remit/audit"
 	"remit/catalog"
@@ -18,23 +21,39 @@ var _ crawl.Store = (*Store)(nil)
 
 // Tools returns every tool that was ever seen, by id, with those that are gone.
 func (s *Store) Tools(ctx context.Context) ([]catalog.Tool, error) {
-	return collect(ctx, s.reads, func(r *sql.Rows) (catalog.Tool, error) {
-		var server string
-		var body []byte
-		var tokens int
-		var first, last int64
-		var gone bool
-		if err := r.Scan(&server, &body, &tokens, &first, &last, &gone); err != nil {
-			return catalog.Tool{}, err
-		}
-		t, err := catalog.Parse(server, json.RawMessage(body))
-		if err != nil {
-			return t, fmt.Errorf("a stored definition of %s cannot be read: %w", server, err)
-		}
-		t.Tokens, t.FirstSeen, t.LastSeen, t.Gone = tokens, fromMicros(first), fromMicros(last), gone
-		return t, nil
+	type stored struct {
+		server      string
+		body        []byte
+		tokens      int
+		first, last int64
+		gone        bool
+	}
+	rows, err := collect(ctx, s.reads, func(r *sql.Rows) (t stored, err error) {
+		err = r.Scan(&t.server, &t.body, &t.tokens, &t.first, &t.last, &t.gone)
+		return t, err
 	}, `select t.server, d.body, t.tokens, t.first_seen, l.listed_at, t.gone from tool t join definition d on d.digest = t.digest
 		join listing l on l.server = t.server order by t.id`)
+	if err != nil || len(rows) == 0 {
+		return nil, err
+	}
+	tools := make([]catalog.Tool, len(rows))
+	var readers errgroup.Group // a server waits for this at its start
+	part := (len(rows) + runtime.GOMAXPROCS(0) - 1) / runtime.GOMAXPROCS(0)
+	for from := 0; from < len(rows); from += part {
+		readers.Go(func() error {
+			for i := from; i < min(from+part, len(rows)); i++ {
+				row := rows[i]
+				t, err := catalog.Parse(row.server, json.RawMessage(row.body))
+				if err != nil {
+					return fmt.Errorf("a stored definition of %s cannot be read: %w", row.server, err)
+				}
+				t.Tokens, t.FirstSeen, t.LastSeen, t.Gone = row.tokens, fromMicros(row.first), fromMicros(row.last), row.gone
+				tools[i] = t
+			}
+			return nil
+		})
+	}
+	return tools, readers.Wait()
 }
 
 // SaveListing makes tools what the server offers, writing only what differs from before, and one entry if anything does.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"remit/audit"
@@ -13,6 +14,16 @@ var _ policy.History = (*Store)(nil)
 // Begun returns when the calls of the subject began that reached a server or may have, after since: the newest max of them. Calls
 // in flight are among them; the entry of a call that ended carries the time of its end and how long it took.
 func (s *Store) Begun(ctx context.Context, of policy.Subject, since time.Time, max int) ([]time.Time, error) {
+	var calls []audit.Entry // in flight, before what has ended is looked at
+	if j := s.journal.Load(); j != nil {
+		var err error
+		if calls, err = j.inFlight(); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.settled(ctx); err != nil {
+		return nil, err
+	}
 	by, value := "tool", of.Tool
 	if of.Tool == "" {
 		by, value = "agent_key", of.Key
@@ -28,7 +39,7 @@ func (s *Store) Begun(ctx context.Context, of policy.Subject, since time.Time, m
 		return nil, err
 	}
 	var out []time.Time
-	for _, e := range append(open, entries...) {
+	for _, e := range slices.Concat(calls, open, entries) {
 		began := e.Time.Add(-time.Duration(e.Micros) * time.Microsecond)
 		if e.Kind == audit.ToolCall && (of.Tool == "" || e.Tool == of.Tool) && (of.Persona == "" || e.Persona == of.Persona) && (of.Key == "" || e.Key == of.Key) && began.After(since) && len(out) < max {
 			out = append(out, began)

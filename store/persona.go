@@ -34,6 +34,8 @@ type review struct {
 	SoloReview  bool
 	Narrowed    string `json:",omitempty"`
 	FirstReview string `json:",omitempty"`
+
+	Comments []persona.Comment `json:",omitempty"`
 }
 
 // Persona returns the persona with the definitions of all its pins.
@@ -114,20 +116,44 @@ func readPersona(ctx context.Context, q querier, id persona.ID) (persona.Persona
 }
 
 func readRevisions(ctx context.Context, q querier, id persona.ID) ([]persona.Revision, error) {
-	return collect(ctx, q, func(rows *sql.Rows) (r persona.Revision, err error) {
-		var body, reviewed []byte
-		if err := rows.Scan(&r.Number, &r.State, &body, &reviewed); err != nil {
-			return r, err
-		}
-		var c content
-		var v review
-		if err := errors.Join(json.Unmarshal(body, &c), json.Unmarshal(reviewed, &v)); err != nil {
-			return r, fmt.Errorf("persona %s revision %d cannot be read: %w", id, r.Number, err)
-		}
-		r.Job, r.Grants, r.Notes, r.Author, r.Authors, r.Created = c.Job, c.Grants, c.Notes, c.Author, c.Authors, c.Created
-		r.SubmittedAt, r.ReviewedBy, r.ReviewedAt, r.Comment, r.SoloReview, r.Narrowed, r.FirstReview = v.SubmittedAt, v.ReviewedBy, v.ReviewedAt, v.Comment, v.SoloReview, v.Narrowed, v.FirstReview
-		return r, nil
-	}, "select number, state, content, review from revision where persona = $1 order by number", string(id))
+	return collect(ctx, q, func(rows *sql.Rows) (persona.Revision, error) {
+		_, r, err := scanRevision(rows)
+		return r, err
+	}, "select persona, number, state, content, review from revision where persona = $1 order by number", string(id))
+}
+
+func scanRevision(rows *sql.Rows) (of persona.ID, r persona.Revision, err error) {
+	var body, reviewed []byte
+	if err := rows.Scan(&of, &r.Number, &r.State, &body, &reviewed); err != nil {
+		return of, r, err
+	}
+	var c content
+	var v review
+	if err := errors.Join(json.Unmarshal(body, &c), json.Unmarshal(reviewed, &v)); err != nil {
+		return of, r, fmt.Errorf("persona %s revision %d cannot be read: %w", of, r.Number, err)
+	}
+	r.Job, r.Grants, r.Notes, r.Author, r.Authors, r.Created = c.Job, c.Grants, c.Notes, c.Author, c.Authors, c.Created
+	r.SubmittedAt, r.ReviewedBy, r.ReviewedAt, r.Comment, r.SoloReview, r.Narrowed, r.FirstReview = v.SubmittedAt, v.ReviewedBy, v.ReviewedAt, v.Comment, v.SoloReview, v.Narrowed, v.FirstReview
+	r.Comments = v.Comments
+	return of, r, nil
+}
+
+// Submitted returns the personas of which a revision waits for a review, each with that revision alone.
+func (s *Store) Submitted(ctx context.Context) ([]persona.Persona, error) {
+	teams := map[persona.ID]string{}
+	if _, err := collect(ctx, s.reads, func(rows *sql.Rows) (struct{}, error) {
+		var of persona.ID
+		var team string
+		err := rows.Scan(&of, &team)
+		teams[of] = team
+		return struct{}{}, err
+	}, "select id, team from persona where team <> ''"); err != nil {
+		return nil, err
+	}
+	return collect(ctx, s.reads, func(rows *sql.Rows) (persona.Persona, error) {
+		of, r, err := scanRevision(rows)
+		return persona.Persona{ID: of, Team: teams[of], Revisions: []persona.Revision{r}}, err
+	}, "select persona, number, state, content, review from revision where state = $1", string(persona.Submitted))
 }
 
 // errImmutable is a defect in a caller, never an input's fault.
@@ -205,7 +231,7 @@ func writeRevision(tx *sql.Tx, id persona.ID, before *persona.Revision, r person
 			return errors.Join(errImmutable, err)
 		}
 	}
-	reviewed, err := json.Marshal(review{r.SubmittedAt, r.ReviewedBy, r.ReviewedAt, r.Comment, r.SoloReview, r.Narrowed, r.FirstReview})
+	reviewed, err := json.Marshal(review{r.SubmittedAt, r.ReviewedBy, r.ReviewedAt, r.Comment, r.SoloReview, r.Narrowed, r.FirstReview, r.Comments})
 	if err != nil {
 		return err
 	}

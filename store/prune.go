@@ -13,6 +13,9 @@ import (
 
 // Head is the end of the chain.
 func (s *Store) Head(ctx context.Context) (head audit.Head, err error) {
+	if err := s.settled(ctx); err != nil {
+		return head, err
+	}
 	err = s.reads.QueryRowContext(ctx, "select seq, hash from audit_head where one = 1").Scan(&head.Seq, &head.Hash)
 	return head, err
 }
@@ -84,6 +87,9 @@ const maxSinceBytes = 1 << 20
 
 // Since returns the entries that follow number seq, oldest first: as many as fit into limit and, but for the first, 1 MiB.
 func (s *Store) Since(ctx context.Context, seq int64, limit int) (entries []audit.Entry, err error) {
+	if err := s.settled(ctx); err != nil {
+		return nil, err
+	}
 	rows, err := s.reads.QueryContext(ctx, fmt.Sprintf("select body from audit where seq > $1 order by seq limit %d", limit), seq)
 	if err != nil {
 		return nil, err

@@ -10,12 +10,15 @@ import (
 	"remit/audit"
 )
 
-// recording is what one call asks of the record: an intent to keep, an entry to append, or an entry in place of an intent.
+// recording is what one call asks of the record: an intent to keep, an entry to append, or an entry in place of an intent; or what
+// the journal has of many.
 type recording struct {
 	owner   string
 	intent  []byte
 	ticket  int64 // of the intent, given by the database
 	entry   audit.Entry
+	settled []audit.Entry // or those of the journal, up to the number
+	upto    int64
 	problem error // that is this recording's alone; nothing of it was written
 }
 
@@ -26,9 +29,10 @@ const (
 	insertEntry  = "insert into audit (body, seq, time, " + filterColumns + ") values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)"
 	insertIntent = "insert into audit_intent (owner, body) values ($1, $2) returning ticket"
 	deleteIntent = "delete from audit_intent where ticket = $1"
+	setApplied   = "update audit_journal set applied = $1 where one = 1"
 )
 
-type recorder struct{ readHead, writeHead, insertEntry, insertIntent, deleteIntent *sql.Stmt }
+type recorder struct{ readHead, writeHead, insertEntry, insertIntent, deleteIntent, setApplied *sql.Stmt }
 
 type preparer interface {
 	PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
@@ -36,7 +40,7 @@ type preparer interface {
 
 func (r *recorder) prepare(ctx context.Context, db preparer) (err error) {
 	for text, at := range map[string]**sql.Stmt{readHead: &r.readHead, writeHead: &r.writeHead, insertEntry: &r.insertEntry,
-		insertIntent: &r.insertIntent, deleteIntent: &r.deleteIntent} {
+		insertIntent: &r.insertIntent, deleteIntent: &r.deleteIntent, setApplied: &r.setApplied} {
 		if *at, err = db.PrepareContext(ctx, text); err != nil {
 			return err
 		}
@@ -53,11 +57,19 @@ type chain struct {
 }
 
 func (r recorder) in(tx *sql.Tx) *chain {
-	return &chain{recorder: recorder{tx.Stmt(r.readHead), tx.Stmt(r.writeHead), tx.Stmt(r.insertEntry), tx.Stmt(r.insertIntent), tx.Stmt(r.deleteIntent)}}
+	return &chain{recorder: recorder{tx.Stmt(r.readHead), tx.Stmt(r.writeHead), tx.Stmt(r.insertEntry), tx.Stmt(r.insertIntent), tx.Stmt(r.deleteIntent), tx.Stmt(r.setApplied)}}
 }
 
 func (c *chain) write(r *recording) error {
 	switch {
+	case r.settled != nil:
+		for _, e := range r.settled {
+			if err := c.append(e); err != nil {
+				return err
+			}
+		}
+		_, err := c.setApplied.Exec(r.upto)
+		return err
 	case r.intent != nil:
 		return c.insertIntent.QueryRow(r.owner, string(r.intent)).Scan(&r.ticket)
 	case r.ticket != 0:

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io/fs"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -31,18 +32,29 @@ type Store struct {
 	done   sync.WaitGroup
 	owner  string // of the intents of this process
 	record recorder
+	index  *walIndex // nil on a database that is shared
+
+	journal atomic.Pointer[journal] // nil unless calls are recorded through one
+	unknown int                     // calls in flight that were found in a journal when the store was opened
+	quiet   atomic.Pointer[quiet]   // the newest run of such transactions of ours
 }
 
 // Open opens a database and brings its tables up to date: a postgres:// URL, or the path of a file, which is created for its
 // owner alone if need be.
 func Open(ctx context.Context, where string) (*Store, error) {
 	s := &Store{engine: engineOf(where), where: where, writes: make(chan write), stop: make(chan struct{}), owner: ulid.Make().String()}
+	s.quiet.Store(&quiet{})
 	if err := s.start(ctx, where); err != nil {
 		return nil, fmt.Errorf("opening the database %s: %w", s.engine.name(where), err)
+	}
+	if !s.engine.shared {
+		s.index = shareIndex(where)
 	}
 	s.done.Go(s.writeLoop)
 	if s.engine.shared {
 		s.done.Go(s.stayAlive)
+	} else if err := s.recoverAbandoned(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening the database %s: %w", where, err), s.Close())
 	}
 	return s, nil
 }
@@ -86,13 +98,18 @@ func (s *Store) migrate(ctx context.Context) error {
 
 // Close ends the store after the writes that were accepted.
 func (s *Store) Close() error {
+	var err error
+	if j := s.journal.Load(); j != nil {
+		err = j.close()
+	}
 	close(s.stop)
 	s.done.Wait()
-	var err error
 	if s.engine.shared {
-		err = s.leave()
+		err = errors.Join(err, s.leave())
 	}
-	return errors.Join(err, s.writer.Close(), s.reads.Close())
+	err = errors.Join(err, s.writer.Close(), s.reads.Close())
+	s.index.release()
+	return err
 }
 
 // Shared says whether several processes serve on the database at a time.

@@ -62,7 +62,12 @@ func (s *Store) writeLoop() {
 // commit runs a batch. A change that fails takes no other with it; a recording that the database refuses takes all.
 func (s *Store) commit(batch []write) {
 	results := make([]error, len(batch))
+	onlyRecords, before := !slices.ContainsFunc(batch, func(w write) bool { return w.record == nil }), uint32(0)
+	commits := s.index.commits()
 	err := s.inTransaction(func(tx *sql.Tx) error {
+		if commits != nil {
+			before = commits.Load() // nobody else writes until we have committed
+		}
 		chain := s.record.in(tx)
 		if s.engine.lock != "" && slices.ContainsFunc(batch, write.moves) {
 			if _, err := tx.Exec(s.engine.lock); err != nil {
@@ -83,6 +88,10 @@ func (s *Store) commit(batch []write) {
 		}
 		return chain.flush()
 	})
+	if err == nil && onlyRecords && commits != nil {
+		run := s.quiet.Load().after(before)
+		s.quiet.Store(&run)
+	}
 	for i, w := range batch {
 		if w.record != nil {
 			results[i] = w.record.problem

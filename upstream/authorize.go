@@ -31,7 +31,11 @@ type Authorizer interface {
 // send does one exchange with the configured headers and the token on it. A request that the server answered with 401 was
 // not carried out: it is repeated once, with another token.
 func (g *gate) send(req *http.Request) (*http.Response, error) {
-	req = req.Clone(req.Context())
+	return g.sendOwn(req.Clone(req.Context()))
+}
+
+// sendOwn is send of a request that nobody else has.
+func (g *gate) sendOwn(req *http.Request) (*http.Response, error) {
 	for name, value := range g.conn.cfg.Headers {
 		req.Header.Set(name, value)
 	}

@@ -7,10 +7,15 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"remit/internal/strictjson"
 )
 
-// Call is one call of a tool.
+// Call is one call of a tool, or what Method says.
 type Call struct {
+	// Method is GetPrompt, ReadResource or Complete. Empty is a call of a tool.
+	Method string
+	// Tool is the name of the tool or prompt, or the URI of the resource.
 	Tool string
 	// Arguments is a JSON object, or nil for none.
 	Arguments json.RawMessage
@@ -27,17 +32,24 @@ type Call struct {
 	// InputSchema is the tool's, for parameters that travel in headers too
 	// (x-mcp-header). Nil uses the one of the last List.
 	InputSchema json.RawMessage
-	// More are further parameters of tools/call, such as inputResponses and
-	// requestState of a repeated request.
+	// More are further parameters, such as inputResponses and requestState of a
+	// repeated request.
 	More map[string]json.RawMessage
 }
+
+// What can be asked of a server beside calls of tools.
+const (
+	GetPrompt    = "prompts/get"
+	ReadResource = "resources/read"
+	Complete     = "completion/complete" // all parameters are More
+)
 
 // Call calls a tool and returns the result as the server sent it, but for
 // secrets of the configuration in one that is an error. It is sent at most once. A server that is just connecting is waited for; one that is
 // unwell fails at once. The error is an *RPCError if the server answered one,
 // and else wraps one of this package's errors or ctx's.
 func (s *Server) Call(ctx context.Context, call Call) (json.RawMessage, error) {
-	if call.Arguments != nil && !jsontext.Value(call.Arguments).IsValid(lenient) {
+	if call.Arguments != nil && strictjson.Check(call.Arguments, strictjson.Limits{}) != nil && !jsontext.Value(call.Arguments).IsValid(lenient) {
 		return nil, faultf(ErrInvalid, "server %s: the arguments of %s are not valid JSON: send an object", s.cfg.Name, clean(call.Tool, 128))
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, s.cfg.CallTimeout, faultf(ErrTimeout,
@@ -54,18 +66,26 @@ func (s *Server) Call(ctx context.Context, call Call) (json.RawMessage, error) {
 		return nil, err
 	}
 	defer release()
-	r := request{method: "tools/call", params: map[string]any{"name": call.Tool}, meta: call.Meta, schema: call.InputSchema}
+	r := request{method: "tools/call", params: map[string]any{}, meta: call.Meta, schema: call.InputSchema, call: true}
+	if call.Method != "" {
+		r.method = call.Method
+	}
 	for name, value := range call.More {
 		if !jsontext.Value(value).IsValid(lenient) {
 			return nil, faultf(ErrInvalid, "server %s: the parameter %s of %s is not valid JSON", s.cfg.Name, clean(name, 128), clean(call.Tool, 128))
 		}
 		r.params[name] = value
 	}
-	r.params["name"] = call.Tool
-	if call.Arguments != nil {
-		r.params["arguments"] = call.Arguments
+	switch r.method {
+	case ReadResource:
+		r.params["uri"] = call.Tool
+	case Complete:
+	default:
+		if r.params["name"] = call.Tool; call.Arguments != nil {
+			r.params["arguments"] = call.Arguments
+		}
 	}
-	if r.schema == nil {
+	if r.schema == nil && call.Method == "" {
 		r.schema = s.schema(call.Tool)
 	}
 	var result json.RawMessage

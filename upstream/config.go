@@ -36,6 +36,10 @@ type Config struct {
 	// addresses. Nil dials what the system resolves.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error) `json:"-"`
 
+	// Lists are what is listed beside tools, if the server offers it: any of
+	// Prompts and Resources, which are their templates, too. Default neither.
+	Lists []string
+
 	// Concurrency is the number of calls in flight at once. Default 16.
 	Concurrency int
 	// ConnectTimeout bounds the start and the handshake. Default 30 s.
@@ -74,11 +78,22 @@ func (c Config) Validate() error {
 		c.MaxMessage < 0 || c.MaxTools < 0 || c.MaxPages < 0 {
 		return fmt.Errorf("server %s: a limit is negative; leave it out for the default", c.Name)
 	}
+	for _, kind := range c.Lists {
+		if kind != Prompts && kind != Resources {
+			return fmt.Errorf("server %s: %q cannot be listed; beside tools there are %s and %s", c.Name, clean(kind, 40), Prompts, Resources)
+		}
+	}
 	if c.Command != "" {
 		return c.validateStdio()
 	}
 	return c.validateHTTP()
 }
+
+// What a server may offer beside tools.
+const (
+	Prompts   = "prompts"
+	Resources = "resources"
+)
 
 func (c Config) validateStdio() error {
 	if c.Auth != nil {

@@ -41,8 +41,10 @@ type conn struct {
 	of    Subject // for whom the messages that are no calls are sent
 	grant string  // whose tokens the connection carries
 
-	version atomic.Value // string; empty before and during the handshake of the older era
-	info    serverInfo
+	version  atomic.Value // string; empty before and during the handshake of the older era
+	metaOnce sync.Once
+	meta     string
+	info     serverInfo
 
 	nextID  atomic.Int64
 	skipped atomic.Int64 // what the server sent that was not a message for us
@@ -62,6 +64,7 @@ type conn struct {
 type serverInfo struct {
 	name, version, instructions string
 	listChanged                 bool
+	offers                      map[string]bool // beside tools
 }
 
 func newConn(cfg *Config, secret *redactor, log *slog.Logger, onChanged func()) *conn {
@@ -92,6 +95,7 @@ type request struct {
 	meta     map[string]json.RawMessage
 	progress chan json.RawMessage
 	schema   json.RawMessage // the called tool's input schema, for x-mcp-header
+	call     bool            // made for an agent
 }
 
 // do sends a request and returns the result's bytes. When ctx ends, the
@@ -101,7 +105,7 @@ func (c *conn) do(ctx context.Context, r request) (json.RawMessage, error) {
 	id := c.nextID.Add(1)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	p := &pending{id: id, cancel: cancel, progress: r.progress, direct: c.direct != nil && r.method == "tools/call"}
+	p := &pending{id: id, cancel: cancel, progress: r.progress, direct: c.direct != nil && r.call}
 	params, err := c.params(id, r)
 	if err == nil {
 		err = c.register(p)
@@ -116,7 +120,7 @@ func (c *conn) do(ctx context.Context, r request) (json.RawMessage, error) {
 	if p.direct {
 		send = c.direct
 	}
-	result, err := send(context.WithValue(ctx, pendingKey{}, p), p, r.method, params, c.headers(r, params))
+	result, err := send(ctx, p, r.method, params, c.headers(r, params))
 	if err != nil && ctx.Err() != nil {
 		c.cancelled(ctx, r.method, id) // before unregister: close waits for it
 	}
@@ -132,7 +136,7 @@ func (c *conn) do(ctx context.Context, r request) (json.RawMessage, error) {
 
 // relay has mcp-go's transport send a request.
 func (c *conn) relay(ctx context.Context, p *pending, method string, params json.RawMessage, header http.Header) (json.RawMessage, error) {
-	response, err := c.wire.SendRequest(ctx, transport.JSONRPCRequest{
+	response, err := c.wire.SendRequest(context.WithValue(ctx, pendingKey{}, p), transport.JSONRPCRequest{
 		JSONRPC: mcp.JSONRPC_VERSION, ID: mcp.NewRequestId(p.id), Method: method, Params: params, Header: header})
 	if err != nil {
 		return nil, err
@@ -274,6 +278,11 @@ func (c *conn) rpcError(raw json.RawMessage) *RPCError {
 // params are the request's parameters with the _meta that the era asks for.
 // Raw values, which are valid JSON, go in as they are, to the byte.
 func (c *conn) params(id int64, r request) (json.RawMessage, error) {
+	if c.direct != nil && r.method == "tools/call" && len(r.meta) == 0 && r.progress == nil {
+		if plain := c.plainCall(r.params); plain != nil {
+			return plain, nil
+		}
+	}
 	meta := map[string]any{}
 	for name, value := range r.meta {
 		meta[name] = value
@@ -316,13 +325,46 @@ func (c *conn) params(id int64, r request) (json.RawMessage, error) {
 	return append(b, '}'), nil
 }
 
+// plainCall is what params would make of a call of a tool that carries a
+// name and arguments and nothing else; nil for another. The arguments are as
+// sent, white space included, which HTTP does not mind.
+func (c *conn) plainCall(params map[string]any) json.RawMessage {
+	name, _ := params["name"].(string)
+	arguments, _ := params["arguments"].(json.RawMessage)
+	if name == "" || arguments == nil || len(params) != 2 {
+		return nil
+	}
+	b := make([]byte, 0, len(arguments)+len(name)+300)
+	b = append(b, '{')
+	if c.modern() {
+		b = append(b, c.plainMeta()...)
+	}
+	b = append(append(b, `"arguments":`...), arguments...)
+	b = append(append(b, `,"name":`...), quote(name)...)
+	return append(b, '}')
+}
+
+// plainMeta is the _meta of every request of the newer era.
+func (c *conn) plainMeta() string {
+	c.metaOnce.Do(func() {
+		info, _ := json.Marshal(clientInfo) // our own, of strings
+		c.meta = `"_meta":{"io.modelcontextprotocol/clientCapabilities":{},"io.modelcontextprotocol/clientInfo":` + string(info) +
+			`,"io.modelcontextprotocol/protocolVersion":` + string(quote(c.protocol())) + `},`
+	})
+	return c.meta
+}
+
 // headers mirror parts of the body, as the newer era asks for over HTTP.
 func (c *conn) headers(r request, params json.RawMessage) http.Header {
 	if _, ok := c.wire.(transport.HTTPConnection); !ok || !c.modern() {
 		return nil
 	}
 	h := http.Header{}
-	for name, value := range mcp.StandardHeaders(c.protocol(), mcp.MCPMethod(r.method), params) {
+	named := params
+	if name, ok := r.params["name"].(string); ok && r.method == "tools/call" {
+		named = append(append([]byte(`{"name":`), quote(name)...), '}') // all that a header is made of, which is read again there
+	}
+	for name, value := range mcp.StandardHeaders(c.protocol(), mcp.MCPMethod(r.method), named) {
 		h.Set(name, value)
 	}
 	if bytes.Contains(r.schema, []byte("x-mcp-header")) {

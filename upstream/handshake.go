@@ -118,10 +118,13 @@ type implementation struct {
 const maxInstructions = 16 << 10
 
 func (c *conn) introduce(i implementation, capabilities json.RawMessage, instructions string) {
+	type list struct {
+		ListChanged bool `json:"listChanged"`
+	}
 	var can struct {
-		Tools struct {
-			ListChanged bool `json:"listChanged"`
-		} `json:"tools"`
+		Tools     list  `json:"tools"`
+		Prompts   *list `json:"prompts"`
+		Resources *list `json:"resources"`
 	}
 	_ = json.Unmarshal(capabilities, &can) // a capability that cannot be read is one the server does not have
 	c.info = serverInfo{
@@ -129,6 +132,12 @@ func (c *conn) introduce(i implementation, capabilities json.RawMessage, instruc
 		version:      c.secret.words(i.Version, 100),
 		instructions: c.secret.words(instructions, maxInstructions),
 		listChanged:  can.Tools.ListChanged,
+		offers:       map[string]bool{Prompts: can.Prompts != nil, Resources: can.Resources != nil},
+	}
+	for kind, l := range map[string]*list{Prompts: can.Prompts, Resources: can.Resources} {
+		if l != nil && l.ListChanged && slices.Contains(c.cfg.Lists, kind) {
+			c.info.listChanged = true
+		}
 	}
 }
 
@@ -146,7 +155,7 @@ func (c *conn) watch() {
 		var err error
 		if c.modern() {
 			_, err = c.do(c.life, request{method: "subscriptions/listen", params: map[string]any{
-				"notifications": map[string]bool{"toolsListChanged": true},
+				"notifications": c.announcements(),
 			}})
 		} else {
 			err = c.listen(c.life)
@@ -167,4 +176,13 @@ func (c *conn) watch() {
 		}
 		c.onChanged() // something may have been missed meanwhile
 	}
+}
+
+// announcements are those that are asked for.
+func (c *conn) announcements() map[string]bool {
+	asked := map[string]bool{"toolsListChanged": true}
+	for _, kind := range c.cfg.Lists {
+		asked[kind+"ListChanged"] = true
+	}
+	return asked
 }

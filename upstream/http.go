@@ -35,7 +35,7 @@ const maxErrorBody = 64 << 10
 // back passes gate first.
 func dialHTTP(cfg *Config, secret *redactor, log *slog.Logger, onChanged func()) (*conn, error) {
 	c := newConn(cfg, secret, log, onChanged)
-	base := newRoundTripper(cfg)
+	base := newNetwork(cfg)
 	g := &gate{conn: c, base: base, replies: make(chan struct{}, 4)}
 	g.client = &http.Client{Transport: g, CheckRedirect: g.redirect}
 	wire, err := transport.NewStreamableHTTP(cfg.URL,
@@ -53,21 +53,21 @@ func dialHTTP(cfg *Config, secret *redactor, log *slog.Logger, onChanged func())
 	return c, nil
 }
 
-func newRoundTripper(cfg *Config) *http.Transport {
+func newNetwork(cfg *Config) *network {
 	dial := cfg.Dial
 	if dial == nil {
 		dial = (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext
 	}
-	return &http.Transport{
+	return &network{&http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            dial,
 		ForceAttemptHTTP2:      true,
 		TLSHandshakeTimeout:    10 * time.Second,
 		MaxConnsPerHost:        cfg.Concurrency + 8,
 		MaxIdleConnsPerHost:    cfg.Concurrency,
-		IdleConnTimeout:        90 * time.Second,
-		MaxResponseHeaderBytes: 64 << 10,
-	}
+		IdleConnTimeout:        maxIdle,
+		MaxResponseHeaderBytes: maxAnswerHeader,
+	}, newPipes(cfg.URL, cfg.Concurrency, dial)}
 }
 
 // gate stands between mcp-go and the network. It adds the configured headers,
@@ -131,11 +131,24 @@ func (g *gate) direct(ctx context.Context, p *pending, method string, params jso
 	}
 	req.Header.Set("Content-Type", "application/json")
 	maps.Copy(req.Header, header)
-	resp, err := g.client.Do(req)
+	resp, err := g.sendOwn(req)
+	if err == nil && isRedirect(resp.StatusCode) { // the server did nothing but to say where
+		resp.Body.Close()
+		if req.Body, err = req.GetBody(); err == nil {
+			resp, err = g.client.Do(req.WithContext(context.WithValue(ctx, pendingKey{}, p)))
+		}
+		if err == nil {
+			resp.Body.Close()
+		}
+		return p.result, err
+	}
+	if err == nil {
+		_, err = g.answer(req, resp, p)
+		resp.Body.Close()
+	}
 	if err != nil {
 		return nil, err
 	}
-	resp.Body.Close()
 	return p.result, nil
 }
 
@@ -197,7 +210,7 @@ func (g *gate) answer(req *http.Request, resp *http.Response, p *pending) ([]byt
 	}
 	switch {
 	case kind == "application/json":
-		return g.readJSON(resp.Body, p)
+		return g.readJSON(resp.Body, resp.ContentLength, p)
 	case kind == "text/event-stream":
 		return g.readStream(req, resp, p)
 	case resp.StatusCode == http.StatusAccepted:
@@ -206,9 +219,10 @@ func (g *gate) answer(req *http.Request, resp *http.Response, p *pending) ([]byt
 	return nil, faultf(ErrInvalid, "server %s answered with content type %q: check that the url is that of an MCP endpoint", g.conn.cfg.Name, clean(kind, 60))
 }
 
-func (g *gate) readJSON(body io.Reader, p *pending) ([]byte, error) {
+// readJSON reads an answer of the length that its header says, or -1.
+func (g *gate) readJSON(body io.Reader, length int64, p *pending) ([]byte, error) {
 	limit := g.conn.cfg.MaxMessage
-	raw, err := io.ReadAll(io.LimitReader(body, int64(limit)+1))
+	raw, err := readAll(io.LimitReader(body, int64(limit)+1), min(max(length, 0), int64(limit))+1)
 	switch {
 	case len(raw) > limit:
 		return nil, g.conn.errTooLarge()
@@ -219,6 +233,13 @@ func (g *gate) readJSON(body io.Reader, p *pending) ([]byte, error) {
 		return envelope, nil
 	}
 	return nil, faultf(ErrInvalid, "server %s sent something that does not answer the request: report this to its maker", g.conn.cfg.Name)
+}
+
+// readAll is io.ReadAll for a text of about size bytes, whose memory is asked for once, up to a bound that a header alone may cause.
+func readAll(in io.Reader, size int64) ([]byte, error) {
+	b := bytes.NewBuffer(make([]byte, 0, min(size, 1<<20)+bytes.MinRead))
+	_, err := b.ReadFrom(in)
+	return b.Bytes(), err
 }
 
 func (g *gate) brokenOff() error {

@@ -3,19 +3,23 @@ package upstream
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strconv"
+	"strings"
 
 	strict "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"remit/internal/strictjson"
 )
 
 // message is one JSON-RPC message from a server, its parts as received.
 type message struct {
-	ID     json.RawMessage `json:"id"`
-	Method string          `json:"method"`
-	Params json.RawMessage `json:"params"`
-	Result json.RawMessage `json:"result"`
-	Error  json.RawMessage `json:"error"`
+	ID     json.RawMessage
+	Method string
+	Params json.RawMessage
+	Result json.RawMessage
+	Error  json.RawMessage
 }
 
 // pending is one request of ours that waits for its answer.
@@ -38,8 +42,8 @@ var lenient = strict.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.Al
 // parseMessage reads one message, and reports false if it is not one.
 func parseMessage(raw []byte) (message, bool) {
 	raw = bytes.TrimSpace(raw)
-	var m message
-	if len(raw) == 0 || raw[0] != '{' || strict.Unmarshal(raw, &m, lenient) != nil {
+	m, ok := readMessage(raw)
+	if !ok {
 		return message{}, false
 	}
 	if string(m.Error) == "null" {
@@ -48,6 +52,41 @@ func parseMessage(raw []byte) (message, bool) {
 		m.Result = nil
 	}
 	return m, true
+}
+
+// readMessage reads the members at the top. Their values are parts of raw where they can be. Of a member that is given twice, the last
+// counts.
+func readMessage(raw []byte) (m message, ok bool) {
+	good := true
+	if strictjson.Object(raw, func(name string, value []byte) { good = m.take(name, value) && good }) {
+		return m, good
+	}
+	var any map[string]jsontext.Value
+	if strict.Unmarshal(raw, &any, lenient) != nil {
+		return message{}, false
+	}
+	m, good = message{}, true
+	for name, value := range any {
+		good = m.take(name, value) && good
+	}
+	return m, good
+}
+
+// take takes a member, and says whether it can be what it is.
+func (m *message) take(name string, value []byte) bool {
+	switch name {
+	case "id":
+		m.ID = value
+	case "method":
+		return strict.Unmarshal(value, &m.Method, lenient) == nil
+	case "params":
+		m.Params = value
+	case "result":
+		m.Result = value
+	case "error":
+		m.Error = value
+	}
+	return true
 }
 
 func (m message) hasID() bool { return len(m.ID) > 0 && string(m.ID) != "null" }
@@ -86,7 +125,7 @@ func (c *conn) answered(m message, only *pending) []byte {
 		return nil
 	}
 	p.answered = true
-	p.failure = m.Error
+	p.failure = bytes.Clone(m.Error) // the line it came with is used again
 	if p.direct {
 		p.result = m.Result
 		c.mu.Unlock()
@@ -155,6 +194,10 @@ func (c *conn) notified(m message) {
 		}
 	case "notifications/tools/list_changed":
 		c.onChanged()
+	case "notifications/prompts/list_changed", "notifications/resources/list_changed":
+		if slices.Contains(c.cfg.Lists, strings.Split(m.Method, "/")[1]) {
+			c.onChanged()
+		}
 	}
 }
 

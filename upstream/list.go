@@ -5,21 +5,27 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 
 	"github.com/mark3labs/mcp-go/client/transport"
 	"github.com/mark3labs/mcp-go/mcp"
 )
 
-// Listing is all tools of a server.
+// Listing is all that a server offers.
 type Listing struct {
 	// Tools are the definitions as received, in the server's order. Names may
 	// occur more than once: a server is free to lie.
 	Tools []json.RawMessage
+	// Prompts, Resources and Templates are the same, where Config.Lists asks
+	// for them and the server offers such.
+	Prompts, Resources, Templates []json.RawMessage
 	// Pages is the number of requests that it took.
 	Pages int
+
+	count, size int // of all definitions; bytes of all answers
 }
 
-// List asks for every tool. It waits for the connection, and begins anew once
+// List asks for every tool, and for what else Config.Lists says. It waits for the connection, and begins anew once
 // if the server ends the session meanwhile. Over HTTP in the newer era, a tool
 // whose x-mcp-header annotations break the rules is left out, as the protocol
 // demands. Nothing of a list that fails is returned.
@@ -39,37 +45,62 @@ func (s *Server) List(ctx context.Context) (Listing, error) {
 	}
 }
 
-func (s *Server) list(ctx context.Context, c *conn) (Listing, error) {
-	var listing Listing
-	size := 0
-	seen := map[string]bool{}
-	r := request{method: "tools/list"}
-	for {
-		raw, err := c.do(ctx, r)
+func (s *Server) list(ctx context.Context, c *conn) (listing Listing, err error) {
+	if listing.Tools, err = s.all(ctx, c, &listing, "tools/list", "tools"); err != nil {
+		return Listing{}, err
+	}
+	for _, more := range []struct {
+		kind, method, member string
+		into                 *[]json.RawMessage
+	}{
+		{Prompts, "prompts/list", "prompts", &listing.Prompts},
+		{Resources, "resources/list", "resources", &listing.Resources},
+		{Resources, "resources/templates/list", "resourceTemplates", &listing.Templates},
+	} {
+		if !slices.Contains(s.cfg.Lists, more.kind) || !c.info.offers[more.kind] {
+			continue
+		}
+		*more.into, err = s.all(ctx, c, &listing, more.method, more.member)
+		var refused *RPCError
+		if more.member == "resourceTemplates" && errors.As(err, &refused) && refused.Code == mcp.METHOD_NOT_FOUND {
+			err = nil // many servers with resources have no templates
+		}
 		if err != nil {
 			return Listing{}, err
 		}
-		tools, cursor, err := s.page(raw)
+	}
+	return s.keep(c, listing), nil
+}
+
+// all asks for every page of one list.
+func (s *Server) all(ctx context.Context, c *conn, listing *Listing, method, member string) (all []json.RawMessage, err error) {
+	seen := map[string]bool{}
+	r := request{method: method}
+	for pages := 1; ; pages++ {
+		raw, err := c.do(ctx, r)
 		if err != nil {
-			return Listing{}, err
+			return nil, err
+		}
+		some, cursor, err := s.page(raw, method, member)
+		if err != nil {
+			return nil, err
 		}
 		if cursor != nil && *cursor == "" && !c.modern() {
 			cursor = nil // in the older era many servers end a list like that
 		}
-		listing.Pages++
-		listing.Tools = append(listing.Tools, tools...)
-		size += len(raw)
+		all = append(all, some...)
+		listing.Pages, listing.count, listing.size = listing.Pages+1, listing.count+len(some), listing.size+len(raw)
 		switch {
-		case len(listing.Tools) > s.cfg.MaxTools:
-			return Listing{}, faultf(ErrEndless, "server %s lists more than %d tools: raise MaxTools if it really has so many", s.cfg.Name, s.cfg.MaxTools)
-		case size > 4*s.cfg.MaxMessage:
-			return Listing{}, faultf(ErrTooLarge, "server %s lists more than %d bytes of tools: raise MaxMessage if it really has so many", s.cfg.Name, 4*s.cfg.MaxMessage)
+		case listing.count > s.cfg.MaxTools:
+			return nil, faultf(ErrEndless, "server %s lists more than %d %s: raise MaxTools if it really has so many", s.cfg.Name, s.cfg.MaxTools, member)
+		case listing.size > 4*s.cfg.MaxMessage:
+			return nil, faultf(ErrTooLarge, "server %s lists more than %d bytes of %s: raise MaxMessage if it really has so many", s.cfg.Name, 4*s.cfg.MaxMessage, member)
 		case cursor == nil:
-			return s.keep(c, listing), nil
+			return all, nil
 		case seen[*cursor]:
-			return Listing{}, faultf(ErrEndless, "server %s sends the same cursor twice, so its list of tools has no end: report this to its maker", s.cfg.Name)
-		case listing.Pages >= s.cfg.MaxPages:
-			return Listing{}, faultf(ErrEndless, "server %s lists its tools on more than %d pages: raise MaxPages if it really needs so many", s.cfg.Name, s.cfg.MaxPages)
+			return nil, faultf(ErrEndless, "server %s sends the same cursor twice, so its list of %s has no end: report this to its maker", s.cfg.Name, member)
+		case pages >= s.cfg.MaxPages:
+			return nil, faultf(ErrEndless, "server %s lists its %s on more than %d pages: raise MaxPages if it really needs so many", s.cfg.Name, member, s.cfg.MaxPages)
 		}
 		seen[*cursor] = true
 		r.params = map[string]any{"cursor": *cursor}
@@ -78,18 +109,18 @@ func (s *Server) list(ctx context.Context, c *conn) (Listing, error) {
 
 // page takes a result apart. Members are found by their exact name: Go's
 // struct decoding would also take "Tools".
-func (s *Server) page(raw json.RawMessage) ([]json.RawMessage, *string, error) {
+func (s *Server) page(raw json.RawMessage, method, member string) ([]json.RawMessage, *string, error) {
 	var result map[string]json.RawMessage
-	var tools []json.RawMessage
+	var some []json.RawMessage
 	var cursor *string
-	bad := json.Unmarshal(raw, &result) != nil || json.Unmarshal(result["tools"], &tools) != nil
+	bad := json.Unmarshal(raw, &result) != nil || json.Unmarshal(result[member], &some) != nil
 	if next, ok := result["nextCursor"]; ok && !bad {
 		bad = json.Unmarshal(next, &cursor) != nil
 	}
 	if bad {
-		return nil, nil, faultf(ErrInvalid, "server %s answered tools/list with something that is no list of tools: report this to its maker", s.cfg.Name)
+		return nil, nil, faultf(ErrInvalid, "server %s answered %s with something that is no list of %s: report this to its maker", s.cfg.Name, method, member)
 	}
-	return tools, cursor, nil
+	return some, cursor, nil
 }
 
 // keep remembers the schemas whose parameters travel in headers.

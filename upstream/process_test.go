@@ -127,7 +127,7 @@ func TestChildThatReadsNothingHoldsNobodyUp(t *testing.T) {
 		if !errors.Is(err, ErrTimeout) && !errors.Is(err, ErrUnavailable) {
 			t.Errorf("call %d: got %v", i, err)
 		}
-		if took := time.Since(began); took > 5*time.Second {
+		if took := time.Since(began); took > 30*time.Second {
 			t.Errorf("call %d took %s", i, took)
 		}
 	}

@@ -15,19 +15,25 @@ type card struct {
 	ID          catalog.ID
 	Server      string
 	Tool        string
+	Kind        string // in words, where it is no tool
 	Called      string // by the agent, where that is another name
 	Title       string
 	Description string
 	Judgement   catalog.Judgement
 	Digest      catalog.Digest
-	Definition  string // indented
+	Sent        string // the definition as it was sent
+	Definition  string // the same, indented
 	Hidden      int    // characters that people cannot see
 	Tokens      int    // 0 when they are not known
 	Params      []catalog.Param
 	Untyped     bool // see catalog.Tool
 
-	Quotes     []string // the words of the job that ask for it
-	Whole      bool     // the job as a whole asks for it
+	Fields []field // of the input schema, as the agent reads it
+	Gives  []field // of the output schema
+	Served string  // what the agent reads, byte for byte; empty where that is not known
+
+	Quotes     []quote // the words of the job that ask for it
+	Whole      bool    // the job as a whole asks for it
 	Reason     string
 	Percent    int // confidence
 	AddedBy    string
@@ -41,7 +47,22 @@ type card struct {
 	Found      []catalog.Finding   // what a scan of the definition found, but for hidden characters
 	Suspended  *persona.Suspension // of it or its server, where the page says so
 	Frozen     *frozenPin          // although it is what was approved, where the page says so
+	Comments   *commentsPart       // where the page has them
 }
+
+// quote is words of the job, and the number of the stretch on the page that they begin with; 0 for none.
+type quote struct {
+	Text string
+	At   int
+}
+
+// Long says that what the agent reads is too much to stand on a page beside the definition.
+func (c card) Long() bool { return len(c.Served) > maxServed }
+
+const maxServed = 16 << 10
+
+// Renamed says that the agent reads other bytes than the server sent: another name or a narrower schema.
+func (c card) Renamed() bool { return c.Served != "" && c.Served != c.Sent }
 
 // rule is a rule of a policy, and the words of the job that it was drafted from; none for one that a person wrote.
 type rule struct {
@@ -49,13 +70,22 @@ type rule struct {
 	From []string
 }
 
+// kinds says what is no tool.
+var kinds = map[catalog.Kind]string{
+	catalog.APrompt:   "A prompt: the agent may ask its server for this text, which is meant for a model.",
+	catalog.AResource: "A resource: the agent may read what its server has under this URI.",
+	catalog.ATemplate: "A template of resources: the agent may read every URI that it stands for.",
+}
+
 // card shows a definition; the catalog knows its tokens if it still is the one that is offered.
 func (s *site) card(id catalog.ID, digest catalog.Digest, definition json.RawMessage) card {
 	server, name := id.Split()
-	c := card{ID: id, Server: server, Tool: name, Digest: digest, Definition: pretty(definition), Hidden: countHidden(definition)}
+	kind, sent := catalog.Unwrap(definition)
+	c := card{ID: id, Server: server, Tool: name, Kind: kinds[kind], Digest: digest, Sent: string(sent), Definition: pretty(sent), Hidden: countHidden(sent)}
 	if t, err := catalog.Parse(server, definition); err == nil {
 		c.Title, c.Description, c.Judgement, c.Params, c.Untyped = t.Title, t.Description, t.Effect, t.Params, t.Untyped
 	}
+	c.Fields, c.Gives = schemaForm(definition, "inputSchema"), schemaForm(definition, "outputSchema")
 	for _, f := range catalog.Scan(definition) {
 		if f.Kind != "concealed" { // which Hidden counts
 			c.Found = append(c.Found, f)
@@ -66,7 +96,8 @@ func (s *site) card(id catalog.ID, digest catalog.Digest, definition json.RawMes
 	case !ok:
 		c.Gone = true
 	case now.Digest != digest:
-		c.Drifted, c.Difference = true, difference(c.Definition, pretty(now.Definition))
+		_, offered := catalog.Unwrap(now.Definition)
+		c.Drifted, c.Difference = true, difference(c.Definition, pretty(offered))
 		c.Changes = catalog.Changes(server, definition, now.Definition)
 	default:
 		c.Tokens = now.Tokens
@@ -82,7 +113,14 @@ func (s *site) grantCards(r persona.Revision) []card {
 		c.Number, c.Reason, c.Percent, c.AddedBy = i+1, g.Reason, int(g.Confidence*100+0.5), g.AddedBy
 		c.Whole = slices.ContainsFunc(g.Words, func(w persona.Span) bool { return allOf(r.Job, w) })
 		if !c.Whole {
-			c.Quotes = quoted(r.Job, g.Words)
+			for _, w := range g.Words {
+				for _, text := range quoted(r.Job, []persona.Span{w}) {
+					c.Quotes = append(c.Quotes, quote{text, w.Start})
+				}
+			}
+		}
+		if served, _, err := g.Served(); err == nil {
+			c.Served, c.Fields = string(served), schemaForm(served, "inputSchema")
 		}
 		for _, text := range g.Policy.Words() {
 			c.Rules = append(c.Rules, rule{text, drafted[g.Tool][text]})
@@ -90,8 +128,8 @@ func (s *site) grantCards(r persona.Revision) []card {
 		if g.Effect != "" {
 			c.Judgement.Effect = g.Effect
 		}
-		if g.Name != c.Tool {
-			c.Called = g.Name
+		if called := g.Called(); called != g.Tool.Own() {
+			c.Called = called
 		}
 		out[i] = c
 	}
@@ -154,7 +192,12 @@ type openPoint struct {
 func (s *site) findings(r persona.Revision) findings {
 	d := notesOf(r).Draft
 	granted := r.Digests()
-	f := findings{Warnings: d.Warnings, Degraded: d.Degraded, Composer: d.Composer, Model: d.Model}
+	f := findings{Degraded: d.Degraded, Composer: d.Composer, Model: d.Model}
+	for _, w := range d.Warnings {
+		if w.Kind != "combination" { // which the picture of the tools as they are now shows
+			f.Warnings = append(f.Warnings, w)
+		}
+	}
 	for _, m := range d.NearMisses {
 		t, offered := s.Catalog.Tool(m.Tool)
 		if _, in := granted[m.Tool]; in || !offered {

@@ -28,6 +28,9 @@ type draftPage struct {
 	Editable bool   // by who looks
 	Job      []piece
 	Tools    []card
+	Groups   []cardGroup // of Tools
+	Grouped  string
+	Risk     riskPicture
 	findings
 	Tokens, Unknown, CatalogTokens, CatalogTools int
 	Refined                                      *refined   // what made it of the draft before
@@ -70,6 +73,8 @@ func (s *site) showDraft(c echo.Context, by identity.Principal, p persona.Person
 		CatalogTokens: s.Catalog.Tokens(), CatalogTools: len(s.Catalog.Tools())}
 	mark(page.Tools, h.stopped)
 	page.Job = pieces(r.Job, r.Grants, page.Spans)
+	link(page.Tools, page.Job)
+	page.Risk = picture(r)
 	page.Tokens, page.Unknown = sumTokens(page.Tools)
 	n := notesOf(r)
 	page.Refined, page.Earlier = n.Refined, len(n.Earlier)
@@ -103,6 +108,8 @@ func (s *site) showDraft(c echo.Context, by identity.Principal, p persona.Person
 		granted := r.Digests()
 		page.Found = slices.DeleteFunc(page.Found, func(f miss) bool { _, in := granted[f.ID]; return in })
 	}
+	withComments(page.Tools, by, p, r, "draft")
+	page.Groups, page.Grouped = grouped(page.Tools, c.QueryParam("group"))
 	for _, list := range [][]miss{page.Misses, page.Found} {
 		for i := range list {
 			list[i].Of = p.ID

@@ -120,13 +120,13 @@ func TestPieces(t *testing.T) {
 	grant := func(spans ...persona.Span) persona.Grant { return persona.Grant{Words: spans} }
 	got := pieces("read mail, send ä", []persona.Grant{grant(persona.Span{Start: 0, End: 9}), grant(persona.Span{Start: 5, End: 9}, persona.Span{Start: 17, End: 18}),
 		grant(persona.Span{Start: 3, End: 99})}, []persona.Span{{Start: 11, End: 18}})
-	want := []piece{{Text: "read ", Tools: []int{1}}, {Text: "mail", Tools: []int{1, 2}}, {Text: ", "}, {Text: "send ä", Gap: true}}
+	want := []piece{{Text: "read ", Tools: []int{1}, At: 1}, {Text: "mail", Tools: []int{1, 2}, At: 2}, {Text: ", ", At: 3}, {Text: "send ä", Gap: true, At: 4}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	long := strings.Repeat("read mail. ", 30)
 	got = pieces(long, []persona.Grant{grant(persona.Span{End: len(long) - 2}), grant(persona.Span{End: 9})}, nil)
-	if want := []piece{{Text: "read mail", Tools: []int{2}}, {Text: long[9:]}}; !cmp.Equal(got, want) {
+	if want := []piece{{Text: "read mail", Tools: []int{2}, At: 1}, {Text: long[9:], At: 2}}; !cmp.Equal(got, want) {
 		t.Errorf("a span of a whole long job: got %+v", got)
 	}
 }

@@ -37,6 +37,8 @@ type frame struct {
 	Decider bool // may decide on calls
 	Held    int  // how many wait for that
 
+	Reviews int // revisions that wait for the review of who looks
+
 	Connects bool // there are servers that are called with people's accounts
 }
 
@@ -47,6 +49,7 @@ var notices = map[string]string{
 	"saved":         "The draft is saved.",
 	"composed":      "The draft was composed anew.",
 	"refined":       "The next draft. What changed is below.",
+	"said":          "Your comment is kept. Authors and reviewers see it.",
 	"taken":         "This draft is taken. The one before is kept beside it.",
 	"submitted":     "Submitted. A reviewer sees it now.",
 	"approved":      "Approved. The gateway serves this revision from the next request on.",
@@ -90,6 +93,17 @@ func (s *site) frame(c echo.Context, by identity.Principal, title, active string
 			s.Log.Error("how many calls wait for a person could not be read", "err", err) // the page itself is whole
 		}
 		f.Held = len(pending)
+	}
+	if s.Submissions != nil && by.Has(identity.Reviewer) {
+		waiting, err := s.Submissions.Submitted(c.Request().Context())
+		if err != nil {
+			s.Log.Error("how many revisions wait for a review could not be read", "err", err)
+		}
+		for _, p := range waiting {
+			if s.mayApprove(by, p) {
+				f.Reviews++
+			}
+		}
 	}
 	return f
 }
@@ -149,8 +163,21 @@ func (p *pages) funcs() template.FuncMap {
 		"digest":    func(s string) catalog.Digest { return catalog.Digest(s) },
 		"has":       func(list []identity.Role, r identity.Role) bool { return slices.Contains(list, r) },
 		"plural":    plural,
+		"percent":   percent,
+		"groupings": func() []string { return groupings },
 		"detectors": func() []policy.Detector { return policy.Detectors },
 	}
+}
+
+// percent is a part of a whole in words; empty where there is no whole.
+func percent(n, of int) string {
+	switch {
+	case of <= 0 || n < 0:
+		return ""
+	case n*200 < of && n > 0:
+		return "under 1 %"
+	}
+	return strconv.Itoa((n*100+of/2)/of) + " %"
 }
 
 func plural(n int, one, many string) string {

@@ -18,6 +18,9 @@ type reviewPage struct {
 	Revision persona.Revision
 	Job      []piece
 	Tools    []card
+	Groups   []cardGroup // of Tools
+	Grouped  string
+	Risk     riskPicture
 	findings
 	Tokens, Unknown, CatalogTokens int
 
@@ -46,6 +49,8 @@ func (s *site) review(c echo.Context, by identity.Principal) error {
 		Two: s.Registry.TwoReviewers && r.NeedsTwo()}
 	mark(page.Tools, h.stopped)
 	page.Job = pieces(r.Job, r.Grants, page.Spans)
+	link(page.Tools, page.Job)
+	page.Risk = picture(r)
 	page.Tokens, page.Unknown = sumTokens(page.Tools)
 	for _, t := range page.Tools {
 		page.Drifted = page.Drifted || t.Drifted || t.Gone
@@ -54,6 +59,8 @@ func (s *site) review(c echo.Context, by identity.Principal) error {
 		against := s.compare(live, r)
 		page.Against = &against
 	}
+	withComments(page.Tools, by, p, r, "review")
+	page.Groups, page.Grouped = grouped(page.Tools, c.QueryParam("group"))
 	return s.render(c, http.StatusOK, "review", page)
 }
 

@@ -54,6 +54,8 @@ var routes = []route{
 	{"GET", "/personas/:id/explain", signedIn, (*site).explain},
 	{"POST", "/personas/:id/revise", signedIn, (*site).postRevise},
 	{"GET", "/personas/:id/review", signedIn, (*site).review},
+	{"POST", "/personas/:id/comments", signedIn, (*site).postComment},
+	{"GET", "/personas/:id/served", signedIn, (*site).served},
 	{"POST", "/personas/:id/approve", signedIn, (*site).postApprove},
 	{"POST", "/personas/:id/send-back", signedIn, (*site).postSendBack},
 	{"GET", "/personas/:id/live", signedIn, (*site).live},

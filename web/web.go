@@ -41,6 +41,11 @@ type Composer interface {
 	Explain(ctx context.Context, job string, id catalog.ID) (composer.Explanation, error) // composer.ErrUnknownTool
 }
 
+// Submissions returns the personas of which a revision waits for a review. A store.Store is one.
+type Submissions interface {
+	Submitted(ctx context.Context) ([]persona.Persona, error) // each with that revision alone
+}
+
 // Evals returns evaluation runs that were kept. A store.Store is one.
 type Evals interface {
 	Runs(ctx context.Context, limit int) ([]evals.Saved, error) // newest first
@@ -59,12 +64,14 @@ type Provider interface {
 
 // Config of the site. Registry, Directory, Catalog, Composer, Audit and Evals are needed.
 type Config struct {
-	Registry  *persona.Registry
-	Directory *identity.Directory
-	Catalog   *catalog.Catalog
-	Composer  Composer
-	Audit     audit.Log
-	Evals     Evals
+	Registry *persona.Registry
+	// Submissions is where pages read how many revisions wait for a reviewer; nil means that none says it.
+	Submissions Submissions
+	Directory   *identity.Directory
+	Catalog     *catalog.Catalog
+	Composer    Composer
+	Audit       audit.Log
+	Evals       Evals
 	// Approvals is where people decide on calls; nil means that there are no such pages.
 	Approvals *approval.Desk
 	// Usage is what the page of who can call a tool reads; nil means that there is no such page.

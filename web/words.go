@@ -12,6 +12,7 @@ type piece struct {
 	Text  string
 	Tools []int // from 1, as the cards are numbered
 	Gap   bool  // nothing in the catalog does this
+	At    int   // number of the stretch, from 1
 }
 
 // Marked says that the stretch asks for something.
@@ -43,7 +44,7 @@ func pieces(job string, grants []persona.Grant, gaps []persona.Span) []piece {
 	cuts = slices.Compact(cuts)
 	var out []piece
 	for i := 0; i+1 < len(cuts); i++ {
-		p := piece{Text: job[cuts[i]:cuts[i+1]]}
+		p := piece{Text: job[cuts[i]:cuts[i+1]], At: i + 1}
 		in := func(w persona.Span) bool { return fits(w) && w.Start <= cuts[i] && cuts[i+1] <= w.End }
 		for n, g := range grants {
 			if slices.ContainsFunc(g.Words, in) {
@@ -59,4 +60,20 @@ func pieces(job string, grants []persona.Grant, gaps []persona.Span) []piece {
 // quoted is the words of the job that spans cover.
 func quoted(job string, words []persona.Span) []string {
 	return persona.Revision{Job: job}.Cited(words)
+}
+
+// link turns where the quotes of cards begin in the job into the numbers of the stretches that begin there.
+func link(cards []card, job []piece) {
+	at, starts := 0, map[int]int{}
+	for _, p := range job {
+		if p.Marked() {
+			starts[at] = p.At
+		}
+		at += len(p.Text)
+	}
+	for i := range cards {
+		for k, q := range cards[i].Quotes {
+			cards[i].Quotes[k].At = starts[q.At]
+		}
+	}
 }

@@ -1,5 +1,5 @@
-// Package webhook owns how people hear that a call waits for them: one signed message (https://www.standardwebhooks.com) for each
-// request, tried again for a while. Nothing waits for it, and nothing is decided by it.
+// Package webhook owns how people hear that a call, or a revision, waits for them: one signed message
+// (https://www.standardwebhooks.com) for each, tried again for a while. Nothing waits for it, and nothing is decided by it.
 package webhook
 
 import (
@@ -46,13 +46,13 @@ const (
 type Sender struct {
 	Config
 	key    []byte
-	queue  chan approval.Request
+	queue  chan outgoing
 	client *http.Client
 }
 
 // New checks the secret.
 func New(c Config) (*Sender, error) {
-	s := &Sender{Config: c, queue: make(chan approval.Request, maxWaiting), client: &http.Client{Timeout: oneTry,
+	s := &Sender{Config: c, queue: make(chan outgoing, maxWaiting), client: &http.Client{Timeout: oneTry,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}} // the address is the operator's, nobody else's
 	s.key = []byte(c.Secret)
 	if encoded, ok := strings.CutPrefix(c.Secret, "whsec_"); ok {
@@ -70,12 +70,59 @@ func New(c Config) (*Sender, error) {
 	return s, nil
 }
 
+// outgoing is a message on its way.
+type outgoing struct {
+	message
+	id    string
+	until time.Time // after which it is of no use
+}
+
+// message of either type.
+type message struct {
+	Type      string    `json:"type"`
+	Timestamp time.Time `json:"timestamp"`
+	Data      any       `json:"data"`
+}
+
+// asked names who wants what, and never with which arguments: those are on the page, for people who may decide.
+type asked struct {
+	ID       string    `json:"id"`
+	Persona  string    `json:"persona"`
+	Revision int       `json:"revision"`
+	Tool     string    `json:"tool"`
+	Agent    string    `json:"agent"`
+	User     string    `json:"user"`
+	Expires  time.Time `json:"expires"`
+	URL      string    `json:"url"`
+}
+
+// Submission is a revision that waits for its review.
+type Submission struct {
+	Persona  string    `json:"persona"`
+	Title    string    `json:"title"`
+	Revision int       `json:"revision"`
+	By       string    `json:"by"`
+	Tools    int       `json:"tools"`
+	URL      string    `json:"url"`
+	At       time.Time `json:"-"`
+}
+
 // Asked tells of a request. It never blocks; a message that finds no place is dropped and logged.
 func (s *Sender) Asked(r approval.Request) {
+	s.tell(outgoing{message{"approval.requested", r.Created, asked{r.ID, r.Persona, r.Revision, r.Tool, r.Agent, r.User, r.Expires, s.Page(r.ID)}}, "msg_" + r.ID, r.Expires})
+}
+
+// Submitted tells of a revision that waits for its review, as Asked does, and tries for a day.
+func (s *Sender) Submitted(of Submission) {
+	id := fmt.Sprintf("msg_%s_%d_%d", of.Persona, of.Revision, of.At.UnixMicro())
+	s.tell(outgoing{message{"persona.submitted", of.At, of}, id, of.At.Add(24 * time.Hour)})
+}
+
+func (s *Sender) tell(m outgoing) {
 	select {
-	case s.queue <- r:
+	case s.queue <- m:
 	default:
-		s.Log.Error("the webhook is too slow: a message about a call that waits for a person was dropped", "approval", r.ID)
+		s.Log.Error("the webhook is too slow: a message about what waits for a person was dropped", "type", m.Type, "id", m.id)
 	}
 }
 
@@ -88,9 +135,9 @@ func (s *Sender) Run(ctx context.Context) error {
 				select {
 				case <-ctx.Done():
 					return
-				case r := <-s.queue:
-					if err := s.send(ctx, r); err != nil && ctx.Err() == nil {
-						s.Log.Error("the webhook could not be told that a call waits for a person", "approval", r.ID, "err", err)
+				case m := <-s.queue:
+					if err := s.send(ctx, m); err != nil && ctx.Err() == nil {
+						s.Log.Error("the webhook could not be told what waits for a person", "type", m.Type, "id", m.id, "err", err)
 					}
 				}
 			}
@@ -100,38 +147,19 @@ func (s *Sender) Run(ctx context.Context) error {
 	return nil
 }
 
-// message names who wants what, and never with which arguments: those are on the page, for people who may decide.
-type message struct {
-	Type      string    `json:"type"`
-	Timestamp time.Time `json:"timestamp"`
-	Data      struct {
-		ID       string    `json:"id"`
-		Persona  string    `json:"persona"`
-		Revision int       `json:"revision"`
-		Tool     string    `json:"tool"`
-		Agent    string    `json:"agent"`
-		User     string    `json:"user"`
-		Expires  time.Time `json:"expires"`
-		URL      string    `json:"url"`
-	} `json:"data"`
-}
-
-// send tries until the receiver takes the message, the tries are used up, or the request is over.
-func (s *Sender) send(ctx context.Context, r approval.Request) error {
-	m := message{Type: "approval.requested", Timestamp: r.Created}
-	m.Data.ID, m.Data.Persona, m.Data.Revision, m.Data.Tool = r.ID, r.Persona, r.Revision, r.Tool
-	m.Data.Agent, m.Data.User, m.Data.Expires, m.Data.URL = r.Agent, r.User, r.Expires, s.Page(r.ID)
-	body, err := json.Marshal(m)
+// send tries until the receiver takes the message, the tries are used up, or it is of no use any more.
+func (s *Sender) send(ctx context.Context, m outgoing) error {
+	body, err := json.Marshal(m.message)
 	if err != nil {
 		return err
 	}
-	left := time.Until(r.Expires)
+	left := time.Until(m.until)
 	if left <= 0 {
 		return nil
 	}
 	pauses := backoff.NewExponentialBackOff()
 	pauses.InitialInterval, pauses.MaxInterval, pauses.Multiplier = s.First, time.Minute, 2
-	_, err = backoff.Retry(ctx, func() (struct{}, error) { return struct{}{}, s.try(ctx, "msg_"+r.ID, body) },
+	_, err = backoff.Retry(ctx, func() (struct{}, error) { return struct{}{}, s.try(ctx, m.id, body) },
 		backoff.WithBackOff(pauses), backoff.WithMaxTries(maxTries), backoff.WithMaxElapsedTime(left))
 	return err
 }

@@ -133,14 +133,14 @@ func TestRefused(t *testing.T) {
 		r := &receiver{statuses: []int{status}}
 		s, log := start(t, r, "")
 		s.Asked(request())
-		eventually(t, "the log", func() bool { return strings.Contains(log(), "approval=abc") })
+		eventually(t, "the log", func() bool { return strings.Contains(log(), "id=msg_abc") })
 		if r.count() != 1 || strings.Contains(log(), "path-secret") {
 			t.Errorf("%d: got %d tries, log %s", status, r.count(), log())
 		}
 	}
 	s, log := start(t, nil, "http://127.0.0.1:1/path-secret")
 	s.Asked(request())
-	eventually(t, "it is given up", func() bool { return strings.Contains(log(), "approval=abc") })
+	eventually(t, "it is given up", func() bool { return strings.Contains(log(), "id=msg_abc") })
 	if strings.Contains(log(), "path-secret") {
 		t.Errorf("got log %s", log())
 	}
@@ -148,7 +148,7 @@ func TestRefused(t *testing.T) {
 
 // A receiver that hangs holds nobody up.
 func TestAskedNeverBlocks(t *testing.T) {
-	s, err := New(Config{Secret: strings.Repeat("s", 24), Log: slog.New(slog.DiscardHandler)})
+	s, err := New(Config{Secret: strings.Repeat("s", 24), Page: func(string) string { return "" }, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,5 +157,27 @@ func TestAskedNeverBlocks(t *testing.T) {
 	}
 	if len(s.queue) != maxWaiting {
 		t.Errorf("got %d messages kept, want %d", len(s.queue), maxWaiting)
+	}
+}
+
+// TestSubmittedMessage: a revision that waits for its review is told of as a call is, under an id of its own.
+func TestSubmittedMessage(t *testing.T) {
+	r := &receiver{statuses: []int{503, 200}}
+	s, _ := start(t, r, "")
+	s.Submitted(Submission{Persona: "support", Title: "Support", Revision: 2, By: "ada", Tools: 4, URL: "https://remit.example/personas/support/review", At: time.Now()})
+	eventually(t, "two tries", func() bool { return r.count() == 2 })
+	if r.got[0].Header.Get("Webhook-Id") != r.got[1].Header.Get("Webhook-Id") {
+		t.Error("the tries have two ids")
+	}
+	for _, want := range []string{`"type":"persona.submitted"`, `"persona":"support"`, `"revision":2`, `"by":"ada"`, `"tools":4`, `/personas/support/review"`} {
+		if !strings.Contains(string(r.bodies[1]), want) {
+			t.Errorf("got %s, want %s in it", r.bodies[1], want)
+		}
+	}
+	s.Submitted(Submission{Persona: "old", Revision: 1, At: time.Now().Add(-25 * time.Hour)})
+	s.Submitted(Submission{Persona: "new", Revision: 1, At: time.Now()})
+	eventually(t, "the newer one", func() bool { return r.count() == 3 })
+	if !strings.Contains(string(r.bodies[2]), `"new"`) {
+		t.Errorf("got %s, want what is not a day old", r.bodies[2])
 	}
 }

@@ -1,5 +1,5 @@
 // Command prepare makes what a benchmark of the gateway needs in a crawled store: a live persona that grants every tool of the
-// catalog, one of them under a policy, and an access key, whose secret it prints.
+// catalog, or some, one of them under a policy, and an access key, whose secret it prints.
 package main
 
 import (
@@ -20,8 +20,16 @@ func main() {
 	data := flag.String("database", "", "the store's file; remit crawl has made it")
 	tool := flag.String("tool", "", "the tool that has a policy, as SERVER/TOOL")
 	rules := flag.String("policy", "{}", "its policy, in JSON")
+	most := flag.Int("most", 0, "grant only so many of the tools; 0 is all")
+	detectors := flag.Bool("detectors", false, "print the detectors that a mask may name, and nothing else")
 	flag.Parse()
-	secret, err := prepare(context.Background(), *data, catalog.ID(*tool), *rules)
+	if *detectors {
+		for _, d := range policy.Detectors {
+			fmt.Println(d.Name)
+		}
+		return
+	}
+	secret, err := prepare(context.Background(), *data, catalog.ID(*tool), *rules, *most)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "prepare:", err)
 		os.Exit(1)
@@ -29,7 +37,7 @@ func main() {
 	fmt.Println(secret)
 }
 
-func prepare(ctx context.Context, data string, tool catalog.ID, rules string) (secret string, err error) {
+func prepare(ctx context.Context, data string, tool catalog.ID, rules string, most int) (secret string, err error) {
 	p, err := policy.Parse([]byte(rules))
 	if err != nil {
 		return "", err
@@ -43,6 +51,9 @@ func prepare(ctx context.Context, data string, tool catalog.ID, rules string) (s
 	if err != nil {
 		return "", err
 	}
+	if most > 0 {
+		tools = tools[:min(most, len(tools))]
+	}
 	offered, seen := map[catalog.ID]catalog.Tool{}, persona.Digests{}
 	proposal := persona.Proposal{Job: "Call everything as fast as it goes."}
 	for _, t := range tools {
@@ -53,7 +64,7 @@ func prepare(ctx context.Context, data string, tool catalog.ID, rules string) (s
 		}
 		proposal.Grants = append(proposal.Grants, grant)
 	}
-	registry := persona.Registry{Store: db, Current: func(id catalog.ID) (catalog.Tool, bool) { t, ok := offered[id]; return t, ok }}
+	registry := persona.Registry{Store: db, MaxTools: max(len(tools), 1), Current: func(id catalog.ID) (catalog.Tool, bool) { t, ok := offered[id]; return t, ok }}
 	author := identity.Principal{Person: "author", Roles: []identity.Role{identity.Author}}
 	reviewer := identity.Principal{Person: "reviewer", Roles: []identity.Role{identity.Reviewer}}
 	for _, move := range []func() error{

@@ -284,7 +284,7 @@ func (c *Crawler) list(ctx context.Context, s *upstream.Server) (changes Changes
 	if err != nil {
 		return Changes{}, err
 	}
-	tools, rejected := c.read(s.Name(), listing.Tools)
+	tools, rejected := c.read(s.Name(), listing)
 	at := c.cfg.Now().UTC()
 	changes, kept, err := c.keep(ctx, f, tools, at)
 	if err != nil {
@@ -339,7 +339,7 @@ func (c *Crawler) note(server string, change func(*ServerStatus)) {
 }
 
 // read parses a listing. A name that occurs twice is left out altogether: nobody can tell which of the two a call means.
-func (c *Crawler) read(server string, definitions []json.RawMessage) (tools []catalog.Tool, rejected []string) {
+func (c *Crawler) read(server string, listing upstream.Listing) (tools []catalog.Tool, rejected []string) {
 	c.mu.Lock()
 	cost := map[catalog.Digest]int{}
 	for _, t := range c.tools[server] {
@@ -347,19 +347,37 @@ func (c *Crawler) read(server string, definitions []json.RawMessage) (tools []ca
 	}
 	c.mu.Unlock()
 	count := map[catalog.ID]int{}
-	for i, def := range definitions {
+	add := func(kind catalog.Kind, what string, i int, def json.RawMessage) {
+		if kind != catalog.ATool {
+			def = catalog.Wrap(kind, def)
+		}
 		t, err := catalog.Parse(server, def)
+		if err == nil && t.Kind != kind {
+			err = fmt.Errorf("it is kept as a %s is", t.Kind) // a tool whose definition pretends to be of another kind
+		}
 		if err != nil {
-			rejected = append(rejected, fmt.Sprintf("tool %d of the list: %v", i+1, err))
-			continue
+			rejected = append(rejected, fmt.Sprintf("%s %d of the list: %v", what, i+1, err))
+			return
 		}
 		if count[t.ID]++; count[t.ID] > 1 {
-			continue
+			return
 		}
 		if t.Tokens = cost[t.Digest]; t.Tokens == 0 {
 			t.Tokens = c.cfg.Tokens(def)
 		}
 		tools = append(tools, t)
+	}
+	for i, def := range listing.Tools {
+		add(catalog.ATool, "tool", i, def)
+	}
+	for i, def := range listing.Prompts {
+		add(catalog.APrompt, "prompt", i, def)
+	}
+	for i, def := range listing.Resources {
+		add(catalog.AResource, "resource", i, def)
+	}
+	for i, def := range listing.Templates {
+		add(catalog.ATemplate, "resource template", i, def)
 	}
 	once := tools[:0]
 	for _, t := range tools {

@@ -67,21 +67,43 @@ func (a *app) unsent(ctx context.Context, s *store.Store) (upto int64, sink stri
 	return upto, sink, err
 }
 
+// follower sends the record to one sink, on one replica at a time.
+type follower struct {
+	name string
+	run  func(context.Context) error
+}
+
 // followers send the record to the sinks of the configuration.
-func (a *app) followers(s *store.Store, log *slog.Logger) ([]*ship.Follower, error) {
+func (a *app) followers(s *store.Store, log *slog.Logger) ([]follower, error) {
 	f := a.source.File()
 	sinks, err := f.ExpandedSinks()
 	if err != nil {
 		return nil, err
 	}
-	var out []*ship.Follower
+	var out []follower
 	for _, name := range f.SinkNames() {
 		c := ship.Config{URL: sinks[name].URL, Headers: sinks[name].Headers, CA: sinks[name].CA, Cert: sinks[name].Cert, Key: sinks[name].Key, Timeout: sinks[name].Timeout}
-		sink, err := ship.Open(c)
-		if err != nil {
-			return nil, fmt.Errorf("%s: audit-sinks: %s: %w", f.Path, name, err)
+		open := func() (ship.Sink, error) {
+			sink, err := ship.Open(c)
+			if err != nil {
+				return nil, fmt.Errorf("%s: audit-sinks: %s: %w", f.Path, name, err)
+			}
+			return sink, nil
 		}
-		out = append(out, &ship.Follower{Name: name, Sink: sink, Source: s, Timeout: c.Timeout, Log: log})
+		sink, err := open() // a configuration that is wrong is told at the start
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, follower{name, func(ctx context.Context) error {
+			defer func() { sink = nil }() // Run closes it
+			if sink == nil {
+				var err error
+				if sink, err = open(); err != nil {
+					return err
+				}
+			}
+			return (&ship.Follower{Name: name, Sink: sink, Source: s, Timeout: c.Timeout, Log: log}).Run(ctx)
+		}})
 	}
 	return out, nil
 }

@@ -8,12 +8,15 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"remit/approval"
+	"remit/approval/webhook"
 	"remit/audit/notary"
 	"remit/gateway"
 	"remit/identity"
@@ -47,6 +50,10 @@ func (serveCmd) Run(a *app) error {
 
 func linkURL(address, token string) string { return address + "/link/" + token }
 
+// garbage is how much may pile up before it is collected, in percent of what is in use. That is little, some 15 MB, and calls leave
+// up to ten times their own size: with Go's 100 a busy server would spend a fifth of its time on collecting.
+const garbage = 300
+
 // serve runs everything until the context ends: the pages and the endpoints on one address, the crawler, the servers.
 // ready is called when the address answers.
 func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *system, address string) error) (err error) {
@@ -55,6 +62,9 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 		return err
 	}
 	defer release()
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbage)
+	}
 	listener, err := net.Listen("tcp", a.opts.Listen)
 	if err != nil {
 		return fmt.Errorf("the address %s cannot be served: %w; choose another with --listen", a.opts.Listen, err)
@@ -72,6 +82,11 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
+	if n, err := s.store.Journal(a.ctx); err != nil {
+		return err
+	} else if n > 0 {
+		log.Warn("calls were in flight when Remit last stopped; the record says so", "calls", n)
+	}
 	if err := recoverCalls(a.ctx, s.store, log); err != nil {
 		return err
 	}
@@ -80,6 +95,9 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 		return err
 	}
 	defer n.Close()
+	if s.store.Shared() && a.opts.AuditKey == "" {
+		log.Warn("audit-key is not set: this replica signs the record with a key of its own, and what others removed from it does not verify here; give all replicas the same")
+	}
 	followers, err := a.followers(s.store, log)
 	if err != nil {
 		return err
@@ -88,7 +106,7 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 	if err != nil {
 		return err
 	}
-	front, gate, err := a.front(s, desk, n, log)
+	front, gate, err := a.front(s, desk, hook, n, log)
 	if err != nil {
 		return err
 	}
@@ -104,17 +122,16 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 		return nil
 	})
 	g.Go(func() error { return s.crawler.Run(ctx) })
-	g.Go(func() error { return a.lookout(s, gate, log).Run(ctx) })
+	g.Go(func() error { return s.store.Lead(ctx, "lookout", a.lookout(s, gate, log).Run) })
 	g.Go(func() error { return s.cache.Run(ctx, hear(gate, desk)) })
 	g.Go(func() error { recoverOthers(ctx, s.store, log); return nil })
-	g.Go(func() error { return n.Run(ctx) })
 	if s.signIns != nil {
-		g.Go(func() error {
-			return identity.Rechecks{Directory: s.people, Every: a.opts.OIDC.Renew, Log: log}.Run(ctx)
-		})
+		recheck := identity.Rechecks{Directory: s.people, Every: a.opts.OIDC.Renew, Log: log}
+		g.Go(func() error { return s.store.Lead(ctx, "recheck", recheck.Run) })
 	}
-	for _, f := range followers {
-		g.Go(func() error { return f.Run(ctx) })
+	g.Go(func() error { return s.store.Lead(ctx, "notary", n.Run) })
+	for _, follow := range followers {
+		g.Go(func() error { return s.store.Lead(ctx, "sink "+follow.name, follow.run) })
 	}
 	g.Go(func() error { return desk.Run(ctx) })
 	if hook != nil {
@@ -140,7 +157,7 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 }
 
 // front joins the pages and the gateway.
-func (a *app) front(s *system, desk *approval.Desk, n *notary.Notary, log *slog.Logger) (http.Handler, *gateway.Gateway, error) {
+func (a *app) front(s *system, desk *approval.Desk, hook *webhook.Sender, n *notary.Notary, log *slog.Logger) (http.Handler, *gateway.Gateway, error) {
 	hosts := append([]string{"localhost", "127.0.0.1", "::1"}, a.opts.AllowedHosts...)
 	if host, _, err := net.SplitHostPort(a.opts.Listen); err == nil && host != "" && !net.ParseIP(host).IsUnspecified() {
 		hosts = append(hosts, host)
@@ -172,11 +189,17 @@ func (a *app) front(s *system, desk *approval.Desk, n *notary.Notary, log *slog.
 	s.drifted = gate.Drifted
 	registry := &persona.Registry{Store: s.store, Current: s.catalog.Tool, MaxTools: a.opts.MaxTools,
 		SingleOperator: a.opts.SingleOperator, TwoReviewers: a.opts.TwoReviewers, Changed: gate.Notify}
+	if hook != nil {
+		registry.Submitted = func(of persona.Submission) {
+			hook.Submitted(webhook.Submission{Persona: string(of.Persona), Title: of.Title, Revision: of.Revision, By: of.By, Tools: of.Tools, At: of.At,
+				URL: a.opts.Address() + "/personas/" + string(of.Persona) + "/review"})
+		}
+	}
 	drafter, err := a.composer(s.catalog)
 	if err != nil {
 		return nil, nil, err
 	}
-	cfg := web.Config{Registry: registry, Approvals: desk, Directory: s.people, Catalog: s.catalog,
+	cfg := web.Config{Registry: registry, Approvals: desk, Submissions: s.store, Directory: s.people, Catalog: s.catalog,
 		Composer: drafter, Audit: signedRecord{s.store, n}, Evals: s.store, Usage: s.store, Connections: s.connections, Shadows: s.store, Frozen: s.store, RemindBefore: a.opts.RemindBefore,
 		Servers: s.crawler.Status, Crawl: s.crawler.Recrawl, PublicURL: a.opts.PublicURL, Hosts: hosts, Proxies: proxies, SingleOperator: a.opts.SingleOperator, NoPasswords: !a.opts.OIDC.Passwords, Log: log}
 	if s.provider != nil {

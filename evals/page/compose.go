@@ -134,7 +134,7 @@ type modelRow struct {
 }
 
 // modelMetrics are the columns of that table.
-var modelMetrics = []string{"need_recall", "over_privilege", "forbidden", "model_failed", "requests", "prompt_tokens", "completion_tokens", "cost", "model_p50_ms", "model_p99_ms"}
+var modelMetrics = []string{"need_recall", "over_privilege", "forbidden", "model_failed", "prompt_tokens", "completion_tokens", "cost", "model_p50_ms"}
 
 // ModelTitles are their heads.
 func (composeView) ModelTitles() (out []string) {

@@ -60,7 +60,7 @@ type Options struct {
 
 // Webhook says who is told that a call waits for a person.
 type Webhook struct {
-	URL    string `yaml:"url" env:"REMIT_APPROVAL_WEBHOOK_URL" default:"" placeholder:"URL" help:"Where a signed message goes when a call waits for a person's approval (default: empty, nowhere)."`
+	URL    string `yaml:"url" env:"REMIT_APPROVAL_WEBHOOK_URL" default:"" placeholder:"URL" help:"Where a signed message goes when a call waits for a person's approval, or a revision for its review (default: empty, nowhere)."`
 	Secret string `yaml:"secret" env:"REMIT_APPROVAL_WEBHOOK_SECRET" default:"" placeholder:"REFERENCE" help:"Secret of its signature, as $${secret:NAME}, $${NAME} or $${file:/path}: whsec_ and base64, or a text of at least 24 bytes (default: none; needed with a URL)."`
 }
 
@@ -83,6 +83,7 @@ type Upstream struct {
 	URL            string            `yaml:"url,omitempty" jsonschema:"oneof_required=url" help:"Address of a streamable HTTP server."`
 	Headers        map[string]string `yaml:"headers,omitempty" help:"Headers sent to the url. Write secrets as $${secret:NAME}, $${NAME} or $${file:/path}."`
 	OAuth          OAuth             `yaml:"oauth,omitempty" help:"How tokens for the url are had, in place of a header Authorization."`
+	Lists          []string          `yaml:"lists,omitempty" enum:"prompts,resources" help:"What is listed beside tools, to be granted like them: prompts, resources (default: neither)."`
 	Concurrency    int               `yaml:"concurrency,omitempty" default:"16" help:"Most calls at a time."`
 	ConnectTimeout time.Duration     `yaml:"connect-timeout,omitempty" default:"30s" help:"Longest wait for the start and the handshake."`
 	ListTimeout    time.Duration     `yaml:"list-timeout,omitempty" default:"1m" help:"Longest wait for the list of tools."`

@@ -29,6 +29,10 @@ type Config struct {
 	// Tools are the definitions to list, as raw bytes. A called tool with the
 	// name of a built-in one behaves like it; any other repeats its arguments.
 	Tools []json.RawMessage `json:",omitempty"`
+	// Prompts, Resources and Templates are further definitions to list. A
+	// prompts/get repeats its arguments, and a resources/read the URI, where
+	// Results has nothing under the name or URI.
+	Prompts, Resources, Templates []json.RawMessage `json:",omitempty"`
 	// Results are the raw results of tools, by name, before anything built in.
 	Results map[string]json.RawMessage `json:",omitempty"`
 	// Errors are the raw JSON-RPC errors that tools answer with, by name.

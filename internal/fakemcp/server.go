@@ -111,6 +111,7 @@ type message struct {
 type params struct {
 	Name      string          `json:"name"`
 	Arguments json.RawMessage `json:"arguments"`
+	URI       string          `json:"uri"`
 	Cursor    string          `json:"cursor"`
 	Version   string          `json:"protocolVersion"`
 	RequestID json.RawMessage `json:"requestId"`
@@ -188,11 +189,11 @@ func (s *Server) serve(ctx context.Context, x *exchange) {
 	s.mu.Unlock()
 	switch x.Method {
 	case "server/discover":
-		x.complete(fmt.Sprintf(`"supportedVersions":["2026-07-28"],"capabilities":{"tools":{"listChanged":true}},"instructions":%s,"ttlMs":0,"cacheScope":"private","_meta":{"io.modelcontextprotocol/serverInfo":%s}`,
-			quote(s.config.Instructions), s.info()))
+		x.complete(fmt.Sprintf(`"supportedVersions":["2026-07-28"],"capabilities":%s,"instructions":%s,"ttlMs":0,"cacheScope":"private","_meta":{"io.modelcontextprotocol/serverInfo":%s}`,
+			s.capabilities(), quote(s.config.Instructions), s.info()))
 	case "initialize":
-		x.result(fmt.Sprintf(`{"protocolVersion":%q,"capabilities":{"tools":{"listChanged":true}},"serverInfo":%s,"instructions":%s}`,
-			s.config.olderVersion(x.Version), s.info(), quote(s.config.Instructions)))
+		x.result(fmt.Sprintf(`{"protocolVersion":%q,"capabilities":%s,"serverInfo":%s,"instructions":%s}`,
+			s.config.olderVersion(x.Version), s.capabilities(), s.info(), quote(s.config.Instructions)))
 	case "ping":
 		x.result("{}")
 	case "tools/list":
@@ -201,9 +202,69 @@ func (s *Server) serve(ctx context.Context, x *exchange) {
 		s.call(ctx, x)
 	case "subscriptions/listen":
 		s.listen(ctx, x)
+	case "prompts/list", "resources/list", "resources/templates/list", "prompts/get", "resources/read", "completion/complete":
+		s.other(x)
 	default:
 		x.fail(-32601, "method not found", "")
 	}
+}
+
+func (s *Server) capabilities() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := `{"tools":{"listChanged":true}`
+	if len(s.config.Prompts) > 0 {
+		out += `,"prompts":{"listChanged":true},"completions":{}`
+	}
+	if len(s.config.Resources)+len(s.config.Templates) > 0 {
+		out += `,"resources":{"listChanged":true}`
+	}
+	return out + "}"
+}
+
+// other serves what is no tool.
+func (s *Server) other(x *exchange) {
+	s.mu.Lock()
+	now := s.config
+	s.mu.Unlock()
+	lists := map[string]struct {
+		member string
+		all    []json.RawMessage
+	}{"prompts/list": {"prompts", now.Prompts}, "resources/list": {"resources", now.Resources}, "resources/templates/list": {"resourceTemplates", now.Templates}}
+	if l, ok := lists[x.Method]; ok {
+		x.complete(fmt.Sprintf(`"%s":[%s],"ttlMs":0,"cacheScope":"private"`, l.member, bytes.Join(rawSlices(l.all), []byte(","))))
+		return
+	}
+	s.mu.Lock()
+	s.stats.Calls++
+	s.stats.ByTool[x.Name+x.URI]++
+	s.mu.Unlock()
+	name := x.Name + x.URI
+	if raw, ok := s.config.Errors[name]; ok {
+		x.answered = true
+		x.send([]byte(`{"jsonrpc":"2.0","id":` + string(x.ID) + `,"error":` + string(raw) + `}`))
+		return
+	}
+	if raw, ok := s.config.Results[name]; ok {
+		x.result(string(raw))
+		return
+	}
+	switch x.Method {
+	case "prompts/get":
+		x.complete(fmt.Sprintf(`"messages":[{"role":"user","content":{"type":"text","text":%s}}]`, quote(x.Name+" "+string(x.Arguments))))
+	case "resources/read":
+		x.complete(fmt.Sprintf(`"contents":[{"uri":%s,"text":%s}],"ttlMs":60000,"cacheScope":"public"`, quote(x.URI), quote("what is at "+x.URI)))
+	default:
+		x.complete(`"completion":{"values":[` + quote(string(x.message.Params)) + `]}`)
+	}
+}
+
+// SetPrompts replaces the prompts and announces that.
+func (s *Server) SetPrompts(prompts []json.RawMessage) {
+	s.mu.Lock()
+	s.config.Prompts = prompts
+	s.mu.Unlock()
+	s.announce()
 }
 
 func (s *Server) info() string {

@@ -44,10 +44,14 @@ func Check(text []byte, limits Limits) error {
 	if len(text) > limits.Bytes {
 		return fmt.Errorf("JSON of %d bytes is %w of %d", len(text), ErrTooLarge, limits.Bytes)
 	}
-	// Most texts have fewer brackets than they may be deep and fewer colons than they may have names: nothing is to be counted.
-	if bytes.Count(text, []byte("{"))+bytes.Count(text, []byte("[")) <= limits.Depth && bytes.Count(text, []byte(":")) <= limits.Names && jsontext.Value(text).IsValid() {
+	if ok, _ := valid(text, limits); ok {
 		return nil
 	}
+	return checkWhole(text, limits)
+}
+
+// checkWhole is Check by the reader that knows everything and has the words for refusals.
+func checkWhole(text []byte, limits Limits) error {
 	names := 0
 	dec := jsontext.NewDecoder(bytes.NewReader(text))
 	for {
@@ -75,6 +79,10 @@ func Check(text []byte, limits Limits) error {
 // Decode returns the value of text as maps, slices, strings, booleans, nil, and json.Number as it was sent. It refuses what
 // [Check] refuses, but for the limits on names and bytes; the nesting may be 64 deep.
 func Decode(text []byte) (any, error) {
+	if ok, _ := valid(text, Limits{}.orDefaults()); ok {
+		d := decoder{plain{b: text}}
+		return d.value(), nil
+	}
 	dec := jsontext.NewDecoder(bytes.NewBuffer(text))
 	v, err := decode(dec)
 	if err != nil {
@@ -132,8 +140,14 @@ func decode(dec *jsontext.Decoder) (any, error) {
 }
 
 // Canonical returns the RFC 8785 form of text, but with every number spelled as it was sent: RFC 8785 would round
-// numbers to doubles and give two different schemas one form. It refuses what [Check] refuses.
+// numbers to doubles and give two different schemas one form. It refuses what [Check] refuses. A text that is its own form is returned.
 func Canonical(text []byte, limits Limits) ([]byte, error) {
+	limits = limits.orDefaults()
+	if len(text) <= limits.Bytes {
+		if ok, canonical := valid(text, limits); ok && canonical {
+			return text, nil
+		}
+	}
 	if err := Check(text, limits); err != nil {
 		return nil, err
 	}

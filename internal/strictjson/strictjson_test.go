@@ -4,9 +4,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"reflect"
 	"strings"
 	"testing"
+
+	strict "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"remit/internal/strictjson"
 )
@@ -73,6 +77,48 @@ func FuzzDecode(f *testing.F) {
 		dec.UseNumber()
 		if err := dec.Decode(&want); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("got %#v, want %#v, %v", got, want, err)
+		}
+	})
+}
+
+// What is read in one pass is what the whole reader reads: the same texts are valid, canonical, and of the same members.
+func FuzzPlain(f *testing.F) {
+	for _, seed := range []string{`{"a":[1,2.50,"x",{}],"b":null,"c":true,"d":false}`, ` [ ] `, `"\u0041"`, `{"a":1,"a":2}`, `1 2`, `{"a":[[1e400]]}`, `[1,`, `{"a"`,
+		`{"b":1,"a":"x\ny\"z\\"}`, `{"a":"é\/"}`, `{"é":1,"z":2}`, "\"a\x00\"", "\"\xff\"", `-0`, `01`, `1.`, `1e`, `.5`, `+1`, `{"a":1,}`, `[1,]`, `[,1]`, `{,}`, `"\`, `"\"`, `"\\"`, `truex`, `nul`, "", " "} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		limits := strictjson.Limits{Bytes: 1 << 20, Depth: 4, Names: 5}
+		ok, canonical := strictjson.Valid(in, limits)
+		dec := jsontext.NewDecoder(bytes.NewReader(in))
+		value, err := dec.ReadValue()
+		form := bytes.Clone(value)
+		if err == nil {
+			_, err = dec.ReadToken()
+		}
+		if valid := errors.Is(err, io.EOF); ok && !valid {
+			t.Fatalf("%q is valid only to the one pass: %v", in, err)
+		}
+		if ok && strictjson.CheckWhole(in, limits) != nil {
+			t.Fatalf("%q is over the limits, and not to the one pass", in)
+		}
+		if canonical {
+			if err := (*jsontext.Value)(&form).Canonicalize(jsontext.CanonicalizeRawInts(false), jsontext.CanonicalizeRawFloats(false)); err != nil || !bytes.Equal(form, in) {
+				t.Fatalf("%q is canonical to the one pass, and else %q, %v", in, form, err)
+			}
+		}
+		members := map[string]jsontext.Value{}
+		if !strictjson.Object(in, func(name string, value []byte) { members[name] = value }) {
+			return
+		}
+		var want map[string]jsontext.Value
+		if err := strict.Unmarshal(in, &want); err != nil || len(want) != len(members) {
+			t.Fatalf("%q has members %q, and else %q, %v", in, members, want, err)
+		}
+		for name, value := range want {
+			if !bytes.Equal(bytes.TrimSpace(members[name]), value) {
+				t.Errorf("%q: %q is %q, and else %q", in, name, members[name], value)
+			}
 		}
 	})
 }

@@ -101,7 +101,7 @@ func DifferenceOf(from, to persona.Revision) Difference {
 	d := Difference{From: from.Number, To: to.Number, SameJob: c.SameJob, Changes: []Change{}}
 	for _, g := range c.Added {
 		words := []string{}
-		if _, name := g.Tool.Split(); name != g.Name {
+		if g.Called() != g.Tool.Own() {
 			words = append(words, "the agent calls it "+g.Name)
 		}
 		for _, w := range g.Policy.Words() {

@@ -165,6 +165,58 @@ for (const button of document.querySelectorAll("[data-expand]")) {
   });
 }
 
+// Keys go through the tools of a draft or a review. Nothing is decided by a single key: what approves is pressed itself.
+const tools = document.querySelector("#tools");
+const keys = document.querySelector("#keys");
+if (tools && keys) {
+  const cards = [...tools.querySelectorAll("article[data-card]")];
+  const ticks = [...tools.querySelectorAll("[data-read]")];
+  const said = document.querySelector("[data-read-count]");
+  const count = () => { if (said) said.textContent = `${ticks.filter((t) => t.checked).length} of ${ticks.length} read`; };
+  for (const tick of ticks) { // what was read stays so while one writes comments, for the same definition
+    const name = `read ${location.pathname} ${tick.dataset.read}`;
+    tick.checked = sessionStorage.getItem(name) !== null;
+    tick.addEventListener("change", () => { tick.checked ? sessionStorage.setItem(name, "") : sessionStorage.removeItem(name); count(); });
+  }
+  count();
+  const on = keys.querySelector("[data-keys-on]");
+  on.checked = localStorage.getItem("keys") !== "off";
+  on.addEventListener("change", () => localStorage.setItem("keys", on.checked ? "on" : "off"));
+  document.querySelector("[data-keys-help]")?.addEventListener("click", () => keys.showModal());
+  const at = () => cards.findIndex((card) => card.contains(document.activeElement));
+  const go = (i) => { const card = cards[Math.max(0, Math.min(i, cards.length - 1))]; card?.focus({ preventScroll: true }); card?.scrollIntoView({ block: "start" }); };
+  const press = {
+    j: () => go(at() + 1),
+    k: () => go(at() < 0 ? 0 : at() - 1),
+    o: (card) => { const definition = card?.querySelector(".definition"); if (definition) definition.open = !definition.open; },
+    x: (card) => card?.querySelector("input[name=remove]")?.click(),
+    a: (card) => {
+      const tick = card?.querySelector("[data-read]");
+      if (!tick) return;
+      if (!tick.checked) tick.click();
+      if (ticks.every((t) => t.checked)) press.A(); else go(at() + 1);
+    },
+    r: (card) => {
+      const say = card?.querySelector("[data-say]");
+      if (!say) return;
+      say.open = true;
+      say.querySelector("textarea").focus();
+    },
+    A: () => document.querySelector("[data-testid=approve]")?.focus(),
+    R: () => document.querySelector("#comment")?.focus(),
+    "?": () => keys.showModal(),
+  };
+  addEventListener("keydown", (event) => {
+    const typing = event.target.closest?.("input:not([type=checkbox]), textarea, select, [contenteditable]");
+    if (typing || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+    if (!on.checked && event.key !== "?") return;
+    const act = press[event.key];
+    if (!act) return;
+    event.preventDefault();
+    act(cards[at()]);
+  });
+}
+
 // The token count follows the ticks before they are saved.
 const sum = document.querySelector("[data-sum]");
 for (const tick of document.querySelectorAll("input[name=remove]")) {

@@ -4,6 +4,13 @@ create table replica (
     id   text collate "C" primary key,
     beat bigint not null
 );
+-- What one of them does at a time, and until when which one does.
+create table lease (
+    name    text collate "C" primary key,
+    holder  text collate "C" not null,
+    fence   bigint not null,
+    expires bigint not null
+);
 -- Which tools the revisions grant.
 create view granted as
     select r.persona, r.number, g.value->>'Tool' as tool
@@ -41,4 +48,5 @@ drop trigger tell_revision on revision;
 drop trigger tell_persona on persona;
 drop function tell;
 drop view granted;
+drop table lease;
 drop table replica;

@@ -1,0 +1,6 @@
+package strictjson
+
+var (
+	Valid      = valid
+	CheckWhole = checkWhole
+)

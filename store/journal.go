@@ -1,0 +1,472 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"remit/audit"
+)
+
+// journal makes what is recorded of calls durable before it is in the database, many calls with one write to the disk: an intent
+// before its call is forwarded, an entry before its answer leaves. The entries follow into the chain within settleEvery, or settleBusy
+// where there are many, in one transaction; whoever reads the record through the same store waits for those that were acknowledged before. What a process
+// that died left in the files, the next start puts into the record, once.
+type journal struct {
+	s     *Store
+	path  string // of the database
+	files [2]*journalFile
+
+	mu     sync.Mutex
+	next   *frame // notes that wait to be written
+	write  *flush // what their callers wait for
+	number int64  // of the last note
+	open   map[int64][]byte
+	owed   []owed // entries that are durable and not in the database yet
+	bytes  int    // of these
+	broken error  // why they cannot be brought into the database; nothing new begins then
+	closed bool
+
+	entries int64 // number of the last entry
+	applied int64 // of the last entry in the database
+	moved   chan struct{}
+
+	// Of the goroutine that writes.
+	spare  *frame
+	epoch  int64
+	frames int64
+	at     int   // which file
+	size   int64 // of one that is full
+	anew   bool
+
+	wake, due chan struct{} // of the goroutine that writes, and of the one that brings into the database
+	now       chan struct{} // somebody waits for the latter
+	done      sync.WaitGroup
+	stop      chan struct{}
+}
+
+// owed is an entry on its way from the journal into the database.
+type owed struct {
+	entry  int64 // its number
+	number int64 // of the intent that it replaces; 0 for none
+	e      audit.Entry
+	text   []byte
+}
+
+func (o owed) kind() byte {
+	if o.number != 0 {
+		return noteEnd
+	}
+	return noteEntry
+}
+
+// flush is one write that several wait for.
+type flush struct {
+	done  chan struct{}
+	err   error
+	begun []int64 // intents
+	ends  []owed  // entries
+}
+
+const (
+	settleEvery = 20 * time.Millisecond
+	settleBusy  = 100 * time.Millisecond // after busy entries at once
+	busy        = 32
+	retryAfter  = 500 * time.Millisecond
+	// maxOwed bounds what waits for the database, in bytes. Nothing new begins beyond it.
+	maxOwed  = 64 << 20
+	maxSpare = 1 << 20 // bytes of a frame that is kept
+)
+
+var errJournalClosed = errors.New("the journal of calls is closed")
+
+// Journal has the store record calls through a journal beside the database from now on. It returns how many calls an earlier process
+// had in flight, by what it left there. One process at a time may do so. A database that is shared has no journal: there it does
+// nothing.
+func (s *Store) Journal(ctx context.Context) (unknown int, err error) {
+	if s.engine.shared {
+		return 0, nil
+	}
+	j := &journal{s: s, path: s.index.path, next: newFrame(), spare: newFrame(), write: newFlush(), open: map[int64][]byte{}, moved: make(chan struct{}),
+		wake: make(chan struct{}, 1), due: make(chan struct{}, 1), now: make(chan struct{}, 1), stop: make(chan struct{}), anew: true, at: 1, size: journalSize}
+	for i := range j.files {
+		if j.files[i], err = openJournalFile(journalPath(j.path, i)); err == nil && i == 0 {
+			err = lockFile(j.files[i].File, true)
+		}
+		if err != nil {
+			return 0, errors.Join(fmt.Errorf("the journal of calls beside the database: %w", err), j.closeFiles())
+		}
+	}
+	if unknown, j.applied, j.epoch, err = s.recoverJournal(ctx); err != nil {
+		return 0, errors.Join(err, j.closeFiles())
+	}
+	j.entries = j.applied
+	j.done.Go(j.writeLoop)
+	j.done.Go(j.settleLoop)
+	s.journal.Store(j)
+	return unknown + s.unknown, nil
+}
+
+// recoverAbandoned does what the next server would do first, if there is a journal that no process holds: so whoever reads the record
+// of a server that died reads all of it.
+func (s *Store) recoverAbandoned(ctx context.Context) error {
+	f, err := os.Open(journalPath(s.index.path, 0))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if lockFile(f, false) != nil {
+		return nil // somebody serves
+	}
+	s.unknown, _, _, err = s.recoverJournal(ctx)
+	return err
+}
+
+// recoverJournal puts what an earlier process left into the record, once: its entries, and for the calls that it had in flight
+// entries with decision Unknown. The caller holds the lock of the journal.
+func (s *Store) recoverJournal(ctx context.Context) (unknown int, applied, epoch int64, err error) {
+	err = s.write(ctx, func(tx *sql.Tx) error {
+		if err := tx.QueryRowContext(ctx, "select applied, epoch from audit_journal where one = 1").Scan(&applied, &epoch); err != nil {
+			return err
+		}
+		left, err := leftBehind(s.index.path, applied, epoch)
+		if err != nil {
+			return err
+		}
+		for _, e := range left.open {
+			e.Decision, e.Reason = audit.Unknown, lost
+			left.entries = append(left.entries, e)
+		}
+		for _, e := range left.entries {
+			if err := appendEntry(tx, e); err != nil {
+				return err
+			}
+		}
+		unknown, applied, epoch = len(left.open), left.entry, left.epoch
+		return setJournaled(tx, applied, epoch)
+	})
+	if err != nil {
+		err = fmt.Errorf("what an earlier process left in the journal of calls: %w", err)
+	}
+	return unknown, applied, epoch, err
+}
+
+// recovered says that nothing up to an epoch is to be recovered any more.
+func (s *Store) recovered(applied, epoch int64) error {
+	return s.write(context.Background(), func(tx *sql.Tx) error { return setJournaled(tx, applied, epoch) })
+}
+
+func setJournaled(tx *sql.Tx, applied, epoch int64) error {
+	_, err := tx.Exec("update audit_journal set applied = $1, epoch = $2 where one = 1", applied, epoch)
+	return err
+}
+
+func newFlush() *flush { return &flush{done: make(chan struct{})} }
+
+// begin makes an intent durable.
+func (j *journal) begin(text []byte) (audit.Ticket, error) {
+	j.mu.Lock()
+	if err := j.refuses(); err != nil {
+		j.mu.Unlock()
+		return 0, err
+	}
+	j.number++
+	number := j.number
+	j.next.add(noteIntent, number, 0, text)
+	j.open[number] = text // from here on a change of files keeps it
+	j.write.begun = append(j.write.begun, number)
+	return audit.Ticket(-number), j.wait()
+}
+
+// refuses says why nothing new may begin. The caller holds mu.
+func (j *journal) refuses() error {
+	switch {
+	case j.closed:
+		return errJournalClosed
+	case j.broken != nil:
+		return fmt.Errorf("the record of earlier calls cannot be brought into the database: %w", j.broken)
+	case j.bytes > maxOwed:
+		return errors.New("the database is behind with the record of earlier calls")
+	}
+	return nil
+}
+
+// end makes an entry durable, in place of the intent that the ticket names; none for 0.
+func (j *journal) end(t audit.Ticket, e audit.Entry) error {
+	if e.Time.IsZero() {
+		e.Time = time.Now()
+	}
+	text := e.AppendJSON(make([]byte, 0, 1024))
+	number := int64(-t)
+	j.mu.Lock()
+	if number != 0 {
+		if _, ok := j.open[number]; !ok {
+			j.mu.Unlock()
+			return fmt.Errorf("audit intent %d is not open", t)
+		}
+	} else if err := j.refuses(); err != nil {
+		j.mu.Unlock()
+		return err
+	}
+	if j.closed {
+		j.mu.Unlock()
+		return errJournalClosed
+	}
+	j.entries++
+	o := owed{entry: j.entries, number: number, e: e, text: text}
+	j.next.add(o.kind(), number, o.entry, text)
+	j.write.ends = append(j.write.ends, o)
+	return j.wait()
+}
+
+// wait unlocks mu and returns when what the caller added to the frame is on the disk, or cannot be.
+func (j *journal) wait() error {
+	w := j.write
+	j.mu.Unlock()
+	poke(j.wake)
+	<-w.done
+	return w.err
+}
+
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// writeLoop writes what waits together with one write.
+func (j *journal) writeLoop() {
+	for {
+		select {
+		case <-j.wake:
+			j.flush()
+		case <-j.stop:
+			j.flush()
+			return
+		}
+	}
+}
+
+func (j *journal) flush() {
+	j.mu.Lock()
+	if j.next.empty() {
+		j.mu.Unlock()
+		return
+	}
+	f, w := j.next, j.write
+	j.next, j.write = j.spare, newFlush()
+	if file := j.files[j.at]; j.anew || file.end+int64(len(f.b))+block > j.size && int64(j.kept()) < j.size/2 {
+		f = j.carry(f, w)
+	}
+	j.mu.Unlock()
+	w.err = j.put(f)
+	j.mu.Lock()
+	if w.err == nil {
+		for _, o := range w.ends {
+			delete(j.open, o.number)
+			j.bytes += len(o.text)
+		}
+		j.owed = append(j.owed, w.ends...)
+	} else {
+		for _, number := range w.begun {
+			delete(j.open, number) // its call is not made
+		}
+	}
+	if f.reset(); cap(f.b) > maxSpare {
+		f = newFrame()
+	}
+	j.spare = f
+	j.mu.Unlock()
+	close(w.done)
+	if w.err == nil && len(w.ends) > 0 {
+		poke(j.due)
+	}
+}
+
+// kept is how many bytes another file would begin with. The caller holds mu.
+func (j *journal) kept() (n int) {
+	for _, text := range j.open {
+		n += len(text) + noteHeader
+	}
+	return n + j.bytes + len(j.owed)*(noteHeader+8)
+}
+
+// carry goes on to the other file, in the next epoch: its first frame holds what is still open, what is owed to the database, and
+// what waits to be written. The caller holds mu.
+func (j *journal) carry(waiting *frame, w *flush) *frame {
+	first := newFrame()
+	for number, text := range j.open {
+		first.add(noteIntent, number, 0, text)
+	}
+	for _, o := range j.owed {
+		first.add(noteEntry, 0, o.entry, o.text)
+	}
+	for _, o := range w.ends {
+		first.add(o.kind(), o.number, o.entry, o.text)
+	}
+	if j.frames > 0 { // or else the other file is the one that holds what is needed
+		j.at = 1 - j.at
+	}
+	j.anew = false
+	j.epoch++
+	j.frames, j.files[j.at].end = 0, 0
+	waiting.reset()
+	return first
+}
+
+// put writes a frame. Where that fails nobody knows what of it is on the disk: the other file has to begin anew.
+func (j *journal) put(f *frame) error {
+	file := j.files[j.at]
+	b := f.sealed(j.epoch, j.frames)
+	if _, err := file.WriteAt(b, file.end); err != nil {
+		j.anew = true
+		return fmt.Errorf("the journal of calls: %w", err)
+	}
+	file.end += int64(len(b))
+	j.frames++
+	return nil
+}
+
+// settleLoop brings entries into the database, at once when it was idle and else every settleEvery.
+func (j *journal) settleLoop() {
+	for {
+		select {
+		case <-j.due:
+		case <-j.now:
+		case <-j.stop:
+			j.settleAll()
+			return
+		}
+		n, err := j.settleAll()
+		pause := settleEvery
+		switch {
+		case err != nil:
+			pause = retryAfter
+			poke(j.due)
+		case n >= busy:
+			pause = settleBusy
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-j.now:
+			poke(j.due)
+		case <-j.stop:
+		}
+		timer.Stop()
+	}
+}
+
+// settleAll brings what is owed now into the database, and returns how many entries that is.
+func (j *journal) settleAll() (int, error) {
+	j.mu.Lock()
+	batch := j.owed
+	j.mu.Unlock()
+	if len(batch) == 0 {
+		return 0, nil
+	}
+	entries := make([]audit.Entry, len(batch))
+	for i, o := range batch {
+		entries[i] = o.e
+	}
+	last := batch[len(batch)-1].entry
+	err := j.s.queue(context.Background(), write{record: &recording{settled: entries, upto: last}, done: make(chan error, 1)})
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.broken = err
+	if err == nil {
+		for _, o := range batch {
+			j.bytes -= len(o.text)
+		}
+		j.owed, j.applied = slices.Clone(j.owed[len(batch):]), last
+	}
+	close(j.moved)
+	j.moved = make(chan struct{})
+	return len(batch), err
+}
+
+// settled returns when the entries that were acknowledged before are in the database.
+func (s *Store) settled(ctx context.Context) error {
+	j := s.journal.Load()
+	if j == nil {
+		return nil
+	}
+	j.mu.Lock()
+	upto := j.applied
+	if n := len(j.owed); n > 0 {
+		upto = j.owed[n-1].entry
+	}
+	for {
+		applied, broken, moved := j.applied, j.broken, j.moved
+		j.mu.Unlock()
+		switch {
+		case applied >= upto:
+			return nil
+		case broken != nil:
+			return fmt.Errorf("the record of the newest calls cannot be brought into the database: %w", broken)
+		}
+		poke(j.now)
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		j.mu.Lock()
+	}
+}
+
+// inFlight returns the intents that are open.
+func (j *journal) inFlight() ([]audit.Entry, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var out []audit.Entry
+	for _, text := range j.open {
+		var e audit.Entry
+		if err := json.Unmarshal(text, &e); err != nil {
+			return nil, err
+		}
+		out = append(out, e)
+	}
+	return out, nil
+}
+
+// close brings everything into the database. The files go when nothing in them is needed.
+func (j *journal) close() error {
+	j.mu.Lock()
+	j.closed = true
+	j.mu.Unlock()
+	close(j.stop)
+	j.done.Wait()
+	_, err := j.settleAll() // what was written last
+	err = errors.Join(err, j.closeFiles())
+	if err != nil || len(j.open) > 0 {
+		return err
+	}
+	if err := j.s.recovered(j.applied, j.epoch); err != nil { // should only one of the files be removed
+		return err
+	}
+	for i := range j.files {
+		err = errors.Join(err, os.Remove(journalPath(j.path, i)))
+	}
+	return err
+}
+
+func (j *journal) closeFiles() (err error) {
+	for _, f := range j.files {
+		if f != nil {
+			err = errors.Join(err, f.Close())
+		}
+	}
+	return err
+}

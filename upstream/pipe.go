@@ -1,0 +1,267 @@
+package upstream
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// network is how requests reach one HTTP server: small ones without TLS over pipes, others, and those of servers that are reached
+// through a proxy, over net/http's transport.
+type network struct {
+	*http.Transport
+	pipes *pipes // nil where there are none
+}
+
+// maxPiped is the largest body that a pipe takes, in bytes: whoever writes more must be able to read an early answer meanwhile.
+const maxPiped = 64 << 10
+
+func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
+	if n.pipes != nil && req.Method == http.MethodPost && req.ContentLength > 0 && req.ContentLength <= maxPiped && *req.URL == *n.pipes.url {
+		return n.pipes.RoundTrip(req)
+	}
+	return n.Transport.RoundTrip(req)
+}
+
+func (n *network) CloseIdleConnections() {
+	n.Transport.CloseIdleConnections()
+	if n.pipes != nil {
+		n.pipes.close()
+	}
+}
+
+// pipes are kept-alive connections of HTTP/1.1 to one address. A request has one to itself, written and read by the goroutine that
+// makes it: net/http's transport has two more goroutines a connection, whose turns cost more than the exchange.
+type pipes struct {
+	dial   func(ctx context.Context, network, address string) (net.Conn, error)
+	url    *url.URL
+	target string // of the request line
+	keep   int    // idle ones, at most
+
+	mu     sync.Mutex
+	idle   []*pipe // the one that was used last is the last
+	sweep  *time.Timer
+	closed bool
+}
+
+// pipe is one connection.
+type pipe struct {
+	net.Conn
+	in    *bufio.Reader
+	left  int64 // bytes that may be read
+	ended func() bool
+	used  time.Time
+}
+
+const maxAnswerHeader = 64 << 10
+
+var errHeaderTooLarge = errors.New("the header of the answer is too large")
+
+func (p *pipe) Read(b []byte) (int, error) {
+	if p.left <= 0 {
+		return 0, errHeaderTooLarge
+	}
+	n, err := p.Conn.Read(b)
+	p.left -= int64(n)
+	return n, err
+}
+
+// newPipes returns nil for a URL that pipes are not for.
+func newPipes(address string, keep int, dial func(ctx context.Context, network, address string) (net.Conn, error)) *pipes {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "http" {
+		return nil
+	}
+	if proxy, err := http.ProxyFromEnvironment(&http.Request{URL: u}); err != nil || proxy != nil {
+		return nil
+	}
+	return &pipes{dial: dial, url: u, target: u.RequestURI(), keep: keep}
+}
+
+// take returns an idle connection that the server has not ended, or a new one.
+func (p *pipes) take(ctx context.Context) (*pipe, error) {
+	for {
+		p.mu.Lock()
+		n := len(p.idle)
+		if n == 0 {
+			p.mu.Unlock()
+			break
+		}
+		c := p.idle[n-1]
+		p.idle = p.idle[:n-1]
+		p.mu.Unlock()
+		if !c.ended() {
+			return c, nil
+		}
+		c.Close()
+	}
+	address := p.url.Host
+	if p.url.Port() == "" {
+		address = net.JoinHostPort(p.url.Hostname(), "80")
+	}
+	conn, err := p.dial(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	c := &pipe{Conn: conn, ended: endOf(conn)}
+	c.in = bufio.NewReader(c)
+	return c, nil
+}
+
+// give keeps a connection for the next request.
+func (p *pipes) give(c *pipe) {
+	c.used = time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || len(p.idle) >= p.keep {
+		c.Close()
+		return
+	}
+	p.idle = append(p.idle, c)
+	if p.sweep == nil {
+		p.sweep = time.AfterFunc(maxIdle, p.swept)
+	}
+}
+
+// maxIdle is how long a connection is kept that nobody uses.
+const maxIdle = 90 * time.Second
+
+func (p *pipes) swept() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	old := 0
+	for old < len(p.idle) && time.Since(p.idle[old].used) >= maxIdle {
+		p.idle[old].Close()
+		old++
+	}
+	p.idle = append(p.idle[:0:0], p.idle[old:]...)
+	if p.sweep = nil; len(p.idle) > 0 {
+		p.sweep = time.AfterFunc(maxIdle, p.swept)
+	}
+}
+
+// close ends the idle connections, and those in use when they are given back.
+func (p *pipes) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	for _, c := range p.idle {
+		c.Close()
+	}
+	p.idle = nil
+	if p.sweep != nil {
+		p.sweep.Stop()
+	}
+}
+
+var outgoing = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// RoundTrip does one exchange. When the request's context ends, so does its connection.
+func (p *pipes) RoundTrip(req *http.Request) (*http.Response, error) {
+	ctx := req.Context()
+	c, err := p.take(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b := &pipeBody{of: p, c: c, stop: context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) })}
+	resp, err := p.exchange(c, req)
+	if err != nil {
+		b.end(false)
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		}
+		return nil, err
+	}
+	c.left = math.MaxInt64
+	b.in, b.keep = resp.Body, !resp.Close
+	resp.Body = b
+	if resp.ContentLength == 0 {
+		b.end(true)
+	}
+	return resp, nil
+}
+
+func (p *pipes) exchange(c *pipe, req *http.Request) (*http.Response, error) {
+	out := outgoing.Get().(*bytes.Buffer)
+	defer outgoing.Put(out)
+	out.Reset()
+	out.WriteString("POST " + p.target + " HTTP/1.1\r\nHost: ")
+	if req.Host != "" {
+		out.WriteString(req.Host)
+	} else {
+		out.WriteString(p.url.Host)
+	}
+	out.WriteString("\r\nContent-Length: ")
+	out.Write(strconv.AppendInt(out.AvailableBuffer(), req.ContentLength, 10))
+	out.WriteString("\r\n")
+	if err := req.Header.Write(out); err != nil {
+		return nil, err
+	}
+	out.WriteString("\r\n")
+	n, err := out.ReadFrom(req.Body)
+	if req.Body.Close(); err == nil && n != req.ContentLength {
+		err = errors.New("the body is not as long as it says")
+	}
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.Write(out.Bytes()); err != nil {
+		return nil, err
+	}
+	c.left = maxAnswerHeader
+	if _, err := c.in.Peek(1); err != nil { // the end, and not one that comes too early
+		return nil, err
+	}
+	for {
+		resp, err := http.ReadResponse(c.in, req)
+		if err != nil {
+			return nil, err
+		}
+		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
+			return resp, nil
+		}
+	}
+}
+
+// pipeBody is the body of an answer. At its end the connection is free for the next request; closed before that, it is ended. Close
+// may be called while somebody reads.
+type pipeBody struct {
+	of   *pipes
+	c    *pipe
+	in   io.ReadCloser
+	keep bool
+	stop func() bool
+	once sync.Once
+}
+
+func (b *pipeBody) Read(out []byte) (int, error) {
+	n, err := b.in.Read(out)
+	if err != nil {
+		b.end(err == io.EOF)
+	}
+	return n, err
+}
+
+func (b *pipeBody) Close() error {
+	b.end(false)
+	return nil
+}
+
+func (b *pipeBody) end(whole bool) {
+	b.once.Do(func() {
+		if b.stop() && whole && b.keep && b.c.in.Buffered() == 0 {
+			b.of.give(b.c)
+			return
+		}
+		b.c.Close()
+	})
+}
