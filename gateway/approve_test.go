@@ -158,7 +158,8 @@ func TestOneApprovalForTwoHeldCalls(t *testing.T) {
 		go func() { answers <- w.refund(i + 1) }()
 	}
 	w.approveCall(w.desk)
-	if first := <-answers; !strings.Contains(first, "refunded") && !strings.Contains(first, "Refused: another call") {
+	first := <-answers // the one that is made may take longer than the other that asks again
+	if !strings.Contains(first, "refunded") && !strings.Contains(first, "Refused: another call") && !strings.Contains(first, "Not made yet") {
 		t.Errorf("got %s", first)
 	}
 	w.gatewayCloses(answers)

@@ -32,6 +32,13 @@ func (g *Gateway) forward(ctx context.Context, c *call) *fault {
 			}
 		}
 	}
+	if out.LogLevel = c.logLevel(); out.LogLevel != "" && c.progress != nil {
+		out.Log = func(params json.RawMessage) {
+			if event := logEvent(params, out.LogLevel, c.grant.rules); event != nil {
+				c.progress.message(event)
+			}
+		}
+	}
 	if limit := c.grant.rules.TimeoutSeconds; limit > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(limit)*time.Second)
@@ -77,10 +84,14 @@ func (g *Gateway) forward(ctx context.Context, c *call) *fault {
 	return nil
 }
 
-// streams opens the call's stream, or returns the token of the one that is open; nil if the client asked for no progress.
+// streams opens the call's stream where the client asked for progress or log messages, and returns the token of progress; nil
+// if it asked for none.
 func (c *call) streams() jsontext.Value {
 	token := c.meta["progressToken"]
-	if !validID(token) || !acceptsStream(c.r) {
+	if !validID(token) {
+		token = nil
+	}
+	if !acceptsStream(c.r) || token == nil && c.logLevel() == "" {
 		return nil
 	}
 	if c.progress == nil {

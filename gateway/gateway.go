@@ -52,6 +52,11 @@ type Caller interface {
 	Call(ctx context.Context, call upstream.Call) (json.RawMessage, error)
 }
 
+// Limiter lets calls begin, or says why not, and counts them. A *policy.Limiter is one for one process, a *policy.Shared for several.
+type Limiter interface {
+	Take(ctx context.Context, s policy.Subject, p *policy.Compiled, now time.Time) (release func(), refused *policy.Refusal)
+}
+
 // Pool makes a pool's servers the gateway's upstreams.
 func Pool(p *upstream.Pool) Upstreams { return pool{p} }
 
@@ -67,10 +72,10 @@ type Config struct {
 	Current   func(catalog.ID) (catalog.Tool, bool) // the catalog's definition of a tool now
 	Upstreams Upstreams
 	Audit     audit.Log
-	Limiter   *policy.Limiter // of calls; default one that knows of no calls before the gateway's start
-	MaskKey   []byte          // of masks that hash; without one they redact
-	Approvals *approval.Desk  // where people decide on calls; without one, calls that need an approval are refused
-	History   policy.History  // of calls, for the limits of shadows; default one that knows of no calls before the shadow
+	Limiter   Limiter        // of calls; default one that knows of no calls before the gateway's start
+	MaskKey   []byte         // of masks that hash; without one they redact
+	Approvals *approval.Desk // where people decide on calls; without one, calls that need an approval are refused
+	History   policy.History // of calls, for the limits of shadows; default one that knows of no calls before the shadow
 	// KeepArguments has the record hold what calls were sent, after masks.
 	KeepArguments bool
 
@@ -92,8 +97,11 @@ type Config struct {
 	CallTimeout    time.Duration // of one call, from its arrival to its answer; default 2 minutes
 	ApprovalWait   time.Duration // how long a call is held until a person decides on it, at most half of CallTimeout; 0 is not at all
 	SessionIdle    time.Duration // after which a session of the older era ends; default 1 hour
-	Recheck        time.Duration // how often the key of an open stream is checked; default 15 seconds
-	Version        string        // of Remit, as clients are told; default "dev"
+	// SessionKey, which replicas share, lets each of them serve the sessions of the older era that another opened. Without one, a
+	// session is its gateway's.
+	SessionKey []byte
+	Recheck    time.Duration // how often the key of an open stream is checked; default 15 seconds
+	Version    string        // of Remit, as clients are told; default "dev"
 	// ForwardBaggage passes a caller's W3C baggage on to the servers. Default not: it is text of the agent's own that
 	// neither schemas nor policies see.
 	ForwardBaggage bool
@@ -164,7 +172,7 @@ func New(c Config) *Gateway {
 	for _, o := range c.AllowedOrigins {
 		g.origins[o] = true
 	}
-	g.sessions.idle, g.sessions.now = c.SessionIdle, c.Now
+	g.sessions.idle, g.sessions.now, g.sessions.key = c.SessionIdle, c.Now, c.SessionKey
 	g.refusals.Append = c.Audit.Append
 	g.refusals.Failed = func(err error) { g.complain("how many requests were refused could not be recorded", err) }
 	return g

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/yosida95/uritemplate/v3"
 
@@ -81,7 +83,7 @@ func (v *view) resolve(kind catalog.Kind, name string) string {
 	}
 	var found []string
 	for _, t := range v.templates {
-		if t.template.MatchString(name) {
+		if t.template.MatchString(name) && !climbs(name) {
 			found = append(found, t.key())
 		}
 	}
@@ -89,6 +91,20 @@ func (v *view) resolve(kind catalog.Kind, name string) string {
 		return found[0]
 	}
 	return own
+}
+
+// climbs says that a URI has a segment "..", in whatever encoding: what a template is filled with is to stay where it stands.
+func climbs(uri string) bool {
+	for {
+		if slices.Contains(strings.FieldsFunc(uri, func(r rune) bool { return strings.ContainsRune(`/\?#;`, r) }), "..") {
+			return true
+		}
+		plain, err := url.PathUnescape(uri)
+		if err != nil || plain == uri {
+			return false
+		}
+		uri = plain
+	}
 }
 
 // readOther takes out of the parameters what is asked for, where it is no tool.
@@ -201,6 +217,7 @@ func (v *view) capabilities() string {
 	if v.grantsKind(catalog.APrompt, catalog.ATemplate) {
 		out += `"completions":{},`
 	}
+	out += `"logging":{},`
 	if v.grantsKind(catalog.APrompt) {
 		out += `"prompts":{"listChanged":true},`
 	}

@@ -33,6 +33,22 @@ func TestTwoTemplates(t *testing.T) {
 	}
 }
 
+// What a template is filled with cannot lead elsewhere.
+func TestTemplatesDoNotClimb(t *testing.T) {
+	w := newWorld(t, nil)
+	calls := w.calls()
+	for _, uri := range []string{"crm://customers/..", "crm://customers/..%2fnotes", "crm://customers/%2e%2e%2Fnotes", "crm://customers/a%2f..%2fb", "crm://customers/..%5cnotes",
+		"crm://customers/%252e%252e%252fnotes", "crm://customers/../notes", "crm://customers/..%3b%2fnotes", "crm://customers/7%0a"} {
+		got := w.text(w.post(t.Context(), "writer", "", `{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"`+uri+`",`+meta+`}}`, "Mcp-Name", uri))
+		if refused := strings.Contains(got, "Resource not found"); refused == strings.HasSuffix(uri, "%0a") {
+			t.Errorf("%s: got %s", uri, got)
+		}
+	}
+	if got := w.calls() - calls; got != 1 {
+		t.Errorf("%d reads reached the server, want the one that stays", got)
+	}
+}
+
 // Clients of either era hear that the lists changed of which the persona grants something, and of no others.
 func TestOtherListsChanged(t *testing.T) {
 	w := newWorld(t, nil)

@@ -44,6 +44,9 @@ func (m members) text(name string) (string, bool) {
 	if !ok || raw.Kind() != '"' {
 		return "", false
 	}
+	if s, ok := strictjson.Text(raw); ok {
+		return s, true
+	}
 	var s string
 	if strict.Unmarshal(raw, &s) != nil {
 		return "", false
@@ -62,13 +65,18 @@ func (m members) object(name string) (members, bool) {
 
 // membersOf reads an object's members, which are parts of raw where they can be.
 func membersOf(raw []byte) (members, bool) {
-	out := members{}
-	if strictjson.Object(raw, func(name string, value []byte) { out[name] = value }) {
+	if out, ok := plainMembers(raw); ok {
 		return out, true
 	}
-	out = nil
+	var out members
 	err := strict.Unmarshal(raw, &out)
 	return out, err == nil
+}
+
+// plainMembers reads those of an object that every reader understands alike, and leaves others alone.
+func plainMembers(raw []byte) (members, bool) {
+	out := members{}
+	return out, strictjson.Object(raw, func(name string, value []byte) { out[name] = value })
 }
 
 // onlyExact refuses members that are one of the known ones in another case: some readers would take them for it.
@@ -86,8 +94,8 @@ func (m members) onlyExact(known ...string) *fault {
 // The members that decisions are made on, at each level.
 var (
 	envelopeNames = []string{"jsonrpc", "id", "method", "params", "result", "error"}
-	paramNames    = []string{"name", "arguments", "_meta", "cursor", "protocolVersion", "requestId", "notifications", "requestState", "inputResponses", "uri", "ref", "argument", "context"}
-	metaNames     = []string{metaVersion, metaCapabilities, metaClient, "progressToken", "traceparent", "tracestate", "baggage"}
+	paramNames    = []string{"name", "arguments", "_meta", "cursor", "protocolVersion", "requestId", "notifications", "requestState", "inputResponses", "uri", "ref", "argument", "context", "level"}
+	metaNames     = []string{metaVersion, metaCapabilities, metaClient, metaLogLevel, "progressToken", "traceparent", "tracestate", "baggage"}
 )
 
 // readBody reads a request's body within the limit, before anything in it is looked at. How long a client may take is
@@ -124,14 +132,16 @@ func parse(body []byte) (message, *fault) {
 	if first := bytes.TrimLeft(body, " \t\r\n"); len(first) > 0 && first[0] == '[' {
 		return m, badRequest(codeInvalidRequest, "Batches are not accepted; send each message as a request of its own.")
 	}
-	if err := strictjson.Check(body, strictjson.Limits{Bytes: len(body), Depth: maxDepth}); err != nil {
-		f := badRequest(codeParse, "The request is not JSON that every reader understands alike: duplicate names, trailing data, invalid UTF-8 and nesting deeper than %d are refused.", maxDepth)
-		f.reason = err.Error()
-		return m, f
-	}
-	outer, ok := membersOf(body)
-	if !ok || outer == nil {
-		return m, badRequest(codeInvalidRequest, "The request is not a JSON object.")
+	outer, ok := plainMembers(body) // which says more than that it can be read
+	if !ok {
+		if err := strictjson.Check(body, strictjson.Limits{Bytes: len(body), Depth: maxDepth}); err != nil {
+			f := badRequest(codeParse, "The request is not JSON that every reader understands alike: duplicate names, trailing data, invalid UTF-8 and nesting deeper than %d are refused.", maxDepth)
+			f.reason = err.Error()
+			return m, f
+		}
+		if outer, ok = membersOf(body); !ok || outer == nil {
+			return m, badRequest(codeInvalidRequest, "The request is not a JSON object.")
+		}
 	}
 	if f := outer.onlyExact(envelopeNames...); f != nil {
 		return m, f

@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"context"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -17,6 +18,8 @@ import (
 	"remit/store"
 )
 
+var sessionKey = []byte("the same on all replicas")
+
 // replica is a second gateway on the world's database, with a memory of its own. Its server takes the place of the world's.
 func (w *world) replica(where string, staleness time.Duration, listens bool) {
 	w.t.Helper()
@@ -28,7 +31,7 @@ func (w *world) replica(where string, staleness time.Duration, listens bool) {
 	cache.Staleness = staleness
 	desk := &approval.Desk{Store: db, Key: make([]byte, 32), URL: "http://remit.test"}
 	g := gateway.New(gateway.Config{Personas: cache, Audit: db, Keys: &identity.Directory{Store: cache}, Current: w.current, Listed: w.crawler.Listed,
-		Upstreams: gateway.Pool(w.pool), Recheck: time.Hour, Approvals: desk, ApprovalWait: 30 * time.Second})
+		Upstreams: gateway.Pool(w.pool), Recheck: time.Hour, SessionKey: sessionKey, Approvals: desk, ApprovalWait: 30 * time.Second})
 	server := httptest.NewServer(g)
 	life, end := context.WithCancel(ctx)
 	var done sync.WaitGroup
@@ -116,4 +119,52 @@ func TestStreamsAndHeldCallsHearOtherReplicas(t *testing.T) {
 	if m, open := <-stream; open && !strings.Contains(m, "list_changed") {
 		t.Errorf("got %q of a retired persona", m)
 	}
+}
+
+// Whichever replica a request of a session reaches serves it. What is in the id opens nothing for another key or persona, and counts only as
+// it was signed.
+func TestSessionOnAnotherReplica(t *testing.T) {
+	where := t.TempDir() + "/remit.db"
+	w := newWorldOn(t, where, func(c *gateway.Config) { c.SessionKey = sessionKey })
+	id, first := w.session("support"), w.server
+	w.replica(where, 0, false)
+	second := w.server
+	ping := func(persona, session string) int {
+		answer := w.post(t.Context(), persona, session, `{"jsonrpc":"2.0","id":1,"method":"ping"}`)
+		w.text(answer)
+		return answer.StatusCode
+	}
+	call := `{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"find_customer","arguments":{"email":"a@b.example"}}}`
+	if got := w.text(w.post(t.Context(), "support", id, call)); !strings.Contains(got, "Ada") {
+		t.Errorf("got %s", got)
+	}
+	if e := w.entries(); e[len(e)-1].Protocol != "2025-11-25" || e[len(e)-1].Client != "test" {
+		t.Errorf("the record has %+v, want the session's version and client", e[len(e)-1].Call)
+	}
+	flipped := []byte(id)
+	flipped[10] ^= 1
+	unsigned, _, _ := strings.Cut(id, ".")
+	for name, got := range map[string]int{
+		"another persona's key": ping("clerk", id), "changed": ping("support", string(flipped)), "unsigned": ping("support", unsigned),
+		"signature of nothing": ping("support", unsigned+"."), "longer": ping("support", id+"A"), "invented": ping("support", "ABCDEFGHIJKLMNOPQRSTUVWXYZ")} {
+		if got != 404 {
+			t.Errorf("%s: got %d, want 404", name, got)
+		}
+	}
+	end, err := http.NewRequest(http.MethodDelete, w.server.URL+w.door+"support/mcp", nil)
+	must(t, err)
+	end.Header.Set("Authorization", "Bearer "+w.keys["support"])
+	end.Header.Set("Mcp-Session-Id", id)
+	answer, err := client.Do(end)
+	must(t, err)
+	if w.text(answer); answer.StatusCode != 204 || ping("support", id) != 404 {
+		t.Errorf("a session that its client ended here goes on: %d", answer.StatusCode)
+	}
+	w.server = first
+	old := w.session("support")
+	w.ahead.Store(int64(25 * time.Hour)) // the first replica's clock
+	if got := ping("support", old); got != 404 {
+		t.Errorf("after a day: got %d, want 404", got)
+	}
+	w.server = second
 }

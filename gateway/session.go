@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"sync"
 	"time"
@@ -18,6 +17,7 @@ type session struct {
 	client           software
 
 	mu     sync.Mutex
+	level  string                             // of log messages that the client asked for; empty is none
 	calls  map[string]context.CancelCauseFunc // in flight, by request id as sent
 	listen context.CancelFunc                 // ends its stream; nil when there is none
 	turn   int                                // which stream that is
@@ -25,21 +25,31 @@ type session struct {
 	seen   time.Time // guarded by sessions.mu
 }
 
-// sessions are kept in memory: after a restart clients are told 404 and initialize again.
+// sessions are kept in memory: after a restart clients are told 404 and initialize again. With a key that replicas share, what a
+// session is stands in its id, and whichever replica a request reaches serves it.
 type sessions struct {
 	idle time.Duration
 	now  func() time.Time
+	key  []byte // nil: ids say nothing
 
 	mu    sync.Mutex
 	byID  map[string]*session
 	swept time.Time
+	ended []string // ids of sessions that clients ended here, the newest last
 }
 
 // open starts a session. It ends those that were idle too long, and the key's longest idle one when it has too many.
 func (s *sessions) open(who identity.Principal, version string, client software) *session {
+	n := &session{key: who.Key, persona: who.Persona, version: version, client: client}
+	n.id = s.seal(n)
+	s.keep(n)
+	return n
+}
+
+// keep has a session in memory from now on.
+func (s *sessions) keep(n *session) {
 	now := s.now()
-	n := &session{id: rand.Text(), key: who.Key, persona: who.Persona, version: version, client: client,
-		calls: map[string]context.CancelCauseFunc{}, seen: now}
+	n.calls, n.seen = map[string]context.CancelCauseFunc{}, now
 	var ended []*session
 	s.mu.Lock()
 	if s.byID == nil {
@@ -56,7 +66,7 @@ func (s *sessions) open(who identity.Principal, version string, client software)
 	}
 	count, oldest := 0, (*session)(nil)
 	for _, old := range s.byID {
-		if old.key == who.Key {
+		if old.key == n.key {
 			if count++; oldest == nil || old.seen.Before(oldest.seen) {
 				oldest = old
 			}
@@ -66,12 +76,13 @@ func (s *sessions) open(who identity.Principal, version string, client software)
 		delete(s.byID, oldest.id)
 		ended = append(ended, oldest)
 	}
-	s.byID[n.id] = n
+	if _, ok := s.byID[n.id]; !ok {
+		s.byID[n.id] = n
+	}
 	s.mu.Unlock()
 	for _, old := range ended {
 		old.finish()
 	}
-	return n
 }
 
 // expired says whether a session was idle too long. One with a stream or a call is not idle.
@@ -86,6 +97,19 @@ func (s *sessions) expired(old *session, now time.Time) bool {
 
 // get returns the session if it is who's own; an invented, expired or foreign one is not there.
 func (s *sessions) get(id string, who identity.Principal) (*session, bool) {
+	if found, ok := s.here(id, who); ok || s.key == nil {
+		return found, ok
+	}
+	n, ok := s.unseal(id)
+	if !ok || n.key != who.Key || n.persona != who.Persona {
+		return nil, false
+	}
+	s.keep(n)
+	return s.here(id, who) // of two who bring it here, one's stays
+}
+
+// here returns a session that is in memory.
+func (s *sessions) here(id string, who identity.Principal) (*session, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	found, ok := s.byID[id]
@@ -104,6 +128,9 @@ func (s *sessions) get(id string, who identity.Principal) (*session, bool) {
 func (s *sessions) close(x *session) {
 	s.mu.Lock()
 	delete(s.byID, x.id)
+	if s.key != nil {
+		s.ended = append(s.ended[max(0, len(s.ended)-maxEnded+1):], x.id)
+	}
 	s.mu.Unlock()
 	x.finish()
 }

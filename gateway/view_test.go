@@ -1,12 +1,16 @@
 package gateway
 
 import (
+	"encoding/json"
 	"slices"
 	"testing"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"remit/catalog"
 	"remit/identity"
 	"remit/persona"
+	"remit/policy"
 )
 
 // What narrow keys see is made once for all that name the same tools, and holds nothing that the revision does not.
@@ -38,6 +42,28 @@ func TestNarrowViewIsMadeOnce(t *testing.T) {
 			if !slices.Contains(tc.tools, string(g.Tool)) || whole.grants[name] != g {
 				t.Errorf("%v: the view grants %s", tc.tools, name)
 			}
+		}
+	}
+}
+
+// Progress goes on as it came, under the client's token, after masks; what masks cannot read does not.
+func TestProgressEvent(t *testing.T) {
+	rules, err := policy.Policy{Mask: []policy.Mask{{Detector: "email", Mode: policy.Redact}}}.Compile(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for in, want := range map[string]string{
+		`{"progress":1.50,"x":{"mail":"a@example.com"},"progressToken":7,"message":"to a@example.com"}`: `{"progress":1.50,"x":{"mail":"[redacted:email]"},"progressToken":"t","message":"to [redacted:email]"}`,
+		`{"progress":"1","progressToken":7}`:               ``,
+		`{"progress":1,"progress":2,"progressToken":7}`:    ``,
+		`{"progress":1,"progressToken":7,"message":"x"} x`: ``,
+	} {
+		got := progressEvent(json.RawMessage(in), jsontext.Value(`"t"`), rules)
+		if want != "" {
+			want = `{"jsonrpc":"2.0","method":"notifications/progress","params":` + want + `}`
+		}
+		if string(got) != want {
+			t.Errorf("%s: got %s, want %s", in, got, want)
 		}
 	}
 }

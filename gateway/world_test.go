@@ -74,10 +74,20 @@ var definitions = map[string][]json.RawMessage{
 		`{"name":"remote","description":"Has a schema elsewhere.","inputSchema":{"$ref":"https://example.com/schema.json"}}`,
 		`{"name":"leaks","description":"Shows too much.","inputSchema":{"type":"object"}}`,
 		`{"name":"denies","description":"Shows too much.","inputSchema":{"type":"object"}}`,
+		`{"name":"logs","description":"Logs what it does.","inputSchema":{"type":"object"}}`,
 		`{"name":"region","description":"Mirrors a parameter.","inputSchema":{"type":"object","properties":{"region":{"type":"string","x-mcp-header":"Region"},"count":{"type":"integer","x-mcp-header":"Count"}}}}`),
 	"billing": raw(`{"name":"refund","description":"Sends money back.","inputSchema":{"type":"object","properties":{"cents":{"type":"integer","maximum":5000}},"required":["cents"]}}`,
 		`{"name":"pay","description":"Pays several people.","inputSchema":{"type":"object","properties":{"payments":{"type":"array","items":{"$ref":"#/$defs/payment"}},"limits":{"type":"object","additionalProperties":{"anyOf":[{"type":"null"},{"$ref":"#/$defs/payment"}]}}},"$defs":{"payment":{"type":"object","properties":{"to":{"type":"string"},"cents":{"type":"integer","maximum":5000}}}}}}`,
 		`{"name":"echo","description":"Repeats its arguments, too.","inputSchema":{"type":"object"}}`),
+}
+
+// logs are what the tool of that name says before it answers.
+var logs = []string{
+	`{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"debug","data":{"n":12345678901234567890}}}`,
+	`{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","logger":"crm","data":"found ada@example.com with of-the-upstream","x":1.50}}`,
+	`{"jsonrpc":"2.0","method":"notifications/message","params":{"data":{"a":[null]},"level":"error"}}`,
+	`{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"loud","data":1}}`,
+	`{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"error","level":"debug","data":2}}`,
 }
 
 // What crm offers beside tools.
@@ -102,7 +112,7 @@ var failures = map[string]json.RawMessage{
 }
 
 var grants = map[persona.ID][]persona.Grant{
-	"support": grant("crm/find_customer", "crm/echo", "billing/echo", "crm/progress", "crm/slow", "crm/error", "crm/die", "crm/asks", "crm/remote", "crm/region", "crm/leaks", "crm/denies"),
+	"support": grant("crm/find_customer", "crm/echo", "billing/echo", "crm/progress", "crm/slow", "crm/error", "crm/die", "crm/asks", "crm/remote", "crm/region", "crm/leaks", "crm/denies", "crm/logs"),
 	"clerk":   grant("billing/refund"),
 	"writer":  grant("crm/@prompt/welcome", "crm/@resource/crm://notes/today", "crm/@resourceTemplate/crm://customers/{id}", "crm/echo"),
 }
@@ -141,7 +151,7 @@ func newWorldOn(t testing.TB, where string, change func(*gateway.Config)) *world
 		catalog: catalog.New(catalog.Config{})}
 	var configs []upstream.Config
 	for name, tools := range definitions {
-		offered := fakemcp.Config{Name: name, Tools: tools, Results: results, Errors: failures}
+		offered := fakemcp.Config{Name: name, Tools: tools, Results: results, Errors: failures, Before: map[string][]string{"logs": logs}}
 		if name == "crm" {
 			offered.Prompts, offered.Resources, offered.Templates = prompts, resources, templates
 		} else {

@@ -234,9 +234,12 @@ func (k constraint) allows(value jsontext.Value) string {
 		}
 	}
 	if k.pattern != nil || k.MaxLength > 0 {
-		var text string
+		if k.pattern == nil && value.Kind() == '"' && len(value) <= k.MaxLength+len(`""`) {
+			return "" // no character is spelled with less than a byte
+		}
+		text, read := strictjson.Text(value)
 		switch {
-		case value.Kind() != '"' || strict.Unmarshal(value, &text) != nil:
+		case value.Kind() != '"' || !read && strict.Unmarshal(value, &text) != nil:
 			return k.Path + " must be a string"
 		case k.MaxLength > 0 && utf8.RuneCountInString(text) > k.MaxLength:
 			return fmt.Sprintf("%s must have at most %d characters", k.Path, k.MaxLength)

@@ -114,6 +114,21 @@ func uncounted(err error) *Refusal {
 	return &Refusal{Rule: "limits", Reason: "the limits of this tool cannot be checked now", Err: err}
 }
 
+// full refuses a call for a limit that lets it through after a time.
+func full(l Limit, retry time.Duration) *Refusal {
+	rule, whose := "limits", "tool"
+	if l.By == byKeyAlone {
+		rule, whose = "key", "key"
+	}
+	return &Refusal{Rule: rule, Retry: retry,
+		Reason: fmt.Sprintf("the limit of this %s is reached: %s; try again in %s", whose, l, (retry + time.Second - 1).Truncate(time.Second))}
+}
+
+// busy refuses a call beside which as many run as may.
+func busy(most int) *Refusal {
+	return &Refusal{Rule: "concurrent", Reason: fmt.Sprintf("the limit of this tool is reached: at most %d at once; try again when one has ended", most)}
+}
+
 // try takes the call, refuses it, or returns what has to be waited for before it is asked again.
 func (l *Limiter) try(ctx context.Context, s Subject, p *Compiled, now time.Time) (func(), *load, *Refusal) {
 	l.mu.Lock()
@@ -134,18 +149,11 @@ func (l *Limiter) try(ctx context.Context, s Subject, p *Compiled, now time.Time
 		}
 	}
 	if ready > at {
-		retry := time.Duration(ready - clock)
-		rule, whose := "limits", "tool"
-		if last.By == byKeyAlone {
-			rule, whose = "key", "key"
-		}
-		return nil, nil, &Refusal{Rule: rule, Retry: retry,
-			Reason: fmt.Sprintf("the limit of this %s is reached: %s; try again in %s", whose, last, (retry + time.Second - 1).Truncate(time.Second))}
+		return nil, nil, full(last, time.Duration(ready-clock))
 	}
 	together := s.of(ByPersona)
 	if p.Concurrent > 0 && l.inFlight[together] >= p.Concurrent {
-		return nil, nil, &Refusal{Rule: "concurrent",
-			Reason: fmt.Sprintf("the limit of this tool is reached: at most %d at once; try again when one has ended", p.Concurrent)}
+		return nil, nil, busy(p.Concurrent)
 	}
 	l.add(s, at)
 	l.inFlight[together]++

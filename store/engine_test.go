@@ -30,6 +30,9 @@ func TestMigrationsComeInPairs(t *testing.T) {
 	}
 }
 
+// elsewhere is what one engine has alone: its own tables, and the limits that only replicas share.
+var elsewhere = regexp.MustCompile(`goose_db_version|sqlite_sequence|^(table|key|index) (counting|counted|counted_at|running)\.`)
+
 // Both engines have the same tables, columns, keys and indexes at the end.
 func TestSchemasAreTheSame(t *testing.T) {
 	var got [2][]string
@@ -57,7 +60,7 @@ func TestSchemasAreTheSame(t *testing.T) {
 			rows, err := db.Query(query)
 			for err == nil && rows.Next() {
 				var line string
-				if err = rows.Scan(&line); err == nil && !strings.Contains(line, "goose_db_version") && !strings.Contains(line, "sqlite_sequence") {
+				if err = rows.Scan(&line); err == nil && !elsewhere.MatchString(line) {
 					got[i] = append(got[i], plain(line))
 				}
 			}

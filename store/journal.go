@@ -396,11 +396,11 @@ func (j *journal) settleAll() (int, error) {
 	return len(batch), err
 }
 
-// settled returns when the entries that were acknowledged before are in the database.
+// settled returns when the entries that were acknowledged before, by whichever process of this machine, are in the database.
 func (s *Store) settled(ctx context.Context) error {
 	j := s.journal.Load()
 	if j == nil {
-		return nil
+		return s.othersSettled(ctx)
 	}
 	j.mu.Lock()
 	upto := j.applied
@@ -423,6 +423,48 @@ func (s *Store) settled(ctx context.Context) error {
 			return ctx.Err()
 		}
 		j.mu.Lock()
+	}
+}
+
+// patience is how long a process waits for the one that serves.
+const patience = 10 * time.Second
+
+// othersSettled waits for the journal of the process that serves, if there is one.
+func (s *Store) othersSettled(ctx context.Context) error {
+	if s.index == nil {
+		return nil
+	}
+	if _, err := os.Stat(journalPath(s.index.path, 0)); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	newest, err := newestEpoch(s.index.path)
+	if err != nil {
+		return err
+	}
+	upto := int64(0)
+	for _, n := range newest.notes {
+		if n.kind != noteIntent {
+			upto = max(upto, n.entry)
+		}
+	}
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(patience); ; {
+		var applied, epoch int64
+		if err := s.reads.QueryRowContext(ctx, "select applied, epoch from audit_journal where one = 1").Scan(&applied, &epoch); err != nil {
+			return err
+		}
+		switch {
+		case applied >= upto || newest.epoch <= epoch:
+			return nil
+		case time.Now().After(end):
+			return errors.New("the Remit that serves has not brought its newest calls into the database yet: look at its log, and try again")
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 }
 

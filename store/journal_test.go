@@ -298,6 +298,32 @@ func TestJournalFailsClosed(t *testing.T) {
 	}
 }
 
+// A process that reads the record while another one serves finds what was acknowledged before.
+func TestOthersReadTheJournalsCalls(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "remit.db")
+	s, _ := journaling(t, path)
+	theirs, err := Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer theirs.Close()
+	release := held(t, path)
+	defer release()
+	call(t, s, "crm/first")
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if got, err := theirs.Entries(ctx, audit.Query{}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("before it is in the database: got %d entries, %v", len(got), err)
+	}
+	release()
+	for i := range 50 {
+		call(t, s, fmt.Sprint("crm/", i))
+		if got, err := theirs.Entries(t.Context(), audit.Query{}); err != nil || len(got) != i+2 {
+			t.Fatalf("after call %d: got %d entries, %v", i, len(got), err)
+		}
+	}
+}
+
 // Many at once: each call is in the record once, whichever writes it shared.
 func TestJournalOfManyCalls(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "remit.db")

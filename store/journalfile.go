@@ -199,19 +199,28 @@ type left struct {
 	entry, epoch int64         // how far both files go
 }
 
-// leftBehind reads what follows the entry number applied. Epochs that were recovered before are passed over.
-func leftBehind(database string, applied, epoch int64) (left, error) {
-	l := left{entry: applied, epoch: epoch}
-	var newest written
+// newestEpoch is what the files hold of the epoch that began last.
+func newestEpoch(database string) (newest written, err error) {
 	for which := range 2 {
 		w, err := readJournalFile(journalPath(database, which))
 		if err != nil {
-			return l, err
+			return newest, err
 		}
-		if w.epoch > l.epoch {
-			newest, l.epoch = w, w.epoch
+		if w.epoch > newest.epoch {
+			newest = w
 		}
 	}
+	return newest, nil
+}
+
+// leftBehind reads what follows the entry number applied. Epochs that were recovered before are passed over.
+func leftBehind(database string, applied, epoch int64) (left, error) {
+	l := left{entry: applied, epoch: epoch}
+	newest, err := newestEpoch(database)
+	if err != nil || newest.epoch <= epoch {
+		return l, err
+	}
+	l.epoch = newest.epoch
 	ended := map[int64]bool{}
 	for _, n := range newest.notes {
 		if n.kind == noteEnd {

@@ -29,13 +29,9 @@ func sameColumns(a, b *audit.Entry) bool {
 
 // columnsOf is what the columns of an entry hold: PostgreSQL keeps no text with a NUL.
 func columnsOf(e audit.Entry) []any {
-	fields := filterFields(&e)
-	for _, f := range fields {
-		if text, ok := f.(*string); ok {
-			*text = strings.ReplaceAll(*text, "\x00", "\ufffd")
-		}
-	}
-	return fields
+	text := func(t string) string { return strings.ReplaceAll(t, "\x00", "\ufffd") }
+	return []any{text(e.Kind), text(e.Person), text(e.Agent), text(e.User), text(e.Key), text(e.Persona), e.Revision, text(e.Tool), text(string(e.Decision)),
+		text(e.Policy), text(e.Client), text(e.Trace), e.Shadow.Revision, text(string(e.Shadow.Decision)), text(e.Shadow.Policy)}
 }
 
 // selection is q as the condition of a query on audit.

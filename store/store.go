@@ -112,6 +112,12 @@ func (s *Store) Close() error {
 	return err
 }
 
+// Ready says why the database cannot be asked.
+func (s *Store) Ready(ctx context.Context) error {
+	var one int
+	return s.reads.QueryRowContext(ctx, "select one from standing where one = 1").Scan(&one)
+}
+
 // Shared says whether several processes serve on the database at a time.
 func (s *Store) Shared() bool { return s.engine.shared }
 

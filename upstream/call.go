@@ -23,6 +23,13 @@ type Call struct {
 	// one at a time and none after Call has returned its result. A callback that does
 	// not keep up misses some. Nil asks the server for none.
 	Progress func(params json.RawMessage)
+	// LogLevel asks the server for its log messages of this level and above, and
+	// Log gets the parameters of each that came on the call's own stream, in the
+	// way Progress does. What a server logs elsewhere, as over stdio, belongs to
+	// no call and is dropped. Secrets of the configuration are taken out. There
+	// may be messages below the level.
+	LogLevel string
+	Log      func(params json.RawMessage)
 	// Meta are further members of _meta, such as traceparent. The members that
 	// the protocol itself sets cannot be replaced.
 	Meta map[string]json.RawMessage
@@ -89,10 +96,21 @@ func (s *Server) Call(ctx context.Context, call Call) (json.RawMessage, error) {
 		r.schema = s.schema(call.Tool)
 	}
 	var result json.RawMessage
-	if call.Progress == nil {
+	if call.Log != nil && c.direct != nil {
+		r.level = call.LogLevel
+		c.setLevel(ctx, r.level)
+	}
+	if call.Progress == nil && r.level == "" {
 		result, err = c.do(ctx, r)
 	} else {
-		result, err = withProgress(ctx, c, r, call.Progress)
+		r.progress = call.Progress != nil
+		result, err = withNotices(ctx, c, r, func(n notice) {
+			if n.log {
+				call.Log(n.params)
+			} else {
+				call.Progress(n.params)
+			}
+		})
 	}
 	return c.secret.result(result), err
 }
@@ -106,15 +124,21 @@ func (s *Server) connectionFor(ctx context.Context, of Subject) (*conn, func(), 
 	return c, func() {}, err
 }
 
-// withProgress sends r and hands its progress to report, in a goroutine of
-// its own so that a slow report holds up no other call.
-func withProgress(ctx context.Context, c *conn, r request, report func(json.RawMessage)) (json.RawMessage, error) {
-	r.progress = make(chan json.RawMessage, 64)
+// notice is what a server says before it answers.
+type notice struct {
+	log    bool // or else progress
+	params json.RawMessage
+}
+
+// withNotices sends r and hands what the server says before its answer to
+// report, in a goroutine of its own so that a slow report holds up no other call.
+func withNotices(ctx context.Context, c *conn, r request, report func(notice)) (json.RawMessage, error) {
+	r.notices = make(chan notice, 64)
 	reported := make(chan struct{})
 	go func() {
 		defer close(reported)
-		for params := range r.progress {
-			report(params)
+		for n := range r.notices {
+			report(n)
 		}
 	}()
 	result, err := c.do(ctx, r)

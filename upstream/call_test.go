@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -282,6 +284,51 @@ func TestPingAndHealth(t *testing.T) {
 		}
 		if (h.PID == 0) != k.http {
 			t.Errorf("got process %d", h.PID)
+		}
+	})
+}
+
+// Log messages come to the call on whose stream they were sent, and to no other. A server of the older era is asked for the
+// most that any call wanted, once. Over stdio nothing says whose they are.
+func TestLogs(t *testing.T) {
+	before := map[string][]string{"echo": {`{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":{"n":1.50}}}`,
+		`{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"error","data":"Bearer canary-5f2c9a71"}}`}}
+	eachKind(t, func(t *testing.T, k kind) {
+		fake, err := fakemcp.New(fakemcp.Config{Era: k.era, SSE: k.sse, Before: before})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := k.reach(t, fakemcp.Config{Before: before})
+		if k.http {
+			server := httptest.NewServer(fake)
+			t.Cleanup(server.Close)
+			t.Cleanup(server.CloseClientConnections)
+			c.URL = server.URL
+		}
+		c.Secrets = []string{"Bearer canary-5f2c9a71"}
+		s := one(t, c)
+		var want []string
+		if k.http {
+			want = []string{`{"level":"info","data":{"n":1.50}}`, `{"level":"error","data":"[redacted]"}`}
+		}
+		for _, level := range []string{"error", "info", "info", "error"} {
+			var got []string
+			if _, err := s.Call(within(t), Call{Tool: "echo", LogLevel: level, Log: func(params json.RawMessage) { got = append(got, string(params)) }}); err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("got %v, want %v", got, want)
+			}
+		}
+		if _, err := s.Call(within(t), Call{Tool: "echo"}); err != nil { // which asked for none
+			t.Fatal(err)
+		}
+		asked := []string(nil)
+		if k.http && k.era != fakemcp.Modern {
+			asked = []string{"error", "info"}
+		}
+		if got := fake.Stats().LogLevels; k.http && !slices.Equal(got, asked) {
+			t.Errorf("the server was asked for %v, want %v", got, asked)
 		}
 	})
 }

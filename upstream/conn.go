@@ -57,6 +57,7 @@ type conn struct {
 	down    error // why every request fails from now on
 	idle    *sync.Cond
 	pending map[int64]*pending
+	level   string // of log messages that an older server was asked for; the most that any call wanted
 	tasks   sync.WaitGroup
 }
 
@@ -93,26 +94,28 @@ type request struct {
 	method   string
 	params   map[string]any
 	meta     map[string]json.RawMessage
-	progress chan json.RawMessage
+	progress bool            // is wanted
+	level    string          // of log messages that are wanted; empty is none
+	notices  chan notice     // what comes of both
 	schema   json.RawMessage // the called tool's input schema, for x-mcp-header
 	call     bool            // made for an agent
 }
 
 // do sends a request and returns the result's bytes. When ctx ends, the
 // server is told to stop, in the way its era and transport have for that.
-// It always closes r.progress.
+// It always closes r.notices.
 func (c *conn) do(ctx context.Context, r request) (json.RawMessage, error) {
 	id := c.nextID.Add(1)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	p := &pending{id: id, cancel: cancel, progress: r.progress, direct: c.direct != nil && r.call}
+	p := &pending{id: id, cancel: cancel, progress: r.progress, logs: r.level != "", notices: r.notices, direct: c.direct != nil && r.call}
 	params, err := c.params(id, r)
 	if err == nil {
 		err = c.register(p)
 	}
 	if err != nil {
-		if r.progress != nil {
-			close(r.progress)
+		if r.notices != nil {
+			close(r.notices)
 		}
 		return nil, err
 	}
@@ -159,8 +162,8 @@ func (c *conn) unregister(p *pending) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.pending, p.id)
-	if p.progress != nil {
-		close(p.progress)
+	if p.notices != nil {
+		close(p.notices)
 	}
 	c.idle.Broadcast()
 }
@@ -278,7 +281,7 @@ func (c *conn) rpcError(raw json.RawMessage) *RPCError {
 // params are the request's parameters with the _meta that the era asks for.
 // Raw values, which are valid JSON, go in as they are, to the byte.
 func (c *conn) params(id int64, r request) (json.RawMessage, error) {
-	if c.direct != nil && r.method == "tools/call" && len(r.meta) == 0 && r.progress == nil {
+	if c.direct != nil && r.method == "tools/call" && len(r.meta) == 0 && !r.progress && r.level == "" {
 		if plain := c.plainCall(r.params); plain != nil {
 			return plain, nil
 		}
@@ -292,10 +295,13 @@ func (c *conn) params(id int64, r request) (json.RawMessage, error) {
 		meta["io.modelcontextprotocol/clientInfo"] = clientInfo
 		meta["io.modelcontextprotocol/clientCapabilities"] = struct{}{}
 	}
-	if r.progress != nil {
+	if r.progress {
 		meta["progressToken"] = id
 	} else {
 		delete(meta, "progressToken")
+	}
+	if r.level != "" && c.modern() {
+		meta["io.modelcontextprotocol/logLevel"] = r.level
 	}
 	params := r.params
 	if len(meta) > 0 {

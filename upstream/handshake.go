@@ -125,6 +125,7 @@ func (c *conn) introduce(i implementation, capabilities json.RawMessage, instruc
 		Tools     list  `json:"tools"`
 		Prompts   *list `json:"prompts"`
 		Resources *list `json:"resources"`
+		Logging   *list `json:"logging"`
 	}
 	_ = json.Unmarshal(capabilities, &can) // a capability that cannot be read is one the server does not have
 	c.info = serverInfo{
@@ -132,7 +133,7 @@ func (c *conn) introduce(i implementation, capabilities json.RawMessage, instruc
 		version:      c.secret.words(i.Version, 100),
 		instructions: c.secret.words(instructions, maxInstructions),
 		listChanged:  can.Tools.ListChanged,
-		offers:       map[string]bool{Prompts: can.Prompts != nil, Resources: can.Resources != nil},
+		offers:       map[string]bool{Prompts: can.Prompts != nil, Resources: can.Resources != nil, "logging": can.Logging != nil},
 	}
 	for kind, l := range map[string]*list{Prompts: can.Prompts, Resources: can.Resources} {
 		if l != nil && l.ListChanged && slices.Contains(c.cfg.Lists, kind) {

@@ -26,7 +26,9 @@ type message struct {
 type pending struct {
 	id       int64
 	cancel   func(error)
-	progress chan json.RawMessage // nil: none wanted
+	progress bool        // is wanted
+	logs     bool        // are wanted
+	notices  chan notice // what comes of both; nil: neither
 	// failure is the error of an answer as received: mcp-go would decode its
 	// data and lose large numbers.
 	failure  json.RawMessage
@@ -102,7 +104,7 @@ func (c *conn) receive(raw []byte, only *pending) (envelope []byte) {
 	case m.Method != "" && m.hasID():
 		c.refuse(m)
 	case m.Method != "":
-		c.notified(m)
+		c.notified(m, only)
 	default:
 		return c.answered(m, only)
 	}
@@ -167,9 +169,10 @@ func (c *conn) errTooLarge() error {
 	return faultf(ErrTooLarge, "server %s: the answer is larger than %d bytes: ask for less, or raise MaxMessage for this server", c.cfg.Name, c.cfg.MaxMessage)
 }
 
-// notified handles a notification. Progress goes to the call it names; a
-// call that does not keep up misses some.
-func (c *conn) notified(m message) {
+// notified handles a notification. Progress goes to the call it names, log
+// messages to the one on whose stream they came; a call that does not keep up
+// misses some.
+func (c *conn) notified(m message, only *pending) {
 	switch m.Method {
 	case "notifications/progress":
 		var params struct {
@@ -186,11 +189,14 @@ func (c *conn) notified(m message) {
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if p := c.pending[token]; p != nil && p.progress != nil && !p.answered {
-			select {
-			case p.progress <- bytes.Clone(m.Params):
-			default:
-			}
+		if p := c.pending[token]; p != nil && p.progress {
+			p.notice(notice{params: bytes.Clone(m.Params)})
+		}
+	case "notifications/message":
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if only != nil && c.pending[only.id] == only && only.logs {
+			only.notice(notice{log: true, params: c.secret.data(bytes.Clone(m.Params))})
 		}
 	case "notifications/tools/list_changed":
 		c.onChanged()
@@ -198,6 +204,17 @@ func (c *conn) notified(m message) {
 		if slices.Contains(c.cfg.Lists, strings.Split(m.Method, "/")[1]) {
 			c.onChanged()
 		}
+	}
+}
+
+// notice hands on what the call keeps up with.
+func (p *pending) notice(n notice) {
+	if p.answered {
+		return
+	}
+	select {
+	case p.notices <- n:
+	default:
 	}
 }
 

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/http"
@@ -137,18 +138,21 @@ func (s *site) creation(by identity.Principal, id persona.ID, title, team, job s
 		if id, err = s.createAs(ctx, by, id, title, p); err != nil {
 			return "", err
 		}
-		first, err = s.savedAt(ctx, id)
+		first, err = s.savedAt(ctx, id, p)
 		return "/personas/" + string(id), err
 	}}
 }
 
-// savedAt is when the newest draft was saved.
-func (s *site) savedAt(ctx context.Context, id persona.ID) (time.Time, error) {
+// savedAt is when the draft with the notes was saved. Where somebody saved another one right after it, no draft has the time.
+func (s *site) savedAt(ctx context.Context, id persona.ID, saved persona.Proposal) (time.Time, error) {
 	p, err := s.Registry.Store.Persona(ctx, id)
 	if err != nil {
 		return time.Time{}, err
 	}
-	return p.Latest().Created, nil
+	if r := p.Latest(); r.State == persona.Draft && bytes.Equal(r.Notes, saved.Notes) {
+		return r.Created, nil
+	}
+	return time.Unix(0, 1), nil
 }
 
 // create makes a persona whose tools are drafted from the job. Without an id it is made of the title.

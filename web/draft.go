@@ -273,7 +273,7 @@ func (s *site) onto(by identity.Principal, p persona.Persona, notice string, of 
 		if err := s.Registry.Revise(ctx, by, p.ID, next); err != nil {
 			return "", err
 		}
-		last, err = s.savedAt(ctx, p.ID)
+		last, err = s.savedAt(ctx, p.ID, next)
 		return "/personas/" + string(p.ID) + "?did=" + notice, err
 	}
 }

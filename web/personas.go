@@ -2,7 +2,10 @@ package web
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -14,10 +17,16 @@ type personasPage struct {
 	frame
 	Waiting []personaRow       // for the review of who looks
 	Due     []persona.Reminder // dates that come near or have come, of all
-	Rows    []personaRow       // all, the waiting ones too
 	Teams   []string           // that own some of them, in order
 	Team    string             // whose rows are shown; empty for all
-	Tools   int                // in the catalog
+	Rows    []personaRow       // that fit, the waiting ones too; one page of them
+	Query   string             // part of a title, id or author
+	Total   int                // that fit
+	All     int
+	From    int    // of Total, from 1
+	Prev    string // addresses; empty at the ends
+	Next    string
+	Tools   int // in the catalog
 }
 
 type personaRow struct {
@@ -70,7 +79,41 @@ func (s *site) personas(c echo.Context, by identity.Principal) error {
 		}
 	}
 	slices.Sort(page.Teams)
+	page.Query, page.All = strings.TrimSpace(c.QueryParam("q")), len(page.Rows)
+	page.cut(c.QueryParam("page"))
 	return s.render(c, http.StatusOK, "personas", page)
+}
+
+// To is the number of the last row, from 1.
+func (page personasPage) To() int { return page.From + len(page.Rows) - 1 }
+
+// Many says that a search helps to find one.
+func (page personasPage) Many() bool { return page.All > perPage || page.Query != "" }
+
+// cut keeps one page of the rows that fit.
+func (page *personasPage) cut(number string) {
+	query := strings.ToLower(page.Query)
+	page.Rows = slices.DeleteFunc(page.Rows, func(r personaRow) bool {
+		return !strings.Contains(strings.ToLower(r.Title+"\n"+string(r.ID)+"\n"+r.Author), query)
+	})
+	page.Total = len(page.Rows)
+	n, _ := strconv.Atoi(number)
+	n = max(1, min(n, (page.Total+perPage-1)/perPage))
+	from, to := (n-1)*perPage, min(n*perPage, page.Total)
+	page.Rows, page.From = page.Rows[from:to], min(from+1, to)
+	address := func(n int) string {
+		q := url.Values{"q": {page.Query}, "page": {strconv.Itoa(n)}}
+		if page.Team != "" {
+			q.Set("team", page.Team)
+		}
+		return "/?" + q.Encode()
+	}
+	if n > 1 {
+		page.Prev = address(n - 1)
+	}
+	if to < page.Total {
+		page.Next = address(n + 1)
+	}
 }
 
 // onwards is the page on which the newest revision of p goes on.

@@ -1,11 +1,13 @@
 package web_test
 
 import (
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
 
+	"remit/identity"
 	"remit/persona"
 )
 
@@ -145,4 +147,31 @@ func TestWordsAndToolsPointAtEachOther(t *testing.T) {
 	if !slices.Contains(strings.Fields(strings.ReplaceAll(ann.body, ">", " ")), `href="#words-3"`) {
 		t.Errorf("the second tool does not lead to its words:\n%s", mainOf(ann.body))
 	}
+}
+
+// TestManyPersonas: a long list has pages and a search; what waits for a review stands above it in any case.
+func TestManyPersonas(t *testing.T) {
+	w := newWorld(t, shop())
+	maker := identity.Principal{Person: "maker", Roles: []identity.Role{identity.Author}}
+	for i := range 120 {
+		id := persona.ID(fmt.Sprintf("p%03d", i))
+		if err := w.registry.Create(t.Context(), maker, id, fmt.Sprintf("Job %d", i), persona.Proposal{Job: job, Grants: []persona.Grant{{Pin: persona.Pin{Tool: "crm/get_customer"}}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.registry.Submit(t.Context(), maker, "p119", 1); err != nil {
+		t.Fatal(err)
+	}
+	rob := w.as(t, "rob")
+	rob.wants(200, "1 to 50 of 120", `data-testid="persona-p000"`, "Waiting for your review", "Job 119", `rel="next"`)
+	rob.lacks(`data-testid="persona-p119"`)
+	rob.get("/?page=3")
+	rob.wants(200, "101 to 120 of 120", `data-testid="persona-p119"`)
+	rob.get("/?page=99")
+	rob.wants(200, "101 to 120 of 120")
+	rob.get("/?q=JOB+11")
+	rob.wants(200, "1 to 11 of 11", `data-testid="persona-p011"`)
+	rob.get("/?q=" + url.QueryEscape("<b>none\u202e"))
+	rob.wants(200, "Nothing fits", "⟨U+202E⟩")
+	rob.lacks("<b>none")
 }

@@ -146,7 +146,7 @@ func command(ts *testscript.TestScript, name string, args ...string) *exec.Cmd {
 			for upstream := range ts.Value(stageKey{}).(*stage).fakes {
 				cmd.Env = append(cmd.Env, upstream+"="+ts.Getenv(upstream))
 			}
-			for _, setting := range []string{"REMIT_OIDC_ISSUER", "REMIT_OIDC_CLIENT_ID", "REMIT_OIDC_CLIENT_SECRET", "REMIT_MODEL_URL", "REMIT_MODEL_NAME"} {
+			for _, setting := range []string{"REMIT_OIDC_ISSUER", "REMIT_OIDC_CLIENT_ID", "REMIT_OIDC_CLIENT_SECRET", "REMIT_MODEL_URL", "REMIT_MODEL_NAME", "REMIT_DATABASE", "REMIT_REDIS", "REMIT_MAX_STALENESS"} {
 				if value := ts.Getenv(setting); value != "" {
 					cmd.Env = append(cmd.Env, setting+"="+value)
 				}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -13,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -21,6 +23,7 @@ import (
 
 	"remit/audit"
 	"remit/internal/fakemcp"
+	"remit/internal/services"
 	"remit/store"
 )
 
@@ -28,8 +31,8 @@ func TestMain(m *testing.M) {
 	fakemcp.RunIfAsked()
 	testscript.Main(m, map[string]func(){
 		"remit": func() { os.Exit(Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
-		"sqlite": func() { // sqlite FILE STATEMENT: the attacker with the database file
-			db, err := sql.Open("sqlite", os.Args[1])
+		"sqlite": func() { // sqlite FILE STATEMENT: the attacker with the database file, or with the database that is configured
+			db, err := openRaw(os.Args[1])
 			if err == nil {
 				_, err = db.Exec(os.Args[2])
 			}
@@ -97,7 +100,7 @@ func scrape(args []string) error {
 }
 
 func record(file string, texts []string) error {
-	db, err := store.Open(context.Background(), file)
+	db, err := store.Open(context.Background(), cmp.Or(os.Getenv("REMIT_DATABASE"), file))
 	if err != nil {
 		return err
 	}
@@ -114,6 +117,14 @@ func record(file string, texts []string) error {
 	return nil
 }
 
+// openRaw opens the database of a script as an attacker has it.
+func openRaw(file string) (*sql.DB, error) {
+	if postgres := os.Getenv("REMIT_DATABASE"); postgres != "" {
+		return sql.Open("pgx", postgres+"&default_query_exec_mode=simple_protocol")
+	}
+	return sql.Open("sqlite", file)
+}
+
 // commands are what scripts say beside the binary's own.
 func commands() map[string]func(*testscript.TestScript, bool, []string) {
 	all := maps.Clone(stageCommands)
@@ -122,7 +133,7 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 }
 
 func rewrite(file, old, new string) error {
-	db, err := sql.Open("sqlite", file)
+	db, err := openRaw(file)
 	if err != nil {
 		return err
 	}
@@ -148,16 +159,37 @@ func rewrite(file, old, new string) error {
 
 // TestScripts reads as a manual: one file a story, with who acts in its header.
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir:  filepath.Join("testdata", "script"),
-		Cmds: commands(),
-		Setup: func(env *testscript.Env) error {
-			env.Setenv("HOME", env.WorkDir)
-			env.Setenv("XDG_CONFIG_HOME", "")
-			env.Setenv("XDG_DATA_HOME", "")
-			env.Setenv("REMIT_EMBEDDINGS_URL", "off") // loading the encoder takes most of a command's time; a script that needs it takes it back
-			newStage(env)
-			return nil
-		},
+	testscript.Run(t, testscript.Params{Dir: scripts, Cmds: commands(), Setup: setup})
+}
+
+const scripts = "testdata/script"
+
+func setup(env *testscript.Env) error {
+	env.Setenv("HOME", env.WorkDir)
+	env.Setenv("XDG_CONFIG_HOME", "")
+	env.Setenv("XDG_DATA_HOME", "")
+	env.Setenv("REMIT_EMBEDDINGS_URL", "off") // loading the encoder takes most of a command's time; a script that needs it takes it back
+	newStage(env)
+	return nil
+}
+
+// TestAttacksOnReplicas plays the attacks on PostgreSQL and Redis, all but those that are about the database file.
+func TestAttacksOnReplicas(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(scripts, "attack-*.txtar"))
+	if err != nil || len(files) < 15 {
+		t.Fatal(files, err)
+	}
+	files = slices.DeleteFunc(files, func(f string) bool {
+		return slices.Contains([]string{"attack-other-account.txtar", "attack-others-account.txtar"}, filepath.Base(f))
 	})
+	testscript.Run(t, testscript.Params{Files: files, Cmds: commands(), Setup: func(env *testscript.Env) error {
+		redis, err := services.NewRedis() // each script its own: they have personas of the same names
+		if err != nil {
+			return err
+		}
+		env.Setenv("REMIT_DATABASE", services.Postgres(t))
+		env.Setenv("REMIT_REDIS", redis.URL)
+		env.Setenv("REMIT_MAX_STALENESS", "0s") // scripts ask at once what holds from the next request on
+		return setup(env)
+	}})
 }

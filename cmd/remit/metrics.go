@@ -11,7 +11,6 @@ import (
 
 	"remit/gateway"
 	"remit/internal/telemetry"
-	"remit/policy"
 )
 
 // metricsServer serves /metrics on an address of its own, without a password.
@@ -69,8 +68,8 @@ func (m *metricsServer) close() {
 }
 
 // state is what the metrics read when they are scraped.
-func (s *system) state(gate *gateway.Gateway, limiter *policy.Limiter) telemetry.State {
-	return telemetry.State{Gateway: gate.Stats, Servers: s.crawler.Status, Tools: func() int { return len(s.catalog.Tools()) }, Limits: limiter.Kept,
+func (s *system) state(gate *gateway.Gateway, kept func() (counts, calls int)) telemetry.State {
+	return telemetry.State{Gateway: gate.Stats, Servers: s.crawler.Status, Tools: func() int { return len(s.catalog.Tools()) }, Limits: kept,
 		Frozen: func(ctx context.Context) (int, error) {
 			pins, err := s.store.FrozenPins(ctx)
 			return len(pins), err

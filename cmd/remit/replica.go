@@ -2,12 +2,16 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
 
 	"remit/approval"
 	"remit/gateway"
+	"remit/internal/config"
+	"remit/internal/coord"
 	"remit/persona"
+	"remit/policy"
 	"remit/store"
 )
 
@@ -23,6 +27,32 @@ func hear(gate *gateway.Gateway, desk *approval.Desk) func(store.Event) {
 			desk.Wake(e.Of)
 		}
 	}
+}
+
+// limiter counts calls: for all replicas where there are several, else for this process. kept is how much of it is in memory here.
+func (a *app) limiter(s *store.Store, log *slog.Logger) (l gateway.Limiter, kept func() (counts, calls int), err error) {
+	shared := &policy.Shared{Place: store.Limits{Store: s}, History: s, Longest: a.opts.CallTimeout + time.Minute}
+	none := func() (int, int) { return 0, 0 }
+	switch {
+	case a.opts.Redis != "":
+		url, err := config.Expand(a.opts.Redis)
+		if err != nil {
+			return nil, nil, fmt.Errorf("redis: %w", err)
+		}
+		r, err := coord.NewRedis(url)
+		if err != nil {
+			return nil, nil, err
+		}
+		if err := r.Ping(a.ctx); err != nil {
+			log.Error("Redis does not answer: calls that something limits are refused until it does", "err", err)
+		}
+		shared.Place = r
+		return shared, none, nil
+	case s.Shared():
+		return shared, none, nil
+	}
+	one := policy.NewLimiter(s)
+	return one, one.Kept, nil
 }
 
 func recoverCalls(ctx context.Context, s *store.Store, log *slog.Logger) error {

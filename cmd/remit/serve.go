@@ -23,7 +23,6 @@ import (
 	"remit/internal/remote"
 	"remit/internal/slowbody"
 	"remit/persona"
-	"remit/policy"
 	"remit/upstream"
 	"remit/web"
 )
@@ -110,7 +109,8 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: slowbody.Limit(front, a.opts.ReadTimeout), ReadHeaderTimeout: a.opts.ReadTimeout, IdleTimeout: 2 * time.Minute,
+	health := &health{ready: s.store.Ready}
+	server := &http.Server{Handler: slowbody.Limit(health.before(front), a.opts.ReadTimeout), ReadHeaderTimeout: a.opts.ReadTimeout, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelError)}
 	life, end := context.WithCancel(a.ctx)
 	defer end()
@@ -139,6 +139,12 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 	}
 	g.Go(func() error {
 		<-ctx.Done()
+		health.leaving.Store(true)
+		if a.opts.Drain > 0 {
+			log.Info("draining: /readyz says no, and requests are served still", "for", a.opts.Drain)
+			server.SetKeepAlivesEnabled(false)
+			time.Sleep(a.opts.Drain)
+		}
 		log.Info("stopping: calls in flight may finish within 10 s")
 		bound, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
@@ -149,6 +155,7 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 		fmt.Fprintf(a.out, "Metrics are at %s\n", metrics.url())
 	}
 	fmt.Fprintf(a.out, "Remit serves %s\n", a.opts.Address())
+	debug.FreeOSMemory()                                                     // what the start left behind
 	if err := ready(s, a.opts.Address()); err != nil && a.ctx.Err() == nil { // to be stopped while it starts is no failure
 		end()
 		return errors.Join(err, g.Wait())
@@ -169,6 +176,12 @@ func (a *app) front(s *system, desk *approval.Desk, hook *webhook.Sender, n *not
 	if err != nil {
 		return nil, nil, err
 	}
+	var sessionKey []byte
+	if s.store.Shared() {
+		if sessionKey, err = s.store.Secret(context.Background(), "session"); err != nil {
+			return nil, nil, err
+		}
+	}
 	proxies, err := remote.Trust(a.opts.TrustedProxy)
 	if err != nil {
 		return nil, nil, err
@@ -177,13 +190,16 @@ func (a *app) front(s *system, desk *approval.Desk, hook *webhook.Sender, n *not
 	if err != nil {
 		return nil, nil, err
 	}
-	limiter := policy.NewLimiter(s.store)
+	limiter, kept, err := a.limiter(s.store, log)
+	if err != nil {
+		return nil, nil, err
+	}
 	gate := gateway.New(gateway.Config{Personas: s.cache, Keys: s.people, OAuth: own, Current: s.catalog.Tool, Upstreams: a.telemetry.Upstreams(gateway.Pool(s.pool)),
-		Audit: a.telemetry.Audit(s.store), Limiter: limiter, MaskKey: maskKey, Listed: s.crawler.Listed, Proxies: proxies, AllowedHosts: hosts, AllowedOrigins: a.opts.AllowedOrigins, CallTimeout: a.opts.CallTimeout,
+		Audit: a.telemetry.Audit(s.store), Limiter: limiter, MaskKey: maskKey, SessionKey: sessionKey, Listed: s.crawler.Listed, Proxies: proxies, AllowedHosts: hosts, AllowedOrigins: a.opts.AllowedOrigins, CallTimeout: a.opts.CallTimeout,
 		Account: s.pool.Account, Connections: a.opts.Address() + "/connections", Observer: a.telemetry.Observer(), ForwardBaggage: a.opts.ForwardBaggage,
 		Approvals: desk, ApprovalWait: a.opts.ApprovalWait,
 		HideFrozen: a.opts.HideFrozen, History: s.store, KeepArguments: a.opts.KeepArguments, Version: version(), Log: log})
-	a.telemetry.Watch(s.state(gate, limiter))
+	a.telemetry.Watch(s.state(gate, kept))
 	s.people.Revoked = func(of string) { gate.Notify(persona.ID(of)) }
 	s.people.Moved = gate.Moved
 	s.drifted = gate.Drifted
@@ -200,7 +216,7 @@ func (a *app) front(s *system, desk *approval.Desk, hook *webhook.Sender, n *not
 		return nil, nil, err
 	}
 	cfg := web.Config{Registry: registry, Approvals: desk, Submissions: s.store, Directory: s.people, Catalog: s.catalog,
-		Composer: drafter, Audit: signedRecord{s.store, n}, Evals: s.store, Usage: s.store, Connections: s.connections, Shadows: s.store, Frozen: s.store, RemindBefore: a.opts.RemindBefore,
+		Composer: drafter, ComposeTimeout: 2*time.Minute + a.opts.Model.Wait, Audit: signedRecord{s.store, n}, Evals: s.store, Usage: s.store, Connections: s.connections, Shadows: s.store, Frozen: s.store, RemindBefore: a.opts.RemindBefore,
 		Servers: s.crawler.Status, Crawl: s.crawler.Recrawl, PublicURL: a.opts.PublicURL, Hosts: hosts, Proxies: proxies, SingleOperator: a.opts.SingleOperator, NoPasswords: !a.opts.OIDC.Passwords, Log: log}
 	if s.provider != nil {
 		cfg.Provider = s.provider

@@ -166,7 +166,11 @@ func (s *served) approve(ctx context.Context) { s.approveWith(ctx, policy.Policy
 // approveWith gives the tool a policy.
 func (s *served) approveWith(ctx context.Context, rules policy.Policy) {
 	s.t.Helper()
-	db := must(store.Open(ctx, filepath.Join(s.data, "remit.db")))
+	where := os.Getenv("REMIT_DATABASE")
+	if where == "" {
+		where = filepath.Join(s.data, "remit.db")
+	}
+	db := must(store.Open(ctx, where))
 	defer db.Close()
 	tools := map[catalog.ID]catalog.Tool{}
 	until(s.t, "the server is crawled", func() bool {

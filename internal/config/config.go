@@ -30,6 +30,7 @@ type Base struct {
 // Options are all settings that have a flag.
 type Options struct {
 	Base           `yaml:",inline"`
+	Redis          string        `yaml:"redis" env:"REMIT_REDIS" default:"" placeholder:"URL" help:"Redis that counts limits for all replicas, as redis://user:$${NAME}@host:6379/0, whose references to secrets are $${NAME} or $${file:/path} (default: empty; with PostgreSQL the database counts, else each process for itself)."`
 	MaxStaleness   time.Duration `yaml:"max-staleness" env:"REMIT_MAX_STALENESS" default:"1s" placeholder:"TIME" help:"With PostgreSQL, how long a change made by another replica may stay unknown where its announcement does not arrive; 0s asks the database on every request (default: 1s)."`
 	AllowedHosts   []string      `yaml:"allowed-hosts" env:"REMIT_ALLOWED_HOSTS" default:"" placeholder:"HOST" help:"Further Host headers to answer to, beside the listen address and the public URL (default: none)."`
 	AllowedOrigins []string      `yaml:"allowed-origins" env:"REMIT_ALLOWED_ORIGINS" default:"" placeholder:"URL" help:"Further web origins whose pages may call the endpoints (default: none)."`
@@ -45,6 +46,7 @@ type Options struct {
 	ApprovalWait   time.Duration `yaml:"approval-wait" env:"REMIT_APPROVAL_WAIT" default:"45s" placeholder:"TIME" help:"How long a call that a person has to approve is held before the agent is told to repeat it; at most half of call-timeout (default: 45s)."`
 	ReadTimeout    time.Duration `yaml:"read-timeout" env:"REMIT_READ_TIMEOUT" default:"30s" placeholder:"TIME" help:"Longest wait for a client to send a request's headers, and then its body (default: 30s)."`
 	TwoReviewers   bool          `yaml:"two-reviewers" env:"REMIT_TWO_REVIEWERS" default:"false" negatable:"" help:"Let a persona whose tools do more than read go live only after two reviewers approved it (default: false)."`
+	Drain          time.Duration `yaml:"drain" env:"REMIT_DRAIN" default:"0s" placeholder:"TIME" help:"How long to go on serving after the signal to stop, while /readyz already says no, so that a load balancer sends nothing more (default: 0s)."`
 	MetricsAddress string        `yaml:"metrics-address" env:"REMIT_METRICS_ADDRESS" default:"" placeholder:"HOST:PORT" help:"Address of /metrics for Prometheus, such as 127.0.0.1:9464, never that of the pages; without a host it is 127.0.0.1 (default: none)."`
 	TracesEndpoint string        `yaml:"traces-endpoint" env:"REMIT_TRACES_ENDPOINT" default:"" placeholder:"URL" help:"Collector that takes OpenTelemetry traces over HTTP, such as http://127.0.0.1:4318 (default: that of OTEL_EXPORTER_OTLP_ENDPOINT; without it nothing is traced)."`
 	ForwardBaggage bool          `yaml:"forward-baggage" env:"REMIT_FORWARD_BAGGAGE" default:"false" negatable:"" help:"Pass the W3C baggage of agents on to upstreams; it is text that no schema or policy checks (default: false)."`
@@ -158,6 +160,8 @@ func (o Options) Validate() error {
 		return errors.New("two-reviewers and single-operator contradict each other: choose one")
 	case o.Webhook.URL != "" && o.Webhook.Secret == "":
 		return errors.New("approval-webhook.url needs approval-webhook.secret: a reference such as ${NAME} to what the receiver checks messages with")
+	case o.Drain < 0 || o.Drain > 5*time.Minute:
+		return fmt.Errorf("drain is %s: it must be 0s to 5m", o.Drain)
 	case o.MaxStaleness < 0 || o.MaxStaleness > time.Minute:
 		return fmt.Errorf("max-staleness is %s: it must be 0s to 1m", o.MaxStaleness)
 	case o.ApprovalWait < 0:

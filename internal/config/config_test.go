@@ -1,9 +1,11 @@
 package config
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -162,6 +164,27 @@ func TestSchemaNamesEveryKey(t *testing.T) {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("the schema lacks %s:\n%s", want, text)
 		}
+	}
+	var schema struct {
+		Properties struct {
+			Upstreams struct {
+				Of struct {
+					Properties struct {
+						Lists struct {
+							Type  string
+							Enum  []string
+							Items struct{ Enum []string }
+						}
+					}
+				} `json:"additionalProperties"`
+			}
+		}
+	}
+	if err := json.Unmarshal(text, &schema); err != nil {
+		t.Fatal(err)
+	}
+	if got := schema.Properties.Upstreams.Of.Properties.Lists; got.Enum != nil || !slices.Equal(got.Items.Enum, []string{"prompts", "resources"}) {
+		t.Errorf("lists: got %+v, want each to be one of two", got)
 	}
 	if strings.Contains(string(text), "$$") {
 		t.Error("the schema shows the flags' escapes")

@@ -58,8 +58,12 @@ func annotate(s *jsonschema.Schema, t reflect.Type) {
 			annotate(property.AdditionalProperties, f.Type.Elem())
 		}
 		if values := f.Tag.Get("enum"); values != "" {
+			of := property
+			if property.Items != nil {
+				of = property.Items // each of a list is one of them
+			}
 			for value := range strings.SplitSeq(values, ",") {
-				property.Enum = append(property.Enum, value)
+				of.Enum = append(of.Enum, value)
 			}
 		}
 		if text := f.Tag.Get("default"); text != "" && !strings.Contains(text, "${") {

@@ -162,8 +162,11 @@ func (f *File) Warnings() []string {
 	if k := f.Webhook.Secret; k != "" && !reference.MatchString(k) {
 		warn("approval-webhook.secret")
 	}
-	if revealing(f.Database) || len(secretQuery(f.Database)) > 0 {
+	if shownURL(f.Database) != f.Database {
 		warn("database")
+	}
+	if shownURL(f.Redis) != f.Redis {
+		warn("redis")
 	}
 	if f.AuditKey != "" && !reference.MatchString(f.AuditKey) {
 		warn("audit-key")

@@ -26,7 +26,7 @@ func Show(o Options, f *File) (string, error) {
 	if k := o.Webhook.Secret; k != "" && !reference.MatchString(k) {
 		shown.Webhook.Secret = hidden
 	}
-	shown.Database = shownURL(o.Database)
+	shown.Database, shown.Redis = shownURL(o.Database), shownURL(o.Redis)
 	for name, u := range f.Upstreams {
 		shown.Upstreams[name] = masked(u)
 	}

@@ -34,6 +34,7 @@ type Stats struct {
 	ByTool     map[string]int    // the same, by tool
 	Handshakes int               // initialize and server/discover requests
 	Lists      int               // tools/list requests
+	LogLevels  []string          // asked for by logging/setLevel
 	Cancelled  int               // cancelled requests, by notification or by closing
 	Listeners  int               // streams open for announcements
 	Sessions   int               // sessions open
@@ -112,6 +113,7 @@ type params struct {
 	Name      string          `json:"name"`
 	Arguments json.RawMessage `json:"arguments"`
 	URI       string          `json:"uri"`
+	Level     string          `json:"level"`
 	Cursor    string          `json:"cursor"`
 	Version   string          `json:"protocolVersion"`
 	RequestID json.RawMessage `json:"requestId"`
@@ -196,6 +198,11 @@ func (s *Server) serve(ctx context.Context, x *exchange) {
 			s.config.olderVersion(x.Version), s.capabilities(), s.info(), quote(s.config.Instructions)))
 	case "ping":
 		x.result("{}")
+	case "logging/setLevel":
+		s.mu.Lock()
+		s.stats.LogLevels = append(s.stats.LogLevels, x.Level)
+		s.mu.Unlock()
+		x.result("{}")
 	case "tools/list":
 		s.list(x)
 	case "tools/call":
@@ -213,6 +220,9 @@ func (s *Server) capabilities() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := `{"tools":{"listChanged":true}`
+	if len(s.config.Before) > 0 {
+		out += `,"logging":{}`
+	}
 	if len(s.config.Prompts) > 0 {
 		out += `,"prompts":{"listChanged":true},"completions":{}`
 	}

@@ -64,6 +64,7 @@ var allowed = map[string][]string{
 	"internal/slowbody":       {},
 	"internal/fakeopenai":     {},
 	"internal/services":       {},
+	"internal/coord":          {"policy"},
 	"cmd/remit":               nil,
 	"bench/prepare":           nil,
 	"bench/table":             nil,
@@ -84,6 +85,7 @@ var owners = map[string][]string{
 	"cel.dev/cel-go":                           {"policy"},                                                                                                                 // conditions on a call: typed, bounded in cost, without loops or effects
 	"modernc.org/sqlite":                       {"store"},                                                                                                                  // SQLite without cgo
 	"github.com/jackc/pgx/v5":                  {"store", "internal/services"},                                                                                             // PostgreSQL, with notifications
+	"github.com/redis/go-redis/v9":             {"internal/coord"},                                                                                                         // limits that replicas share
 	"github.com/pressly/goose/v3":              {"store"},                                                                                                                  // migrations
 	"github.com/oklog/ulid/v2":                 {"store"},                                                                                                                  // sortable unique ids
 	"github.com/tiktoken-go/tokenizer":         {"catalog/tokens"},                                                                                                         // o200k tokens

@@ -353,6 +353,19 @@ func unescaped(inside []byte) string {
 	return string(append(out, inside...))
 }
 
+// Text returns what a string says. It reports false for a value that is none, or of which only [Check] can say so.
+func Text(value []byte) (string, bool) {
+	p := plain{b: value}
+	if len(value) == 0 || value[0] != '"' {
+		return "", false
+	}
+	inside, ok := p.text()
+	if !ok || p.i != len(value) {
+		return "", false
+	}
+	return unescaped(inside), true
+}
+
 // Object hands over the members of an object, in order, as parts of the text. It reports false for a text that is none, or of which
 // only [Check] can say whether it is unambiguous.
 func Object(text []byte, each func(name string, value []byte)) bool {

@@ -107,6 +107,12 @@ func FuzzPlain(f *testing.F) {
 				t.Fatalf("%q is canonical to the one pass, and else %q, %v", in, form, err)
 			}
 		}
+		if text, ok := strictjson.Text(in); ok {
+			var want string
+			if err := strict.Unmarshal(in, &want); err != nil || text != want {
+				t.Fatalf("%q says %q, and else %q, %v", in, text, want, err)
+			}
+		}
 		members := map[string]jsontext.Value{}
 		if !strictjson.Object(in, func(name string, value []byte) { members[name] = value }) {
 			return

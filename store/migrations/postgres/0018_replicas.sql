@@ -15,6 +15,24 @@ create table lease (
 create view granted as
     select r.persona, r.number, g.value->>'Tool' as tool
     from revision r, json_array_elements(case when json_typeof(r.content::json->'Grants') = 'array' then r.content::json->'Grants' else '[]' end) g;
+-- Limits that replicas share: calls by when they began, in counts of which whole says that everything is in it, and what runs now.
+-- Whatever of this a crash could lose it loses altogether, and the counts are loaded anew from the record.
+create unlogged table counting (
+    name  text collate "C" primary key,
+    whole integer not null
+);
+create unlogged table counted (
+    name text collate "C" not null,
+    at   bigint not null,
+    id   text collate "C" not null
+);
+create index counted_at on counted (name, at);
+create unlogged table running (
+    name    text collate "C" not null,
+    id      text collate "C" not null,
+    expires bigint not null,
+    primary key (name, id)
+);
 -- Other processes hear of what they keep in memory, or of what somebody waits for, when it is committed. The first argument is
 -- the channel, the second the column that says what it is about.
 -- +goose StatementBegin
@@ -47,6 +65,9 @@ drop trigger tell_live on revision;
 drop trigger tell_revision on revision;
 drop trigger tell_persona on persona;
 drop function tell;
+drop table running;
+drop table counted;
+drop table counting;
 drop view granted;
 drop table lease;
 drop table replica;

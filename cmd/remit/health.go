@@ -1,0 +1,43 @@
+package main
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// health answers probes, which have no credential and learn nothing else: /healthz whether the process serves, /readyz whether it
+// should be sent requests.
+type health struct {
+	ready   func(context.Context) error
+	leaving atomic.Bool
+}
+
+// readyTimeout bounds a probe of the database.
+const readyTimeout = 2 * time.Second
+
+func (h *health) before(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/healthz" && r.URL.Path != "/readyz" {
+			next.ServeHTTP(w, r)
+			return
+		}
+		status, text := http.StatusOK, "ok\n"
+		if r.URL.Path == "/readyz" {
+			ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
+			defer cancel()
+			if h.leaving.Load() {
+				status, text = http.StatusServiceUnavailable, "stopping\n"
+			} else if h.ready(ctx) != nil {
+				status, text = http.StatusServiceUnavailable, "the database does not answer\n"
+			}
+		}
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, text) // the prober may have left
+	})
+}

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"remit/internal/services"
+	"remit/policy"
+)
+
+// probe returns the status and the words of a probe, which comes to an address of the machine and not to a name.
+func (s *served) probe(path string) string {
+	s.t.Helper()
+	r := must(http.NewRequest(http.MethodGet, s.url+path, nil))
+	r.Host = "10.1.2.3:8321"
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return err.Error()
+	}
+	defer answer.Body.Close()
+	return answer.Status + " " + strings.TrimSpace(string(must(io.ReadAll(answer.Body))))
+}
+
+// A replica on PostgreSQL and Redis serves, limits and refuses as the matrix says while either is away, and goes on when they are back. Told
+// to stop, it first says that it is not ready, and serves meanwhile.
+func TestServeOnPostgresAndRedis(t *testing.T) {
+	postgres, redis := must(services.NewPostgres()), must(services.NewRedis())
+	t.Setenv("REMIT_DATABASE", postgres.URL)
+	t.Setenv("REMIT_REDIS", redis.URL)
+	t.Setenv("REMIT_MAX_STALENESS", "100ms")
+	t.Setenv("REMIT_DRAIN", "2s")
+	s := startServe(t)
+	s.approveWith(t.Context(), policy.Policy{Limits: []policy.Limit{{Calls: 1000, Per: policy.Hour}}})
+	_, key, _ := s.remit("key", "create", "--persona", "support", "--agent", "bot", "--user", "zoe")
+	key = strings.TrimSpace(key)
+	call := func() string { return s.callWith(key, `{"customer_id":"cus-1001"}`) }
+	called := func() bool {
+		got := call()
+		return strings.Contains(got, "cus-1001") && !strings.Contains(got, "isError")
+	}
+	until(t, "the tool is called", called)
+	if got := s.probe("/readyz"); got != "200 OK ok" {
+		t.Errorf("ready: got %s", got)
+	}
+	if err := redis.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if got := call(); !strings.Contains(got, "cannot be checked now") {
+		t.Errorf("without Redis: got %s, want a refusal", got)
+	}
+	if err := redis.Start(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "Redis is back", called)
+	if err := postgres.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "nothing is called", func() bool { return !called() })
+	if ready, alive := s.probe("/readyz"), s.probe("/healthz"); ready != "503 Service Unavailable the database does not answer" || alive != "200 OK ok" {
+		t.Errorf("without PostgreSQL: got %s and %s", ready, alive)
+	}
+	if err := postgres.Start(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "PostgreSQL is back", called)
+	if code, out, errs := s.remit("audit", "verify"); code != exitOK {
+		t.Errorf("the record: got %s%s", out, errs)
+	}
+	if err := syscall.Kill(syscall.Getpid(), syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "it says that it stops", func() bool { return strings.Contains(s.probe("/readyz"), "503") })
+	began := time.Now()
+	if got := s.probe("/healthz"); got != "200 OK ok" && time.Since(began) < time.Second {
+		t.Errorf("while it drains: got %s", got)
+	}
+	if got := <-s.code; got != exitOK {
+		t.Errorf("serve ended with %d", got)
+	}
+}
