@@ -141,7 +141,7 @@ func (in *installation) start() {
 	go func() {
 		scan := bufio.NewScanner(io.TeeReader(pipe, in.log))
 		for scan.Scan() {
-			if at := listening.FindString(scan.Text()); at != "" {
+			if at := listening.FindString(scan.Text()); at != "" && !strings.HasPrefix(scan.Text(), "Metrics") {
 				select {
 				case found <- at:
 				default:
