@@ -52,6 +52,7 @@ type Request struct {
 	Person  string    // who decided
 	Reason  string    // in the person's words; agents are told it
 	Solo    bool      // decided by the one whom the agent works for, in single-operator mode
+	Team    string    // that owns the persona now; empty for none
 }
 
 // Open says that the request answers the same call at the time now.
@@ -119,7 +120,12 @@ func (r Request) entry(kind string, by audit.Actor, now time.Time) audit.Entry {
 
 // MayDecide says whether the person may decide on calls at all. A management token is none.
 func MayDecide(by identity.Principal) bool {
-	return !by.Machine() && (by.Has(identity.Approver) || by.Has(identity.Reviewer) || by.Has(identity.Admin))
+	return !by.Machine() && decides(by)
+}
+
+// decides says whether the roles are those of somebody who decides on calls.
+func decides(by identity.Principal) bool {
+	return by.Has(identity.Approver) || by.Has(identity.Reviewer) || by.Has(identity.Admin)
 }
 
 // Own says that the agent works for the person. A name with and one without a domain are taken for the same: "zoe" may not decide

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -100,15 +101,45 @@ func (d *Desk) Decide(ctx context.Context, by identity.Principal, id, seen strin
 	return err
 }
 
-// May says why the person may not decide on the request, or nil.
+var errRole = fmt.Errorf("%w: to decide on calls needs the role %s, %s or %s", ErrForbidden, identity.Approver, identity.Reviewer, identity.Admin)
+
+// May says why the person may not decide on the request, or nil. A request of a team's persona is for that team; to others it does
+// not exist.
 func (d *Desk) May(by identity.Principal, r Request) error {
-	if !MayDecide(by) {
-		return fmt.Errorf("%w: to decide on calls needs the role %s, %s or %s", ErrForbidden, identity.Approver, identity.Reviewer, identity.Admin)
-	}
-	if r.User != "" && r.Own(by.Person) && !d.SingleOperator {
+	switch {
+	case !decides(by):
+		return errRole
+	case by.Machine():
+		return identity.ErrMachine
+	case !by.Sees(r.Team):
+		return ErrNotFound
+	case !by.Within(r.Team):
+		return fmt.Errorf("%w: the persona belongs to the team %s, whose people decide on its calls", ErrForbidden, r.Team)
+	case r.User != "" && r.Own(by.Person) && !d.SingleOperator:
 		return ErrOwnCall
 	}
 	return nil
+}
+
+// Requests returns those in any of the states that by may look at, newest first, without arguments.
+func (d *Desk) Requests(ctx context.Context, by identity.Principal, states []State, limit int) ([]Request, error) {
+	if !decides(by) { // a program may know what waits, without arguments
+		return nil, errRole
+	}
+	found, err := d.Store.Approvals(ctx, states, limit)
+	return slices.DeleteFunc(found, func(r Request) bool { return !by.Sees(r.Team) }), err
+}
+
+// Request returns one with its arguments, to whoever may decide on calls.
+func (d *Desk) Request(ctx context.Context, by identity.Principal, id string) (Request, error) {
+	if err := d.May(by, Request{}); err != nil {
+		return Request{}, err
+	}
+	r, err := d.Store.Approval(ctx, id)
+	if err == nil && !by.Sees(r.Team) {
+		return Request{}, ErrNotFound
+	}
+	return r, err
 }
 
 // Use makes the one use of an approval together with the record of the call's intent, and returns the arguments that were

@@ -10,9 +10,10 @@ import (
 // Query selects entries that fit all of what is given. The zero value selects the newest 100.
 type Query struct {
 	Persona, Agent, User, Person, Key, Kind string
-	Tool                                    string // "server/tool", or the name that an agent made up
-	Server                                  string // all tools of it
-	Policy                                  string // the step that refused, or a rule in it: "policy" or "policy/hours"
+	Without                                 []string // entries of these personas are left out
+	Tool                                    string   // "server/tool", or the name that an agent made up
+	Server                                  string   // all tools of it
+	Policy                                  string   // the step that refused, or a rule in it: "policy" or "policy/hours"
 	Client, Trace                           string
 	Revision                                int // of whichever persona
 	Decision                                Decision

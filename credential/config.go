@@ -14,6 +14,7 @@ import (
 const (
 	ClientCredentials = "client_credentials" // Remit's own (RFC 6749, section 4.4)
 	AuthorizationCode = "authorization_code" // each user's own (section 4.1, with PKCE)
+	TokenExchange     = "token_exchange"     // each user's own, for what the identity provider gave Remit of them (RFC 8693)
 )
 
 // Config says how tokens for one upstream are had. It comes from the administrator only.
@@ -28,6 +29,8 @@ type Config struct {
 	ClientID, ClientSecret            string
 	Scopes                            []string
 	Resource                          string // RFC 8707; default what the upstream's metadata says, else URL
+	Audience                          string // of exchanged tokens, where it is another name than Resource
+	Subject                           string // what is exchanged: AccessToken, which is the default, or IDToken
 	ListAs                            string // the user whose token lists the tools; empty lists without one
 }
 
@@ -36,8 +39,8 @@ func (c Config) Validate() error {
 	fail := func(format string, args ...any) error {
 		return fmt.Errorf("upstream %s: oauth: "+format, append([]any{c.Server}, args...)...)
 	}
-	if c.Grant != ClientCredentials && c.Grant != AuthorizationCode {
-		return fail("the grant is %q: write %s, or %s for each user's own account", c.Grant, ClientCredentials, AuthorizationCode)
+	if c.Grant != ClientCredentials && c.Grant != AuthorizationCode && c.Grant != TokenExchange {
+		return fail("the grant is %q: write %s, or %s or %s for each user's own account", c.Grant, ClientCredentials, AuthorizationCode, TokenExchange)
 	}
 	for _, v := range []struct{ name, text string }{{"issuer", c.Issuer}, {"authorize-url", c.AuthorizeURL}, {"token-url", c.TokenURL},
 		{"revoke-url", c.RevokeURL}, {"resource", c.Resource}, {"url of the upstream", c.URL}} {
@@ -48,14 +51,20 @@ func (c Config) Validate() error {
 			return fail("the %s is not usable: it must look like https://host/path", v.name)
 		}
 	}
-	switch machine := c.Grant == ClientCredentials; {
+	switch machine, exchange := c.Grant == ClientCredentials, c.Grant == TokenExchange; {
 	case c.ClientID == "":
 		return fail("client-id is missing: it is what Remit is registered as there")
-	case machine && c.ClientSecret == "":
-		return fail("client-secret is missing: %s needs one", ClientCredentials)
-	case machine && c.ListAs != "", machine && c.AuthorizeURL != "":
-		return fail("list-as and authorize-url are for %s", AuthorizationCode)
-	case !machine && (c.AuthorizeURL == "") != (c.TokenURL == ""):
+	case (machine || exchange) && c.ClientSecret == "":
+		return fail("client-secret is missing: %s needs one", c.Grant)
+	case machine && c.ListAs != "", (machine || exchange) && c.AuthorizeURL != "":
+		return fail("list-as is for users' own accounts, and authorize-url for %s", AuthorizationCode)
+	case exchange && c.Issuer == "":
+		return fail("issuer is missing: it is the one of oidc.issuer, at which people sign in")
+	case !exchange && (c.Audience != "" || c.Subject != ""):
+		return fail("audience and subject are for %s", TokenExchange)
+	case exchange && c.Subject != "" && c.Subject != AccessToken && c.Subject != IDToken:
+		return fail("the subject is %q: write %s or %s", c.Subject, AccessToken, IDToken)
+	case !machine && !exchange && (c.AuthorizeURL == "") != (c.TokenURL == ""):
 		return fail("authorize-url and token-url go together: set both, or issuer instead")
 	case c.ClientSecret != "" && c.Issuer == "" && c.TokenURL == "":
 		return fail("issuer is missing: the client's secret must not go where the upstream says; set it, or token-url")
@@ -63,6 +72,14 @@ func (c Config) Validate() error {
 		return fail("the scopes are not valid: write them as a list, without spaces in them")
 	}
 	return nil
+}
+
+// subject is what kind of token is exchanged.
+func (c Config) subject() string {
+	if c.Subject == "" {
+		return AccessToken
+	}
+	return c.Subject
 }
 
 // chosen are the host:port of the addresses that the administrator wrote down.

@@ -37,6 +37,7 @@ type attempt struct {
 	Resource string
 	AS       server
 	Clients  []string
+	Own      []Key // clients that the person signs in to, among them
 }
 
 // Leave is where a person goes to connect an account.
@@ -57,7 +58,15 @@ func (c *Connections) Begin(ctx context.Context, by identity.Principal, browser,
 	if by.Person == "" || browser == "" {
 		return Leave{}, identity.ErrForbidden
 	}
-	if ids, err = c.clients(ctx, by.Person, ids); err != nil {
+	if p.subjects != nil {
+		return Leave{}, fmt.Errorf("%w: nothing has to be connected there: it is called with your sign-in", identity.ErrInvalid)
+	}
+	_, before, err := p.stored(ctx, by.Person)
+	if err != nil && !errors.Is(err, ErrNone) && !errors.Is(err, ErrDamaged) {
+		return Leave{}, err
+	}
+	ids, own, err := c.clients(ctx, by.Person, ids, before.Own)
+	if err != nil {
 		return Leave{}, err
 	}
 	if err := c.tooMany(ctx, by.Person); err != nil {
@@ -74,7 +83,7 @@ func (c *Connections) Begin(ctx context.Context, by identity.Principal, browser,
 		return Leave{}, fmt.Errorf("%w: the authorization server has no page to sign in at", ErrConnect)
 	}
 	state := rand.Text() + rand.Text()
-	a := attempt{Server: name, ClientID: p.c.ClientID, Browser: digest(browser), Verifier: oauth2.GenerateVerifier(), Redirect: redirect, Resource: p.resource(s), AS: s, Clients: ids}
+	a := attempt{Server: name, ClientID: p.c.ClientID, Browser: digest(browser), Verifier: oauth2.GenerateVerifier(), Redirect: redirect, Resource: p.resource(s), AS: s, Clients: ids, Own: own}
 	text, err := json.Marshal(a)
 	if err != nil {
 		return Leave{}, err
@@ -142,7 +151,7 @@ func (c *Connections) Finish(ctx context.Context, by identity.Principal, browser
 		return fmt.Errorf("%w: %w", ErrConnect, err)
 	}
 	fresh := connection{ID: rand.Text(), Issuer: a.AS.id(), ClientID: p.c.ClientID, Resource: a.Resource, Scopes: p.c.Scopes, Since: p.now().UTC(),
-		Clients: a.Clients, Access: hold(t, p.now()), Refresh: t.RefreshToken}
+		Clients: a.Clients, Own: a.Own, Access: hold(t, p.now()), Refresh: t.RefreshToken}
 	if scope, ok := t.Extra("scope").(string); ok {
 		fresh.Scopes = strings.Fields(clean(scope, 1000))
 	}

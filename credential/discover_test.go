@@ -104,7 +104,7 @@ func TestHostileMetadata(t *testing.T) {
 	}
 
 	w := newWorld(t, public)
-	_, own, err := credential.New([]credential.Config{public(w)}, credential.Deps{Vault: w.vault, People: w.store, Keys: w.store})
+	_, own, err := credential.New([]credential.Config{public(w)}, credential.Deps{Vault: w.vault, People: w.store, Keys: w.store, Record: w.store})
 	must(t, err)
 	// The addresses of the machine itself and of its network, in every spelling; 127.0.0.0/8 is not allowed here.
 	for _, host := range []string{"127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0", "0177.0.0.1", "2130706433", "0x7f000001", "127.1",
@@ -132,7 +132,7 @@ func TestTokenEndpointInside(t *testing.T) {
 	w.provider.Do(func() {
 		w.provider.Metadata["token_endpoint"] = strings.Replace(inside, "http", "https", 1) + "/token"
 	})
-	_, own, err := credential.New([]credential.Config{personal(w)}, credential.Deps{Vault: w.vault, People: w.store, Keys: w.store})
+	_, own, err := credential.New([]credential.Config{personal(w)}, credential.Deps{Vault: w.vault, People: w.store, Keys: w.store, Record: w.store})
 	must(t, err)
 	w.own = own
 	answer, err := w.leave("ada", w.keys["ada"])

@@ -1,9 +1,12 @@
 package credential
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -74,4 +77,31 @@ func TestGuardDialsNothingPrivate(t *testing.T) {
 			t.Errorf("%s: got %v, want it refused: %v", to, err, want)
 		}
 	}
+}
+
+// Whatever a server answers as a token, it is read in one way or refused, and never for an audience that it does not name.
+func FuzzExchanged(f *testing.F) {
+	f.Add(`{"iss":"https://id.example","aud":["a","b"],"exp":2000000000}`)
+	f.Add(`{"aud":"a","aud":"b"}`)
+	f.Add(`{"exp":1e400,"iss":{}}`)
+	f.Add(`[1]`)
+	f.Fuzz(func(t *testing.T, payload string) {
+		c, signed, err := look("e30." + base64.RawURLEncoding.EncodeToString([]byte(payload)) + ".c2ln")
+		if err != nil || !signed {
+			return
+		}
+		var plain map[string]any
+		if json.Unmarshal([]byte(payload), &plain) != nil {
+			t.Fatalf("%q was read and is no object", payload)
+		}
+		for _, a := range c.Audience {
+			list, _ := plain["aud"].([]any)
+			if plain["aud"] != a && !slices.Contains(list, any(a)) {
+				t.Errorf("%q is for %q", payload, a)
+			}
+		}
+		if c.Issuer != "" && plain["iss"] != c.Issuer || c.Expires < 0 {
+			t.Errorf("%q gave %+v", payload, c)
+		}
+	})
 }

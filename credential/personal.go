@@ -24,7 +24,8 @@ type connection struct {
 	Resource string // for what
 	Scopes   []string
 	Since    time.Time
-	Clients  []string // ids of the access keys that may use it
+	Clients  []string // ids of the access keys that may use it, and of clients that its person signs in to
+	Own      []Key    `json:",omitempty"` // which clients those are
 	Access   held
 	Refresh  string
 }
@@ -40,6 +41,9 @@ type personal struct {
 	vault    *Vault
 	people   People
 	refusals map[string]*rate.Limiter // by user
+
+	subjects  Subjects            // nil where people connect an account; else what is exchanged
+	exchanges map[string]exchange // by user
 }
 
 func (p *personal) PerUser() bool { return true }
@@ -59,12 +63,15 @@ func (p *personal) Token(ctx context.Context, of upstream.Subject, refused strin
 	if err := p.active(ctx, of.User); err != nil {
 		return upstream.Token{}, err
 	}
+	if p.subjects != nil {
+		return p.exchanged(ctx, of, refused)
+	}
 	_, c, err := p.load(ctx, of.User)
 	if err != nil {
 		return upstream.Token{}, err
 	}
 	if of.Client != "" && !slices.Contains(c.Clients, of.Client) {
-		return upstream.Token{}, fmt.Errorf("%w: %s has not allowed the key %s to use their account", upstream.ErrNotConnected, of.User, of.Client)
+		return upstream.Token{}, fmt.Errorf("%w: %s has not allowed %s to use their account", upstream.ErrNotConnected, of.User, named(of.Client))
 	}
 	now := p.now()
 	if c.Access.fresh(refused, now) {
@@ -82,6 +89,14 @@ func (p *personal) Token(ctx context.Context, of upstream.Subject, refused strin
 		return upstream.Token{}, err
 	}
 	return upstream.Token{}, fmt.Errorf("%w: %w", upstream.ErrNoToken, err)
+}
+
+// named is a key, or a client, in words.
+func named(client string) string {
+	if identity.OwnClient(client) {
+		return "this client"
+	}
+	return "the key " + client
 }
 
 // anonymous is for the lists of a server that nobody lists for.

@@ -20,6 +20,7 @@ type Place struct{ Kind, Name, Owner string }
 const (
 	kindSecret     = "secret"     // Name is its name
 	kindConnection = "connection" // Name is the upstream's, Owner the person whose account it is
+	kindSignIn     = "sign-in"    // Owner is the person who signs in at the identity provider
 	kindConnecting = "connecting" // Name is the hash of the state, Owner the person who is on the way
 )
 

@@ -20,6 +20,7 @@ import (
 	"remit/identity"
 	"remit/internal/fakemcp"
 	"remit/internal/fakeoauth"
+	"remit/internal/fakeoidc"
 	"remit/store"
 	"remit/upstream"
 )
@@ -44,6 +45,11 @@ type world struct {
 
 	mu  sync.Mutex
 	now time.Duration // beside the real time
+
+	// Of worlds in which sign-ins are exchanged.
+	issuer  *fakeoidc.Provider
+	signIns *credential.SignIns
+	auth    upstream.Authorizer
 }
 
 type locked struct {
@@ -110,9 +116,13 @@ func (w *world) start(c credential.Config) {
 	if w.pool != nil {
 		must(w.t, w.pool.Close(context.Background()))
 	}
-	all, own, err := credential.New([]credential.Config{c}, credential.Deps{Vault: w.vault, People: w.store, Keys: w.store, Networks: loopback, Now: w.time})
+	deps := credential.Deps{Vault: w.vault, People: w.store, Keys: w.store, Record: w.store, Networks: loopback, Now: w.time}
+	if w.signIns != nil {
+		deps.Subjects, deps.Issuer = w.signIns, w.issuer.URL
+	}
+	all, own, err := credential.New([]credential.Config{c}, deps)
 	must(w.t, err)
-	w.own = own
+	w.own, w.auth = own, all["crm"]
 	w.pool, err = upstream.NewPool([]upstream.Config{{Name: "crm", URL: w.resource.URL, Auth: all["crm"]}}, slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	must(w.t, err)
 	pool := w.pool

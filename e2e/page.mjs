@@ -1,7 +1,7 @@
 // An author has a draft made with a language model that a test holds back, refines it and submits it; a reviewer goes through it by
 // keyboard, comments, and approves it. Somebody without scripts does the first half, too.
 // node page.mjs PLAN  where PLAN is JSON: {url, author, reviewer: one-time links, title, job, change, undo, near: a near miss to add, let: URL that
-// lets one question to the model go on, dead: URL that makes the model refuse, shots?: folder}
+// lets one question to the model go on, dead: URL that makes the model refuse, through: another way to Remit, cut: URL that cuts it, shots?: folder}
 // → one line of JSON: {steps, first, modelled, refined, undone, columns, explained, submitted, badge, read, focus, said, served, live, plain, shift, problems}
 import { chromium } from 'playwright-core';
 
@@ -17,7 +17,7 @@ async function person(link, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options });
   const page = await context.newPage();
   page.setDefaultTimeout(60_000);
-  page.on('console', (m) => { if (m.type() === 'error' && !/ERR_INTERNET_DISCONNECTED|ERR_ABORTED/.test(m.text())) problems.push(m.text()); });
+  page.on('console', (m) => { if (m.type() === 'error' && !/ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_CONNECTION/.test(m.text())) problems.push(m.text()); });
   page.on('pageerror', (e) => problems.push(String(e)));
   page.on('response', (r) => { if (r.status() >= 500) problems.push(`${r.status()} ${r.url()}`); });
   await page.addInitScript(() => {
@@ -44,11 +44,22 @@ async function shot(page, name) {
   await page.emulateMedia({ colorScheme: null });
   await page.setViewportSize(size);
 }
+// A picture for docs/pages.md: what is on the screen.
+async function picture(page, name, width, height, colorScheme, from) {
+  if (!plan.shots) return;
+  const size = page.viewportSize();
+  await page.emulateMedia({ colorScheme });
+  await page.setViewportSize({ width, height });
+  if (from) await page.getByTestId(from).evaluate((el) => el.scrollIntoView());
+  await page.screenshot({ path: `${plan.shots}/docs-page-${name}.png` });
+  await page.emulateMedia({ colorScheme: null });
+  await page.setViewportSize(size);
+}
 const shifted = async (page, name) => { out.shift[name] = await page.evaluate(() => window.shifted); };
 const tools = (page) => page.locator('article[data-card]').evaluateAll((cards) => cards.map((c) => c.dataset.tool));
 const let_ = async (times) => { for (let i = 0; i < times; i++) await fetch(plan.let, { method: 'POST' }); };
-const describe = async (page, title, more = '') => { // a job that was asked about before is answered from memory
-  await page.goto(`${plan.url}/new`);
+const describe = async (page, title, more = '', at = plan.url) => { // a job that was asked about before is answered from memory
+  await page.goto(`${at}/new`);
   await page.getByTestId('title').fill(title);
   await page.getByTestId('job').fill(plan.job + more);
 };
@@ -65,6 +76,7 @@ try {
   out.steps = await ada.locator('.steps li').allInnerTexts();
   out.first = await ada.locator('.arrived strong').allInnerTexts();
   await shot(ada, 'stream');
+  await picture(ada, 'stream', 1100, 760, 'light');
   await shifted(ada, 'stream');
   await let_(3);
   await ada.getByTestId('model').waitFor();
@@ -82,6 +94,7 @@ try {
   await ada.getByTestId('model').waitFor();
   out.refined = await ada.getByTestId('refined').innerText();
   await shot(ada, 'refined');
+  await picture(ada, 'phone', 390, 844, 'light', 'refined');
   await ada.getByTestId('drafts').click();
   out.columns = await ada.locator('[data-testid^=draft-]').allInnerTexts();
   await shot(ada, 'drafts');
@@ -99,7 +112,7 @@ try {
   await ada.waitForURL(/\/review/);
   out.submitted = await tools(ada);
 
-  // A model that refuses, and a network that is gone: the draft is there and says what happened.
+  // A model that refuses, and a connection that is cut: the draft is there and says what happened.
   await fetch(plan.dead, { method: 'POST' });
   await describe(ada, 'While the model is dead', ' Be kind.');
   await ada.getByTestId('compose').click();
@@ -108,16 +121,14 @@ try {
   out.deadTools = await tools(ada);
   await shot(ada, 'dead');
   await fetch(plan.dead, { method: 'DELETE' });
-  await describe(ada, 'Cut off', ' Be brief.');
+  await describe(ada, 'Cut off', ' Be brief.', plan.through);
   await ada.getByTestId('compose').click();
   await ada.getByTestId('progress-open').waitFor();
   await ada.locator('[data-step=model].now').waitFor();
-  await ada.context().setOffline(true);
   await fetch(plan.cut, { method: 'POST' });
   await ada.locator('[data-step=model].missed').waitFor();
   out.cut = await ada.getByTestId('progress-status').innerText();
   await shot(ada, 'cut');
-  await ada.context().setOffline(false);
   await ada.getByTestId('progress-open').click();
   await ada.getByTestId('model-failed').waitFor();
   out.afterCut = await ada.getByTestId('model-failed').innerText();
@@ -128,6 +139,7 @@ try {
   out.badge = await ravi.getByTestId('reviews').innerText();
   await ravi.goto(`${out.url}/review`);
   await shot(ravi, 'review');
+  await picture(ravi, 'review', 1000, 740, 'dark');
   await shifted(ravi, 'review');
   await ravi.keyboard.press('?');
   await ravi.getByTestId('keys').waitFor();

@@ -4,12 +4,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"remit/internal/demo"
@@ -20,6 +22,7 @@ import (
 type held struct {
 	*fakeopenai.Server
 	control *httptest.Server
+	mux     *http.ServeMux
 }
 
 func newHeld(t *testing.T, needs map[string]string, choose []string) *held {
@@ -38,9 +41,47 @@ func newHeld(t *testing.T, needs map[string]string, choose []string) *held {
 		h.Misbehave(slices.Repeat([]fakeopenai.Fault{fakeopenai.Unauthorized}, 50)...)
 	})
 	mux.HandleFunc("DELETE /dead", func(http.ResponseWriter, *http.Request) { h.Misbehave() })
-	h.control = httptest.NewServer(mux)
+	h.mux, h.control = mux, httptest.NewServer(mux)
 	t.Cleanup(func() { close(over); h.control.Close(); h.Close() })
 	return h
+}
+
+// cuttable is another address of a server, until somebody asks the control to cut all its connections.
+func (h *held) cuttable(t *testing.T, to string) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	var mu sync.Mutex
+	var open []net.Conn
+	h.mux.HandleFunc("POST /cut", func(http.ResponseWriter, *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, c := range open {
+			c.Close()
+		}
+		open = nil
+	})
+	go func() {
+		for {
+			in, err := l.Accept()
+			if err != nil {
+				return
+			}
+			out, err := net.Dial("tcp", strings.TrimPrefix(to, "http://"))
+			if err != nil {
+				in.Close()
+				continue
+			}
+			mu.Lock()
+			open = append(open, in, out)
+			mu.Unlock()
+			go func() { _, _ = io.Copy(out, in); out.Close() }()
+			go func() { _, _ = io.Copy(in, out); in.Close() }()
+		}
+	}()
+	return "http://" + l.Addr().String()
 }
 
 // answerOf takes the needs whose words the job has, and of the tools that it is shown those that it is to choose.
@@ -94,6 +135,7 @@ func TestPage(t *testing.T) {
 		"answer the ticket": "reply_to_ticket", "find a free slot": "find_free_slots", "Post a short summary": "post_message", "add a note": "add_note"}, choose)
 	in := install(t, demoUpstreams()+fmt.Sprintf("model: {url: %q, name: held, wait: 2m, requests-per-minute: 1000}\n", model.URL))
 	in.crawled("search_customers", "post_message", "list_invoices", "find_free_slots", "reply_to_ticket")
+	through := model.cuttable(t, in.url)
 	var got struct {
 		URL, Refined, Explained, Dead, Cut, AfterCut, Badge, Read, ReadAll, Said, All, Live, PlainUndone string
 		Steps, First, Modelled, Columns, Submitted, DeadTools, CutTools, Served                          []string
@@ -103,7 +145,7 @@ func TestPage(t *testing.T) {
 	}
 	browse(t, &got, "page.mjs", map[string]any{"url": in.url, "author": in.person("ada", "author"), "reviewer": in.person("ravi", "reviewer"), "title": "Support agent",
 		"job": demo.Job, "change": "Also let it add a note to the customer's record. It should not book anything in the calendar.", "near": "crm/get_customer",
-		"let": model.control.URL + "/let", "dead": model.control.URL + "/dead", "cut": model.control.URL + "/let"})
+		"let": model.control.URL + "/let", "dead": model.control.URL + "/dead", "through": through, "cut": model.control.URL + "/cut"})
 
 	has := func(what, text string, parts ...string) {
 		t.Helper()
@@ -113,7 +155,7 @@ func TestPage(t *testing.T) {
 			}
 		}
 	}
-	has("the steps", strings.Join(got.Steps, "\n"), "need", "candidates among", "tools", "what the job needs")
+	has("the steps", strings.Join(got.Steps, "\n"), " needs", " tools", "what the job needs")
 	if len(got.First) == 0 || !slices.Contains(got.First, "crm/search_customers") {
 		t.Errorf("the draft before the model: got %v", got.First)
 	}
@@ -128,7 +170,7 @@ func TestPage(t *testing.T) {
 	if !slices.Contains(got.Submitted, "crm/get_customer") || !slices.Contains(got.Submitted, "crm/add_note") {
 		t.Errorf("submitted: got %v", got.Submitted)
 	}
-	has("with a dead model", got.Dead, "Drafted without the language model", "held")
+	has("with a dead model", got.Dead, "Drafted without the language model", "status 401")
 	has("the cut stream", got.Cut, "cut", "is saved")
 	has("after it", got.AfterCut, "Drafted without the language model", "not waited for")
 	for what, tools := range map[string][]string{"with a dead model": got.DeadTools, "after a cut stream": got.CutTools} {

@@ -40,7 +40,7 @@ func (g *Gateway) unconnected(c *call, server string, err error) *fault {
 	user := clean(c.who.User, 100)
 	f := toolFault(fmt.Sprintf("Not called: %s is called with the account of the person whom you work for, and %s has not connected one that you may use. %s can do that at %s; then call again.",
 		server, user, user, page), err.Error())
-	f.policy = "account"
+	f.policy = upstream.AccountRule
 	responses, _ := c.params.object("inputResponses")
 	if _, asked := responses["connect"]; g.c.Connections != "" && c.opensPages() && !asked {
 		message := fmt.Sprintf("This call needs your account at %s. Connect it, and let the agent use it, on the page that opens; then continue.", server)

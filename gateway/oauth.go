@@ -19,15 +19,15 @@ import (
 type OAuth struct {
 	Tokens  Tokens
 	People  People
-	Address string   // of Remit, as clients know it, without a slash at its end; never taken from a request
-	Issuers []string // of the tokens
-	Scope   string   // that a token must have; {persona} stands for the persona's id; empty asks for none
+	Address string                        // of Remit, as clients know it, without a slash at its end; never taken from a request
+	Issuers func(persona string) []string // whose tokens may be for it, for clients to choose the first of
+	Scope   string                        // that a token must have; {persona} stands for the persona's id; empty asks for none
 }
 
 // Tokens returns what an access token says that was made for exactly the resource. identity.ErrCredential for any other;
-// another error says that nobody knows now. Neither quotes the token. An oidc.Client is one.
+// another error says that nobody knows now. Neither quotes the token. An oidc.Issuers is one.
 type Tokens interface {
-	AccessToken(ctx context.Context, token, resource string) (identity.Bearer, error)
+	AccessToken(ctx context.Context, token, persona, resource string) (identity.Bearer, error)
 }
 
 // People returns the principal of a token at a persona, or identity.ErrForbidden. An identity.Directory is one.
@@ -55,7 +55,8 @@ func (o *OAuth) challenged(id string, status int, code, message string) *fault {
 	return f
 }
 
-// metadata serves the document of RFC 9728. It is the same for every id, so it says of no persona that it exists.
+// metadata serves the document of RFC 9728. It is there for every id and the same but for issuers that the configuration pins to some,
+// so it says of no persona that it exists.
 func (g *Gateway) metadata(x *exchange, id string) {
 	if persona.ID(id).Validate() != nil {
 		http.NotFound(x.w, x.r)
@@ -66,7 +67,7 @@ func (g *Gateway) metadata(x *exchange, id string) {
 		http.Error(x.w, "the metadata is read with GET", http.StatusMethodNotAllowed)
 		return
 	}
-	document := map[string]any{"resource": g.c.OAuth.resource(id), "authorization_servers": g.c.OAuth.Issuers,
+	document := map[string]any{"resource": g.c.OAuth.resource(id), "authorization_servers": g.c.OAuth.Issuers(id),
 		"bearer_methods_supported": []string{"header"}, "resource_name": "Remit: " + id}
 	if scope := g.c.OAuth.scope(id); scope != "" {
 		document["scopes_supported"] = []string{scope}
@@ -92,7 +93,7 @@ func (g *Gateway) tokenOf(ctx context.Context, token, id string) (identity.Princ
 		return nobody, f
 	}
 	later := httpFault(http.StatusServiceUnavailable, "The access token cannot be checked now; try again later.")
-	b, err := o.Tokens.AccessToken(ctx, token, o.resource(id))
+	b, err := o.Tokens.AccessToken(ctx, token, id, o.resource(id))
 	switch {
 	case errors.Is(err, identity.ErrCredential):
 		f := o.challenged(id, http.StatusUnauthorized, "invalid_token", "The access token is not valid for this address; sign in again.")

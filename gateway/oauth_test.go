@@ -28,9 +28,16 @@ func resource(id string) string { return address + "/p/" + id + "/mcp" }
 type interactive struct {
 	*world
 	provider *fakeoidc.Provider
+	other    *fakeoidc.Provider // whose tokens are taken for some personas, or for none
 }
 
 func newInteractive(t testing.TB, change func(*oidc.Config)) *interactive {
+	t.Helper()
+	return newSeveral(t, change)
+}
+
+// newSeveral is one in which the tokens of another issuer are taken for the personas, too.
+func newSeveral(t testing.TB, change func(*oidc.Config), personas ...string) *interactive {
 	t.Helper()
 	i := &interactive{provider: fakeoidc.Start()}
 	t.Cleanup(i.provider.Close)
@@ -39,15 +46,23 @@ func newInteractive(t testing.TB, change func(*oidc.Config)) *interactive {
 	if change != nil {
 		change(&cfg)
 	}
-	tokens, err := oidc.New(cfg)
+	first, err := oidc.New(cfg)
 	must(t, err)
-	way := &gateway.OAuth{Tokens: tokens, Address: address, Issuers: []string{cfg.Issuer}, Scope: "remit:{persona}"}
+	i.other = fakeoidc.Start()
+	t.Cleanup(i.other.Close)
+	var more []oidc.Issuer
+	if len(personas) > 0 {
+		more = append(more, oidc.Issuer{Address: i.other.URL, Personas: personas})
+	}
+	tokens, err := oidc.NewIssuers(first, more, false)
+	must(t, err)
+	way := &gateway.OAuth{Tokens: tokens, Address: address, Issuers: tokens.For, Scope: "remit:{persona}"}
 	i.world = newWorld(t, func(c *gateway.Config) {
 		way.People = c.Keys.(*identity.Directory)
 		c.OAuth = way
 	})
 	i.people.Moved = i.gateway.Moved
-	i.provider.Now = i.now
+	i.provider.Now, i.other.Now = i.now, i.now
 	i.signIn("s1", "carol", "helpers", "everybody")
 	i.signIn("s2", "mallory", "everybody")
 	i.let("support", identity.Users{Groups: []string{"helpers"}})
@@ -315,4 +330,63 @@ func TestIntrospection(t *testing.T) {
 	i.provider.Close()
 	i.ahead.Add(int64(11 * time.Second))
 	list(503)
+}
+
+// Attack: whoever has the keys of one issuer makes tokens in the name of another, or for a persona that it is not pinned to. A token is
+// checked by the issuer that it names, with that one's keys, and by no other.
+func TestTokensOfSeveralIssuers(t *testing.T) {
+	i := newSeveral(t, nil, "clerk")
+	must(t, i.people.AddPerson(t.Context(), identity.Operator(), "dora", nil, ""))
+	must(t, i.people.Bind(t.Context(), identity.Operator(), "dora", i.other.URL, "s1"))
+	i.let("clerk", identity.Users{People: []string{"mallory", "dora"}})
+	i.let("support", identity.Users{Groups: []string{"helpers"}, People: []string{"dora"}})
+	of := func(p *fakeoidc.Provider, id string, changes fakeoidc.Claims) (token string) {
+		p.Do(func() {
+			claims := fakeoidc.Claims{"scope": "remit:" + id}
+			for name, value := range changes {
+				claims[name] = value
+			}
+			token = p.AccessToken(resource(id), claims)
+		})
+		return token
+	}
+	if got := i.list("clerk", of(i.other, "clerk", nil)); got != 200 {
+		t.Errorf("a token of the other issuer: got %d", got)
+	}
+	if last := i.last(); last.User != "dora" {
+		t.Errorf("its subject s1 is carol's at the first issuer; the record names %q", last.User)
+	}
+	for name, tc := range map[string]struct {
+		id, token string
+		want      int
+	}{
+		"for a persona that it is not pinned to":  {"support", of(i.other, "support", nil), 401},
+		"in the first one's name":                 {"support", of(i.other, "support", fakeoidc.Claims{"iss": i.provider.URL}), 401},
+		"the first one's in the other's name":     {"clerk", of(i.provider, "clerk", fakeoidc.Claims{"iss": i.other.URL}), 401},
+		"of nobody that is configured":            {"clerk", of(i.other, "clerk", fakeoidc.Claims{"iss": "https://evil.example"}), 401},
+		"of an issuer that is spelt otherwise":    {"clerk", of(i.other, "clerk", fakeoidc.Claims{"iss": i.other.URL + "/"}), 401},
+		"without an issuer":                       {"clerk", of(i.other, "clerk", fakeoidc.Claims{"iss": nil}), 401},
+		"of two issuers":                          {"clerk", of(i.other, "clerk", fakeoidc.Claims{"iss": []string{i.provider.URL, i.other.URL}}), 401},
+		"of a subject that nobody is there":       {"clerk", of(i.other, "clerk", fakeoidc.Claims{"sub": "s2"}), 403},
+		"the first one's, for whom only it knows": {"clerk", of(i.provider, "clerk", fakeoidc.Claims{"sub": "s2"}), 200},
+	} {
+		if got := i.list(tc.id, tc.token); got != tc.want {
+			t.Errorf("%s: got %d, want %d", name, got, tc.want)
+		}
+	}
+	for id, want := range map[string]string{"clerk": fmt.Sprintf("[%q,%q]", i.other.URL, i.provider.URL), "support": fmt.Sprintf("[%q]", i.provider.URL)} {
+		r, err := client.Get(i.server.URL + "/.well-known/oauth-protected-resource/p/" + id + "/mcp")
+		must(t, err)
+		if got := i.text(r); !strings.Contains(got, `"authorization_servers":`+want) {
+			t.Errorf("%s: got the metadata %s, want %s", id, got, want)
+		}
+	}
+	i.other.Close()
+	i.ahead.Add(int64(11 * time.Minute)) // what is known of it is too old now
+	if got := i.list("clerk", of(i.other, "clerk", nil)); got != 503 {
+		t.Errorf("the other issuer is down: got %d", got)
+	}
+	if got := i.list("support", of(i.provider, "support", nil)); got != 200 {
+		t.Errorf("the first one goes on: got %d", got)
+	}
 }

@@ -12,6 +12,7 @@ import (
 // Bearer is what a verified access token says.
 type Bearer struct {
 	Issuer, Subject string // for whom it was made
+	Known           string // the issuer by which the subject is known here; empty for Issuer
 	Client          string // that has it
 	Scopes          []string
 
@@ -40,8 +41,14 @@ func (u Users) Lets(p Person, b Bearer) bool {
 // key is theirs, whichever token they have just now. It says nothing of the token.
 func (b Bearer) ID(person, persona string) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q", b.Issuer, b.Client, person, persona))
-	return "oauth-" + b32.EncodeToString(sum[:])[:20]
+	return clientPrefix + b32.EncodeToString(sum[:])[:20]
 }
+
+// clientPrefix begins what [Bearer.ID] makes. No id of a key has it.
+const clientPrefix = "oauth-"
+
+// OwnClient says that the id in the place of a key's is that of a client that its user signs in to.
+func OwnClient(id string) bool { return strings.HasPrefix(id, clientPrefix) }
 
 // Admit returns the principal of a token that was made for the persona's address, if its person may use the persona now.
 // ErrForbidden if not, with the reason for the record; the Principal then names whom it is about, as far as that is known.
@@ -50,7 +57,11 @@ func (d *Directory) Admit(ctx context.Context, b Bearer, persona string, users U
 	if b.Issuer == "" || b.Subject == "" || b.Client == "" || len(b.Client) > 255 || strings.ContainsFunc(b.Client, unprintable) {
 		return Principal{}, fmt.Errorf("%w: the token names no person or no client", ErrForbidden)
 	}
-	p, err := d.Store.PersonOf(ctx, b.Issuer, b.Subject)
+	known := b.Known
+	if known == "" {
+		known = b.Issuer
+	}
+	p, err := d.Store.PersonOf(ctx, known, b.Subject)
 	if errors.Is(err, ErrNotFound) {
 		return who, fmt.Errorf("%w: nobody here is the token's subject", ErrForbidden)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -35,6 +36,8 @@ type Directory struct {
 	// Moved, if set, is called after somebody was disabled, withdrawn, or has other groups.
 	Moved func(person string)
 	Rules ProviderRules
+	// SignIns keeps what sign-ins at the provider are renewed with; nil keeps nothing.
+	SignIns SignIns
 
 	once     sync.Once
 	refusals audit.Bounded // of sign-ins
@@ -143,6 +146,9 @@ func (d *Directory) changePerson(ctx context.Context, by Principal, name, kind s
 		if roles != nil {
 			e.Detail["roles"] = joinRoles(roles)
 		}
+		if kind == "person.teams" {
+			e.Detail["teams"] = strings.Join(p.Teams, ", ")
+		}
 		return p, e, err
 	})
 }
@@ -153,7 +159,7 @@ func machineMay(by Principal, p Person, name, kind string, roles []Role) error {
 	if !by.Machine() || kind == "person.disable" {
 		return nil
 	}
-	if name == by.Owner || kind != "person.add" && kind != "person.roles" {
+	if name == by.Owner || kind != "person.add" && kind != "person.roles" && kind != "person.teams" {
 		return ErrMachine
 	}
 	for _, r := range roles {

@@ -30,6 +30,7 @@ var Roles = []Role{Viewer, Author, Reviewer, Approver, Auditor, Admin}
 type Principal struct {
 	Person string // name, for people
 	Roles  []Role
+	Teams  []string // whose personas are theirs
 
 	Agent, User string // for access keys and access tokens
 	Persona     string
@@ -75,7 +76,8 @@ func (p Principal) Actor() audit.Actor {
 type Person struct {
 	Name     string // unique, lower case
 	Roles    []Role
-	Password string // argon2id, encoded with its parameters; empty means that nobody can sign in with a password
+	Teams    []string // in order
+	Password string   // argon2id, encoded with its parameters; empty means that nobody can sign in with a password
 	Disabled bool
 	Created  time.Time
 
@@ -109,6 +111,8 @@ type Key struct {
 	LastFrom string    // the address of that use
 
 	Replaces, ReplacedBy string // ids of the keys before and after it, where it was rotated
+
+	Team string // that owns the persona now; empty for none
 
 	// Of the person whose name is User, as they are now; zero when nobody has that name.
 	Barred  bool      // disabled
@@ -179,6 +183,7 @@ type Ends struct {
 type Keys interface {
 	Key(ctx context.Context, id string) (Key, error) // ErrNotFound
 	Keys(ctx context.Context, persona string) ([]Key, error)
+	TeamOf(ctx context.Context, persona string) (string, error) // that owns it; empty for none
 	UpdateKey(ctx context.Context, id string, change func(Key) (Key, audit.Entry, error)) error
 	// RotateKey changes a key and adds the one that takes its place, with an entry for each, in one transaction.
 	RotateKey(ctx context.Context, id string, change func(Key) (old, next Key, entries [2]audit.Entry, err error)) error

@@ -39,6 +39,13 @@ func (d *Directory) IssueKey(ctx context.Context, by Principal, spec KeySpec) (s
 	if secret, key, err = d.newKey(by, spec); err != nil {
 		return "", Key{}, err
 	}
+	team, err := d.Store.TeamOf(ctx, spec.Persona)
+	if err == nil {
+		err = within(by, team, fmt.Errorf("%w: there is no persona %q", ErrNotFound, spec.Persona))
+	}
+	if err != nil {
+		return "", Key{}, err
+	}
 	user, err := d.Store.Person(ctx, spec.User)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return "", Key{}, err
@@ -90,6 +97,9 @@ func (d *Directory) RotateKey(ctx context.Context, by Principal, id string, over
 	}
 	now := d.now()
 	err = d.Store.RotateKey(ctx, id, func(old Key) (Key, Key, [2]audit.Entry, error) {
+		if err := old.within(by, id); err != nil {
+			return old, next, [2]audit.Entry{}, err
+		}
 		if err := old.rotatable(now, id); err != nil {
 			return old, next, [2]audit.Entry{}, err
 		}
@@ -142,6 +152,19 @@ func userStopped(user string, disabled bool) error {
 	return fmt.Errorf("%w: %s %s, so a key for them would be refused", ErrInvalid, user, why)
 }
 
+// within refuses whom the key's persona is not. Whoever does not see it hears what everybody hears of a key that there is none.
+func (k Key) within(by Principal, id string) error { return within(by, k.Team, noKey(id)) }
+
+func within(by Principal, team string, unseen error) error {
+	switch {
+	case by.Within(team):
+		return nil
+	case by.Sees(team):
+		return fmt.Errorf("%w: the persona belongs to the team %s; ask one of them, or an admin", ErrForbidden, team)
+	}
+	return unseen
+}
+
 func noKey(id string) error { return fmt.Errorf("%w: there is no key %q", ErrNotFound, id) }
 
 // RevokeKey ends a key: its next call is refused.
@@ -176,6 +199,9 @@ func (d *Directory) changeKey(ctx context.Context, by Principal, id, kind string
 		return err
 	}
 	return d.Store.UpdateKey(ctx, id, func(k Key) (Key, audit.Entry, error) {
+		if err := k.within(by, id); err != nil {
+			return k, audit.Entry{}, err
+		}
 		k, err := change(k)
 		return k, d.keyEntry(by, kind, k), err
 	})

@@ -48,7 +48,7 @@ type KeyQuery struct {
 	State                KeyState
 }
 
-// Keys lists the keys that the query selects, newest first.
+// Keys lists the keys that the query selects, of personas that by sees, newest first.
 func (d *Directory) Keys(ctx context.Context, by Principal, q KeyQuery) ([]Key, error) {
 	if by.Person == "" {
 		return nil, ErrForbidden
@@ -59,7 +59,7 @@ func (d *Directory) Keys(ctx context.Context, by Principal, q KeyQuery) ([]Key, 
 	keys, err := d.Store.Keys(ctx, q.Persona)
 	now := d.now()
 	return slices.DeleteFunc(keys, func(k Key) bool {
-		return q.Agent != "" && k.Agent != q.Agent || q.User != "" && k.User != q.User || q.State != "" && k.State(now) != q.State
+		return !by.Sees(k.Team) || q.Agent != "" && k.Agent != q.Agent || q.User != "" && k.User != q.User || q.State != "" && k.State(now) != q.State
 	}), err
 }
 

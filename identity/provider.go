@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,7 +20,10 @@ type Provided struct {
 	Roles           []Role
 	Groups          []string // in order, each once
 	Mapped          bool     // Roles are the provider's to give; if not, an admin gives them here
+	Teams           []string // that their groups put them in, in order
+	Teamed          bool     // Teams are the provider's to say
 	Session         string   // the provider's name of its session; may be empty
+	Refresh         string   // what the sign-in is renewed with; empty where the provider gave nothing
 }
 
 // ProviderRules say what a sign-in at the provider may do here.
@@ -139,24 +141,17 @@ func (d *Directory) SignInByProvider(ctx context.Context, who Provided) (token s
 		return "", d.refuseWith(ErrUnknown, p, "identity provider: nobody of that subject is known here"+subject)
 	case !known:
 		p, err = d.addProvided(ctx, who)
-	case who.Mapped && !slices.Equal(p.Roles, who.Roles):
-		err = d.update(ctx, p.Name, "person.roles", who.Roles, "as the identity provider's groups say", func(now Person) Person {
-			now.Roles = who.Roles
-			return now
-		})
-	}
-	if err == nil && known && !slices.Equal(p.Groups, who.Groups) {
-		err = d.update(ctx, p.Name, "person.groups", nil, "as the identity provider says", func(now Person) Person {
-			now.Groups = who.Groups
-			return now
-		})
-		d.moved(p.Name)
+	default:
+		p, err = d.adopt(ctx, p, who)
 	}
 	if err != nil {
 		return "", err
 	}
 	p.Vouched = d.now().Add(d.vouchFor())
-	return d.open(ctx, p, "identity provider", who.Session)
+	if token, err = d.open(ctx, p, "identity provider", who.Session); err == nil && d.SignIns != nil && who.Refresh != "" {
+		err = d.SignIns.Keep(ctx, p.Name, who.Refresh)
+	}
+	return token, err
 }
 
 func (d *Directory) vouchFor() time.Duration {
@@ -176,7 +171,11 @@ func (d *Directory) update(ctx context.Context, name, kind string, roles []Role,
 		if kind == "person.add" && p.Name != "" {
 			return p, e, errTaken
 		}
-		return change(p), e, nil
+		p = change(p)
+		if kind == "person.teams" || kind == "person.add" && len(p.Teams) > 0 {
+			e.Detail["teams"] = strings.Join(p.Teams, ", ")
+		}
+		return p, e, nil
 	})
 }
 
@@ -194,7 +193,7 @@ var errTaken = errors.New("the name is taken")
 // addProvided creates the person under the first name that is free: another person's name is never taken over.
 func (d *Directory) addProvided(ctx context.Context, who Provided) (Person, error) {
 	wanted := suggested(who.Names)
-	p := Person{Name: wanted, Roles: who.Roles, Created: d.now(), Issuer: who.Issuer, Subject: who.Subject, Groups: who.Groups, Vouched: d.now()}
+	p := Person{Name: wanted, Roles: who.Roles, Created: d.now(), Issuer: who.Issuer, Subject: who.Subject, Groups: who.Groups, Teams: who.Teams, Vouched: d.now()}
 	for n := 2; n <= 100; n++ {
 		err := d.update(ctx, p.Name, "person.add", p.Roles, "first sign-in at the identity provider", func(Person) Person { return p })
 		if !errors.Is(err, errTaken) {

@@ -141,7 +141,7 @@ func (d *Directory) Session(ctx context.Context, token string) (Principal, error
 			return Principal{}, err
 		}
 	}
-	return Principal{Person: p.Name, Roles: p.Roles}, nil
+	return Principal{Person: p.Name, Roles: p.Roles, Teams: p.Teams}, nil
 }
 
 // SignOut ends a session; one that is already over is no error.

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"remit/audit"
+	"remit/internal/invalid"
 )
 
 // Token is a management token: with it a program manages Remit over its API, in the name of whoever created it and with at
@@ -18,6 +20,7 @@ type Token struct {
 	Hash    []byte // SHA-256 of the secret
 	Name    string // what it is for; one that somebody else has, or had, is taken
 	Roles   []Role
+	Teams   []string // it works for no others; none means all of its creator's
 	Created time.Time
 	By      string // person who created it; it ends with them
 	Expires time.Time
@@ -68,6 +71,7 @@ func tokenPerson(name string) string { return "token:" + name }
 type TokenSpec struct {
 	Name    string
 	Roles   []Role
+	Teams   []string // none means all of its creator's
 	Expires time.Time
 }
 
@@ -76,10 +80,17 @@ func (d *Directory) IssueToken(ctx context.Context, by Principal, spec TokenSpec
 	if err := d.mayIssue(by, spec); err != nil {
 		return "", t, err
 	}
+	teams, err := tidyTeams(spec.Teams)
+	if err != nil {
+		return "", t, invalid.At("teams", err)
+	}
 	id, secret := newSecret(tokenPrefix)
-	t = Token{ID: id, Hash: hash(secret), Name: spec.Name, Roles: spec.Roles, Created: d.now(), By: by.Person, Expires: spec.Expires.UTC().Truncate(time.Second)}
+	t = Token{ID: id, Hash: hash(secret), Name: spec.Name, Roles: spec.Roles, Teams: teams, Created: d.now(), By: by.Person, Expires: spec.Expires.UTC().Truncate(time.Second)}
 	e := d.tokenEntry(by, "token.issue", t)
 	e.Detail["roles"], e.Detail["expires"] = joinRoles(t.Roles), t.Expires.Format(time.RFC3339)
+	if len(teams) > 0 {
+		e.Detail["teams"] = strings.Join(teams, ", ")
+	}
 	return secret, t, d.Store.AddToken(ctx, t, e)
 }
 
@@ -107,6 +118,14 @@ func (d *Directory) mayIssue(by Principal, spec TokenSpec) error {
 			return invalidField("roles", "the role %s is given twice", r)
 		case !by.Has(r):
 			return fmt.Errorf("%w: you do not have the role %s yourself, so a token of yours cannot", ErrForbidden, r)
+		}
+	}
+	if len(spec.Teams) > 0 && slices.Contains(spec.Roles, Admin) {
+		return invalidField("teams", "a token with the role admin is for all teams: leave the teams out, or the role")
+	}
+	for _, t := range spec.Teams {
+		if !by.Within(t) {
+			return fmt.Errorf("%w: you are not in the team %s yourself, so a token of yours cannot be", ErrForbidden, t)
 		}
 	}
 	return nil
@@ -166,7 +185,7 @@ func (d *Directory) AuthenticateToken(ctx context.Context, secret string) (Princ
 	if !t.Live(now) {
 		return Principal{}, d.refuse(Person{}, "the management token "+t.ID+" was revoked or has expired")
 	}
-	roles, err := d.rolesOf(ctx, t, now)
+	roles, teams, err := d.reachOf(ctx, t, now)
 	if err != nil {
 		return Principal{}, err
 	}
@@ -175,26 +194,25 @@ func (d *Directory) AuthenticateToken(ctx context.Context, secret string) (Princ
 			return Principal{}, err
 		}
 	}
-	return Principal{Person: tokenPerson(t.Name), Roles: roles, Token: t.ID, Owner: t.By}, nil
+	return Principal{Person: tokenPerson(t.Name), Roles: roles, Teams: teams, Token: t.ID, Owner: t.By}, nil
 }
 
-// rolesOf is which of the token's roles its creator has now. One whose creator may do nothing is refused.
-func (d *Directory) rolesOf(ctx context.Context, t Token, now time.Time) ([]Role, error) {
+// reachOf is which of the token's roles and teams its creator has now. One whose creator may do nothing is refused.
+func (d *Directory) reachOf(ctx context.Context, t Token, now time.Time) (roles []Role, teams []string, err error) {
 	if t.By == Operator().Person {
-		return t.Roles, nil
+		return t.Roles, t.teamsOf(Person{}, true), nil
 	}
 	creator, err := d.Store.Person(ctx, t.By)
 	if err != nil && !errors.Is(err, ErrNotFound) {
-		return nil, err
+		return nil, nil, err
 	}
 	if err != nil || !creator.Active(now) {
-		return nil, d.refuse(creator, "the creator of the management token "+t.ID+" may do nothing")
+		return nil, nil, d.refuse(creator, "the creator of the management token "+t.ID+" may do nothing")
 	}
-	var roles []Role
 	for _, r := range t.Roles {
 		if slices.Contains(creator.Roles, r) {
 			roles = append(roles, r)
 		}
 	}
-	return roles, nil
+	return roles, t.teamsOf(creator, slices.Contains(creator.Roles, Admin)), nil
 }

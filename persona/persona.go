@@ -51,6 +51,7 @@ const (
 type Persona struct {
 	ID        ID
 	Title     string
+	Team      string // that owns it; empty for none
 	Created   time.Time
 	Revisions []Revision
 	Shadow    Shadow         // the zero Shadow is none

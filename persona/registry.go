@@ -66,6 +66,7 @@ type Proposal struct {
 	Job    string
 	Grants []Grant // pins need a Tool only: the digest and definition are taken from the catalog
 	Notes  json.RawMessage
+	Team   string // that owns a new persona, empty for none; who owns one that is there, a proposal does not change
 	// Seen is what the author looked at, for tools of which they said so: ErrDrifted when one is another now.
 	Seen Digests
 	// Onto is when the draft was saved that this one is written from: ErrState when there is another by now. Zero means
@@ -84,13 +85,23 @@ func (r *Registry) Create(ctx context.Context, by identity.Principal, id ID, tit
 	if err := id.Validate(); err != nil {
 		return invalid.At("id", fmt.Errorf("%w: %w", ErrInvalid, err))
 	}
-	return r.change(ctx, by, identity.Author, id, "persona.create", func(old *Persona, _ detail) (int, error) {
+	taken := invalid.At("id", fmt.Errorf("%w: there is a persona %q already; choose another id", ErrInvalid, id))
+	err := r.change(ctx, by, identity.Author, id, "persona.create", func(old *Persona, d detail) (int, error) {
 		if len(old.Revisions) > 0 {
-			return 0, invalid.At("id", fmt.Errorf("%w: there is a persona %q already; choose another id", ErrInvalid, id))
+			return 0, taken
 		}
-		old.ID, old.Title, old.Created = id, title, r.now()
+		if err := mayOwn(by, p.Team); err != nil {
+			return 0, invalid.At("team", err)
+		}
+		if old.ID, old.Title, old.Team, old.Created = id, title, p.Team, r.now(); p.Team != "" {
+			d["team"] = p.Team
+		}
 		return r.addDraft(old, by, p)
 	})
+	if errors.Is(err, ErrNotFound) { // by does not see whose it is
+		return taken
+	}
+	return err
 }
 
 // Revise adds a draft revision to a persona, or replaces its latest revision when that is still a draft.
@@ -186,13 +197,16 @@ func (r *Registry) pin(p Proposal) ([]Grant, error) {
 // detail is what an entry says beside the revision's state and size.
 type detail map[string]string
 
-// change checks the role, runs move on a copy of the persona, and records the move with the revision it returns.
+// change checks the role and the team, runs move on a copy of the persona, and records the move with the revision it returns.
 func (r *Registry) change(ctx context.Context, by identity.Principal, role identity.Role, id ID, kind string,
 	move func(*Persona, detail) (revision int, err error)) error {
 	if !by.Has(role) {
 		return fmt.Errorf("%w: this needs the role %s", ErrForbidden, role)
 	}
 	err := r.Store.Update(ctx, id, func(p Persona) (Persona, audit.Entry, error) {
+		if err := p.within(by); err != nil {
+			return p, audit.Entry{}, err
+		}
 		p.Revisions = append([]Revision(nil), p.Revisions...)
 		d := detail{}
 		number, err := move(&p, d)

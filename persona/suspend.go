@@ -81,7 +81,8 @@ func (r *Registry) Suspend(ctx context.Context, by identity.Principal, t Target,
 	return r.stop(ctx, by, t, "suspend", s, r.Store.Suspend)
 }
 
-// Resume ends a suspension. ErrNotSuspended if there is none.
+// Resume ends a suspension. ErrNotSuspended if there is none. To stop a persona every reviewer and admin may, in an emergency; to
+// let it go on, those of the team that owns it.
 func (r *Registry) Resume(ctx context.Context, by identity.Principal, t Target) error {
 	return r.stop(ctx, by, t, "resume", Suspension{Target: t, At: r.now()}, r.Store.Resume)
 }
@@ -91,6 +92,15 @@ func (r *Registry) stop(ctx context.Context, by identity.Principal, t Target, ve
 	change func(context.Context, Suspension, audit.Entry) error) error {
 	if !by.Has(identity.Reviewer) && !by.Has(identity.Admin) {
 		return fmt.Errorf("%w: to %s needs the role %s or %s", ErrForbidden, verb, identity.Reviewer, identity.Admin)
+	}
+	if t.Kind == OnePersona && verb == "resume" {
+		p, err := r.Store.Persona(ctx, ID(t.Name))
+		if err == nil {
+			err = p.within(by)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	e := audit.Entry{Time: s.At, Kind: string(t.Kind) + "." + verb, Actor: by.Actor(), Decision: audit.Changed, Reason: s.Reason}
 	switch t.Kind {

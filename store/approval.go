@@ -18,11 +18,14 @@ var _ approval.Store = (*Store)(nil)
 const approvalColumns = `id, state, agent_key, agent, usr, persona, revision, tool, digest, argument_digest, minutes, created, expires,
 	decided, person, reason, solo`
 
+// selectApproval adds whose the persona is now.
+const selectApproval = "select " + approvalColumns + ", coalesce((select team from persona p where p.id = approval.persona), '')"
+
 // scanApproval reads the columns, and the arguments where they are selected, too.
 func scanApproval(rows *sql.Rows) (r approval.Request, err error) {
 	var created, expires, decided int64
 	fields := []any{&r.ID, &r.State, &r.Key, &r.Agent, &r.User, &r.Persona, &r.Revision, &r.Tool, &r.Digest, &r.Arguments, &r.Minutes,
-		&created, &expires, &decided, &r.Person, &r.Reason, &r.Solo}
+		&created, &expires, &decided, &r.Person, &r.Reason, &r.Solo, &r.Team}
 	columns, err := rows.Columns()
 	if err != nil {
 		return r, err
@@ -39,7 +42,7 @@ func scanApproval(rows *sql.Rows) (r approval.Request, err error) {
 	return r, err
 }
 
-const wholeApproval = "select " + approvalColumns + ", arguments from approval"
+const wholeApproval = selectApproval + ", arguments from approval"
 
 func oneApproval(ctx context.Context, q querier, id string) (approval.Request, error) {
 	found, err := collect(ctx, q, scanApproval, wholeApproval+" where id = $1", id)
@@ -68,7 +71,7 @@ func (s *Store) Approvals(ctx context.Context, states []approval.State, limit in
 		}
 		where = " where state in (" + strings.Join(marks, ", ") + ")"
 	}
-	return collect(ctx, s.reads, scanApproval, "select "+approvalColumns+" from approval"+where+" order by created desc, id limit $1", args...)
+	return collect(ctx, s.reads, scanApproval, selectApproval+" from approval"+where+" order by created desc, id limit $1", args...)
 }
 
 // AskApproval returns the open request of r's binding, or keeps r.

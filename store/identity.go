@@ -15,13 +15,13 @@ import (
 
 var _ identity.Store = (*Store)(nil)
 
-const personColumns = "select name, roles, password, disabled, created, issuer, subject, vouched, provider_groups from person"
+const personColumns = "select name, roles, password, disabled, created, issuer, subject, vouched, provider_groups, teams from person"
 
 func scanPerson(r *sql.Rows) (p identity.Person, err error) {
-	var roles, groups []byte
+	var roles, groups, teams []byte
 	var created, vouched int64
-	if err = r.Scan(&p.Name, &roles, &p.Password, &p.Disabled, &created, &p.Issuer, &p.Subject, &vouched, &groups); err == nil {
-		err = errors.Join(json.Unmarshal(roles, &p.Roles), json.Unmarshal(groups, &p.Groups))
+	if err = r.Scan(&p.Name, &roles, &p.Password, &p.Disabled, &created, &p.Issuer, &p.Subject, &vouched, &groups, &teams); err == nil {
+		err = errors.Join(json.Unmarshal(roles, &p.Roles), json.Unmarshal(groups, &p.Groups), json.Unmarshal(teams, &p.Teams))
 	}
 	p.Created, p.Vouched = fromMicros(created), fromMicros(vouched)
 	return p, err
@@ -77,11 +77,15 @@ func (s *Store) UpdatePerson(ctx context.Context, name string, ends identity.End
 		if err != nil {
 			return err
 		}
-		if _, err := tx.Exec(`insert into person (name, roles, password, disabled, created, issuer, subject, vouched, provider_groups)
-			values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict (name) do update set roles = excluded.roles, password = excluded.password,
+		teams, err := json.Marshal(append([]string{}, p.Teams...))
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(`insert into person (name, roles, password, disabled, created, issuer, subject, vouched, provider_groups, teams)
+			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict (name) do update set roles = excluded.roles, password = excluded.password,
 			disabled = excluded.disabled, issuer = excluded.issuer, subject = excluded.subject, vouched = excluded.vouched,
-			provider_groups = excluded.provider_groups`,
-			name, string(roles), p.Password, bit(p.Disabled), micros(p.Created), p.Issuer, p.Subject, micros(p.Vouched), string(groups)); err != nil {
+			provider_groups = excluded.provider_groups, teams = excluded.teams`,
+			name, string(roles), p.Password, bit(p.Disabled), micros(p.Created), p.Issuer, p.Subject, micros(p.Vouched), string(groups), string(teams)); err != nil {
 			return err
 		}
 		if ends.Access {
@@ -105,15 +109,15 @@ func endAccess(tx *sql.Tx, person string, keep []byte) error {
 	return err
 }
 
-const keyColumns = `select id, hash, agent, usr, persona, k.created, creator, expires, revoked, last_use, last_from, bounds, replaces, replaced_by,
-	coalesce(p.disabled, 0), case when p.issuer <> '' then p.vouched else 0 end
-	from access_key k left join person p on p.name = k.usr`
+const keyColumns = `select k.id, hash, agent, usr, persona, k.created, creator, expires, revoked, last_use, last_from, bounds, replaces, replaced_by,
+	coalesce(p.disabled, 0), case when p.issuer <> '' then p.vouched else 0 end, coalesce(o.team, '')
+	from access_key k left join person p on p.name = k.usr left join persona o on o.id = k.persona`
 
 func scanKey(r *sql.Rows) (k identity.Key, err error) {
 	var created, expires, revoked, used, vouched int64
 	var bounds []byte
 	if err = r.Scan(&k.ID, &k.Hash, &k.Agent, &k.User, &k.Persona, &created, &k.By, &expires, &revoked, &used, &k.LastFrom, &bounds,
-		&k.Replaces, &k.ReplacedBy, &k.Barred, &vouched); err != nil {
+		&k.Replaces, &k.ReplacedBy, &k.Barred, &vouched, &k.Team); err != nil {
 		return k, err
 	}
 	k.Created, k.Expires, k.Revoked, k.LastUse = fromMicros(created), fromMicros(expires), fromMicros(revoked), fromMicros(used)
@@ -128,18 +132,27 @@ func scanKey(r *sql.Rows) (k identity.Key, err error) {
 
 // Key returns a key by its public id.
 func (s *Store) Key(ctx context.Context, id string) (identity.Key, error) {
-	return one(ctx, s.reads, scanKey, keyColumns+" where id = $1", id)
+	return one(ctx, s.reads, scanKey, keyColumns+" where k.id = $1", id)
 }
 
 // Keys returns the keys of a persona, or of all with an empty one, newest first.
 func (s *Store) Keys(ctx context.Context, persona string) ([]identity.Key, error) {
-	return collect(ctx, s.reads, scanKey, keyColumns+" where $1 = '' or persona = $1 order by k.created desc, id", persona)
+	return collect(ctx, s.reads, scanKey, keyColumns+" where $1 = '' or persona = $1 order by k.created desc, k.id", persona)
+}
+
+// TeamOf returns the team that owns the persona; empty for none.
+func (s *Store) TeamOf(ctx context.Context, id string) (team string, err error) {
+	err = s.reads.QueryRowContext(ctx, "select team from persona where id = $1", id).Scan(&team)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return team, err
 }
 
 // UpdateKey changes a key and records it.
 func (s *Store) UpdateKey(ctx context.Context, id string, change func(identity.Key) (identity.Key, audit.Entry, error)) error {
 	return s.write(ctx, func(tx *sql.Tx) error {
-		old, err := orZero(one(ctx, tx, scanKey, keyColumns+" where id = $1", id))
+		old, err := orZero(one(ctx, tx, scanKey, keyColumns+" where k.id = $1", id))
 		if err != nil {
 			return err
 		}
@@ -157,7 +170,7 @@ func (s *Store) UpdateKey(ctx context.Context, id string, change func(identity.K
 // RotateKey changes a key, adds the one that takes its place, and records both.
 func (s *Store) RotateKey(ctx context.Context, id string, change func(identity.Key) (old, next identity.Key, entries [2]audit.Entry, err error)) error {
 	return s.write(ctx, func(tx *sql.Tx) error {
-		old, err := orZero(one(ctx, tx, scanKey, keyColumns+" where id = $1", id))
+		old, err := orZero(one(ctx, tx, scanKey, keyColumns+" where k.id = $1", id))
 		if err != nil {
 			return err
 		}
@@ -165,7 +178,7 @@ func (s *Store) RotateKey(ctx context.Context, id string, change func(identity.K
 		if err != nil {
 			return err
 		}
-		if _, err := one(ctx, tx, scanKey, keyColumns+" where id = $1", next.ID); err != identity.ErrNotFound {
+		if _, err := one(ctx, tx, scanKey, keyColumns+" where k.id = $1", next.ID); err != identity.ErrNotFound {
 			return errors.Join(fmt.Errorf("key id %s exists already; try again", next.ID), err)
 		}
 		for i, k := range []identity.Key{old, next} {

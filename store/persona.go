@@ -68,13 +68,13 @@ func (s *Store) Personas(ctx context.Context) ([]persona.Persona, error) {
 	return all, err
 }
 
-const selectPersona = "select p.id, p.title, p.created, p.users, coalesce(s.number, 0), coalesce(s.person, ''), coalesce(s.since, 0)" + termColumns + `
+const selectPersona = "select p.id, p.title, p.team, p.created, p.users, coalesce(s.number, 0), coalesce(s.person, ''), coalesce(s.since, 0)" + termColumns + `
 	from persona p left join shadow s on s.persona = p.id left join term t on t.persona = p.id`
 
 func scanPersona(r *sql.Rows) (p persona.Persona, err error) {
 	var created, since int64
 	var users []byte
-	p.Term, err = scanTerm(r, &p.ID, &p.Title, &created, &users, &p.Shadow.Revision, &p.Shadow.Person, &since)
+	p.Term, err = scanTerm(r, &p.ID, &p.Title, &p.Team, &created, &users, &p.Shadow.Revision, &p.Shadow.Person, &since)
 	p.Created, p.Shadow.Since = fromMicros(created), fromMicros(since)
 	if err == nil {
 		err = json.Unmarshal(users, &p.Users)
@@ -138,15 +138,22 @@ func scanRevision(rows *sql.Rows) (of persona.ID, r persona.Revision, err error)
 	return of, r, nil
 }
 
-// Submitted returns the revisions that wait for a review, without definitions.
-func (s *Store) Submitted(ctx context.Context) (map[persona.ID]persona.Revision, error) {
-	out := map[persona.ID]persona.Revision{}
-	_, err := collect(ctx, s.reads, func(rows *sql.Rows) (struct{}, error) {
-		of, r, err := scanRevision(rows)
-		out[of] = r
+// Submitted returns the personas of which a revision waits for a review, each with that revision alone.
+func (s *Store) Submitted(ctx context.Context) ([]persona.Persona, error) {
+	teams := map[persona.ID]string{}
+	if _, err := collect(ctx, s.reads, func(rows *sql.Rows) (struct{}, error) {
+		var of persona.ID
+		var team string
+		err := rows.Scan(&of, &team)
+		teams[of] = team
 		return struct{}{}, err
+	}, "select id, team from persona where team <> ''"); err != nil {
+		return nil, err
+	}
+	return collect(ctx, s.reads, func(rows *sql.Rows) (persona.Persona, error) {
+		of, r, err := scanRevision(rows)
+		return persona.Persona{ID: of, Team: teams[of], Revisions: []persona.Revision{r}}, err
 	}, "select persona, number, state, content, review from revision where state = $1", string(persona.Submitted))
-	return out, err
 }
 
 // errImmutable is a defect in a caller, never an input's fault.
@@ -171,8 +178,9 @@ func (s *Store) Update(ctx context.Context, id persona.ID, change func(persona.P
 		if err != nil {
 			return err
 		}
-		if _, err := tx.Exec(`insert into persona (id, title, created, users) values ($1, $2, $3, $4)
-			on conflict (id) do update set title = excluded.title, users = excluded.users`, string(id), next.Title, micros(next.Created), string(users)); err != nil {
+		if _, err := tx.Exec(`insert into persona (id, title, created, users, team) values ($1, $2, $3, $4, $5)
+			on conflict (id) do update set title = excluded.title, users = excluded.users, team = excluded.team`,
+			string(id), next.Title, micros(next.Created), string(users), next.Team); err != nil {
 			return err
 		}
 		for i, r := range next.Revisions {

@@ -47,6 +47,9 @@ func selection(q audit.Query) (where string, args []any) {
 		{"agent_key", q.Key}, {"tool", q.Tool}, {"kind", q.Kind}, {"decision", string(q.Decision)}, {"client", q.Client}, {"trace", q.Trace}, {"shadow_decision", string(q.ShadowDecision)}} {
 		add(f.value != "", f.column+" =", f.value)
 	}
+	for _, persona := range q.Without {
+		add(true, "persona <>", persona)
+	}
 	add(q.Server != "", begins("tool", q.Server), q.Server+"/")
 	add(q.Policy != "", begins("policy || '/'", q.Policy), q.Policy+"/")
 	add(q.ShadowPolicy != "", begins("shadow_policy || '/'", q.ShadowPolicy), q.ShadowPolicy+"/")

@@ -134,6 +134,7 @@ func personaRoundTrip(t *testing.T, e engine) {
 	want := sample(t)
 	want.Revisions[0].Grants[0].Definition = []byte(`{"name":"find",  "description":"<&> \u00e9","inputSchema":{}}`) // bytes, not a value
 	want.Revisions[0].Grants[0].Digest = "sha256:x"
+	want.Revisions[0].Comments = []persona.Comment{{Tool: "crm/find", By: "ravi", At: time.Now().UTC().Truncate(time.Second), Text: "<b>why?\u202e"}}
 	if err := s.Update(t.Context(), want.ID, save(want)); err != nil {
 		t.Fatal(err)
 	}
@@ -155,6 +156,16 @@ func personaRoundTrip(t *testing.T, e engine) {
 	}
 	if _, err := s.Persona(t.Context(), "none"); !errors.Is(err, persona.ErrNotFound) {
 		t.Errorf("got %v, want ErrNotFound", err)
+	}
+	if waiting, err := s.Submitted(t.Context()); err != nil || len(waiting) != 0 {
+		t.Errorf("got %v, %v, want nothing that waits", waiting, err)
+	}
+	want.Revisions[0].State = persona.Submitted
+	if err := s.Update(t.Context(), want.ID, save(want)); err != nil {
+		t.Fatal(err)
+	}
+	if waiting, err := s.Submitted(t.Context()); err != nil || len(waiting) != 1 || !waiting["support"].WrittenBy("ada") {
+		t.Errorf("got %v, %v, want what waits", waiting, err)
 	}
 }
 

@@ -4,19 +4,20 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"remit/audit"
 	"remit/identity"
 )
 
-const tokenColumns = "select id, hash, name, roles, created, creator, expires, revoked, last_use from token"
+const tokenColumns = "select id, hash, name, roles, teams, created, creator, expires, revoked, last_use from token"
 
 func scanToken(r *sql.Rows) (t identity.Token, err error) {
-	var roles []byte
+	var roles, teams []byte
 	var created, expires, revoked, used int64
-	if err = r.Scan(&t.ID, &t.Hash, &t.Name, &roles, &created, &t.By, &expires, &revoked, &used); err == nil {
-		err = json.Unmarshal(roles, &t.Roles)
+	if err = r.Scan(&t.ID, &t.Hash, &t.Name, &roles, &teams, &created, &t.By, &expires, &revoked, &used); err == nil {
+		err = errors.Join(json.Unmarshal(roles, &t.Roles), json.Unmarshal(teams, &t.Teams))
 	}
 	t.Created, t.Expires, t.Revoked, t.LastUse = fromMicros(created), fromMicros(expires), fromMicros(revoked), fromMicros(used)
 	return t, err
@@ -38,6 +39,10 @@ func (s *Store) AddToken(ctx context.Context, t identity.Token, e audit.Entry) e
 	if err != nil {
 		return err
 	}
+	teams, err := json.Marshal(t.Teams)
+	if err != nil {
+		return err
+	}
 	return s.write(ctx, func(tx *sql.Tx) error {
 		others, err := collect(ctx, tx, scanToken, tokenColumns+" where name = $1 and creator <> $2 limit 1", t.Name, t.By)
 		if err != nil {
@@ -46,8 +51,8 @@ func (s *Store) AddToken(ctx context.Context, t identity.Token, e audit.Entry) e
 		if len(others) > 0 {
 			return identity.ErrTaken
 		}
-		if _, err := tx.Exec(`insert into token (id, hash, name, roles, created, creator, expires, revoked, last_use)
-			values ($1, $2, $3, $4, $5, $6, $7, 0, 0)`, t.ID, t.Hash, t.Name, string(roles), micros(t.Created), t.By, micros(t.Expires)); err != nil {
+		if _, err := tx.Exec(`insert into token (id, hash, name, roles, teams, created, creator, expires, revoked, last_use)
+			values ($1, $2, $3, $4, $5, $6, $7, $8, 0, 0)`, t.ID, t.Hash, t.Name, string(roles), string(teams), micros(t.Created), t.By, micros(t.Expires)); err != nil {
 			return err
 		}
 		return appendEntry(tx, e)

@@ -140,3 +140,6 @@ func cut(text string, limit int) string {
 	}
 	return text[:limit]
 }
+
+// AccountRule is what the record calls the rule that refuses a call for want of its user's account.
+const AccountRule = "account"

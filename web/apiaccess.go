@@ -44,7 +44,7 @@ func (s *site) apiSignOut(a ask) (api.Done, error) {
 }
 
 func (s *site) apiMe(a ask) (api.Me, error) {
-	return api.Me{Name: a.by.Person, Roles: append([]identity.Role{}, a.by.Roles...), Machine: a.by.Machine(), Owner: a.by.Owner}, nil
+	return api.Me{Name: a.by.Person, Roles: append([]identity.Role{}, a.by.Roles...), Teams: append([]string{}, a.by.Teams...), Machine: a.by.Machine(), Owner: a.by.Owner}, nil
 }
 
 func (s *site) apiKeys(a ask) (api.List[api.Key], error) {
@@ -58,7 +58,7 @@ func (s *site) apiKeys(a ask) (api.List[api.Key], error) {
 }
 
 func (s *site) apiIssueKey(a ask, in api.NewKey) (api.IssuedKey, error) {
-	p, err := s.Personas.Persona(a.ctx(), persona.ID(in.Persona))
+	p, err := s.Registry.Persona(a.ctx(), a.by, persona.ID(in.Persona))
 	if err != nil {
 		return api.IssuedKey{}, invalid.At("persona", err)
 	}
@@ -109,7 +109,7 @@ func (s *site) apiTokens(a ask) (api.List[api.Token], error) {
 }
 
 func (s *site) apiIssueToken(a ask, in api.NewToken) (api.IssuedToken, error) {
-	secret, t, err := s.Directory.IssueToken(a.ctx(), a.by, identity.TokenSpec{Name: in.Name, Roles: in.Roles, Expires: in.Expires})
+	secret, t, err := s.Directory.IssueToken(a.ctx(), a.by, identity.TokenSpec{Name: in.Name, Roles: in.Roles, Teams: in.Teams, Expires: in.Expires})
 	return api.IssuedToken{Token: api.TokenOf(t, s.Now()), Secret: secret}, err
 }
 
@@ -118,7 +118,7 @@ func (s *site) apiRevokeToken(a ask) (api.Done, error) {
 }
 
 func (s *site) apiSuspensions(a ask) (api.List[api.Suspension], error) {
-	all, err := s.Personas.Suspensions(a.ctx())
+	all, err := s.Registry.Store.Suspensions(a.ctx())
 	var out []api.Suspension
 	for _, v := range all {
 		out = append(out, api.Suspension{Kind: v.Kind, Name: v.Name, Reason: v.Reason, Person: v.Person, At: v.At})
@@ -144,7 +144,7 @@ func (s *site) apiPeople(a ask) (api.List[api.Person], error) {
 }
 
 func apiPerson(p identity.Person) api.Person {
-	return api.Person{Name: p.Name, Roles: append([]identity.Role{}, p.Roles...), Disabled: p.Disabled, Created: p.Created, Provider: p.Issuer}
+	return api.Person{Name: p.Name, Roles: append([]identity.Role{}, p.Roles...), Teams: append([]string{}, p.Teams...), Disabled: p.Disabled, Created: p.Created, Provider: p.Issuer}
 }
 
 // onePerson is somebody after a change, as whoever changed them may see them.
@@ -172,6 +172,16 @@ func (s *site) apiSetRoles(a ask, in api.SetRoles) (api.Person, error) {
 		return api.Person{}, invalid.At("roles", fmt.Errorf("%w: give the roles, [] for none", identity.ErrInvalid))
 	}
 	if err := s.Directory.SetRoles(a.ctx(), a.by, a.Param("name"), in.Roles); err != nil {
+		return api.Person{}, err
+	}
+	return s.onePerson(a, a.Param("name"))
+}
+
+func (s *site) apiSetTeams(a ask, in api.SetTeams) (api.Person, error) {
+	if in.Teams == nil {
+		return api.Person{}, invalid.At("teams", fmt.Errorf("%w: give the teams, [] for none", identity.ErrInvalid))
+	}
+	if err := s.Directory.SetTeams(a.ctx(), a.by, a.Param("name"), in.Teams); err != nil {
 		return api.Person{}, err
 	}
 	return s.onePerson(a, a.Param("name"))

@@ -50,7 +50,7 @@ func (s *site) readRecord(c echo.Context, by identity.Principal) (api.Record, er
 	if d := p.Query.Decision; d != "" && !slices.Contains(p.Decisions, d) {
 		return api.Record{}, badParam("decision", "decision is %q: it is one of %v", d, p.Decisions)
 	}
-	entries, err := s.Audit.Entries(c.Request().Context(), p.Query)
+	entries, err := s.entries(c.Request().Context(), by, p.Query)
 	if err != nil {
 		return api.Record{}, err
 	}

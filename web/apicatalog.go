@@ -96,7 +96,7 @@ func (s *site) apiUnused(a ask) (usage.Unused, error) {
 	if s.Usage == nil {
 		return usage.Unused{}, echo.ErrNotFound
 	}
-	p, err := s.persona(a.Context)
+	p, err := s.persona(a.Context, a.by)
 	if err != nil {
 		return usage.Unused{}, err
 	}
@@ -114,7 +114,7 @@ func (s *site) apiShadow(a ask) (usage.Shadow, error) {
 	if s.Shadows == nil {
 		return usage.Shadow{}, echo.ErrNotFound
 	}
-	p, err := s.persona(a.Context)
+	p, err := s.persona(a.Context, a.by)
 	if err != nil {
 		return usage.Shadow{}, err
 	}
@@ -132,7 +132,7 @@ func (s *site) apiStartShadow(a ask, in api.Number) (api.Persona, error) {
 	if err := s.Registry.StartShadow(a.ctx(), a.by, id, in.Revision); err != nil {
 		return api.Persona{}, err
 	}
-	return s.personaOf(a.ctx(), id, in.Revision)
+	return s.personaOf(a, id, in.Revision)
 }
 
 func (s *site) apiStopShadow(a ask) (api.Persona, error) {
@@ -140,7 +140,7 @@ func (s *site) apiStopShadow(a ask) (api.Persona, error) {
 	if err := s.Registry.StopShadow(a.ctx(), a.by, id); err != nil {
 		return api.Persona{}, err
 	}
-	return s.personaOf(a.ctx(), id, 0)
+	return s.personaOf(a, id, 0)
 }
 
 func (s *site) apiEvals(a ask) (api.Evals, error) {

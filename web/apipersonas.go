@@ -1,7 +1,6 @@
 package web
 
 import (
-	"context"
 	"fmt"
 
 	"remit/internal/invalid"
@@ -13,18 +12,18 @@ import (
 func items[T any](all []T) api.List[T] { return api.List[T]{Items: append([]T{}, all...)} }
 
 func (s *site) apiPersonas(a ask) (api.List[api.Summary], error) {
-	all, err := s.Personas.Personas(a.ctx())
+	all, err := s.Registry.Personas(a.ctx(), a.by)
 	if err != nil {
 		return api.List[api.Summary]{}, err
 	}
-	stopped, err := s.Personas.Suspensions(a.ctx())
+	stopped, err := s.Registry.Store.Suspensions(a.ctx())
 	if err != nil {
 		return api.List[api.Summary]{}, err
 	}
 	var out []api.Summary
 	for _, p := range all {
 		shown := p.Latest()
-		row := api.Summary{ID: p.ID, Title: p.Title, Latest: shown.Number, State: shown.State, Author: shown.Author}
+		row := api.Summary{ID: p.ID, Title: p.Title, Team: p.Team, Latest: shown.Number, State: shown.State, Author: shown.Author}
 		if live, ok := p.Live(); ok {
 			row.Live, shown = live.Number, live
 		}
@@ -42,7 +41,7 @@ func (s *site) apiPersonas(a ask) (api.List[api.Summary], error) {
 
 // apiPersona shows a revision: the one asked for, or the live one, or the latest.
 func (s *site) apiPersona(a ask) (api.Persona, error) {
-	p, err := s.persona(a.Context)
+	p, err := s.persona(a.Context, a.by)
 	if err != nil {
 		return api.Persona{}, err
 	}
@@ -60,8 +59,8 @@ func (s *site) apiPersona(a ask) (api.Persona, error) {
 }
 
 // personaOf reads the persona after a change of it.
-func (s *site) personaOf(ctx context.Context, id persona.ID, number int) (api.Persona, error) {
-	p, err := s.Personas.Persona(ctx, id)
+func (s *site) personaOf(a ask, id persona.ID, number int) (api.Persona, error) {
+	p, err := s.Registry.Persona(a.ctx(), a.by, id)
 	if err != nil {
 		return api.Persona{}, err
 	}
@@ -79,21 +78,22 @@ func (s *site) apiCreate(a ask, in api.Create) (api.Persona, error) {
 	var id persona.ID
 	var err error
 	if in.Tools == nil {
-		id, err = s.create(a.ctx(), a.by, in.ID, in.Title, jobText(in.Job))
+		id, err = s.create(a.ctx(), a.by, in.ID, in.Title, in.Team, jobText(in.Job))
 	} else {
 		var p persona.Proposal
 		if p, err = api.ProposalOf(s.Registry, a.by, in.Job, in.Tools, persona.Revision{}); err == nil {
+			p.Team = in.Team
 			id, err = s.createAs(a.ctx(), a.by, in.ID, in.Title, p)
 		}
 	}
 	if err != nil {
 		return api.Persona{}, err
 	}
-	return s.personaOf(a.ctx(), id, 0)
+	return s.personaOf(a, id, 0)
 }
 
 func (s *site) apiRevise(a ask, in api.Revise) (api.Persona, error) {
-	p, err := s.persona(a.Context)
+	p, err := s.persona(a.Context, a.by)
 	if err != nil {
 		return api.Persona{}, err
 	}
@@ -112,7 +112,7 @@ func (s *site) apiRevise(a ask, in api.Revise) (api.Persona, error) {
 	if err := s.Registry.Revise(a.ctx(), a.by, p.ID, next); err != nil {
 		return api.Persona{}, err
 	}
-	return s.personaOf(a.ctx(), p.ID, 0)
+	return s.personaOf(a, p.ID, 0)
 }
 
 func (s *site) apiPlan(a ask, in api.Plan) (api.Difference, error) {
@@ -120,7 +120,7 @@ func (s *site) apiPlan(a ask, in api.Plan) (api.Difference, error) {
 	if err := id.Validate(); err != nil {
 		return api.Difference{}, invalid.At("id", fmt.Errorf("%w: %w", persona.ErrInvalid, err))
 	}
-	p, err := s.Personas.Persona(a.ctx(), id)
+	p, err := s.Registry.Persona(a.ctx(), a.by, id)
 	if err != nil && err != persona.ErrNotFound {
 		return api.Difference{}, err
 	}
@@ -132,7 +132,7 @@ func (s *site) apiSubmit(a ask, in api.Number) (api.Persona, error) {
 	if err := s.Registry.Submit(a.ctx(), a.by, id, in.Revision); err != nil {
 		return api.Persona{}, err
 	}
-	return s.personaOf(a.ctx(), id, in.Revision)
+	return s.personaOf(a, id, in.Revision)
 }
 
 func (s *site) apiApprove(a ask, in api.Approve) (api.Persona, error) {
@@ -145,7 +145,7 @@ func (s *site) apiApprove(a ask, in api.Approve) (api.Persona, error) {
 	if err != nil {
 		return api.Persona{}, err
 	}
-	return s.personaOf(a.ctx(), id, in.Revision)
+	return s.personaOf(a, id, in.Revision)
 }
 
 func (s *site) apiSendBack(a ask, in api.SendBack) (api.Persona, error) {
@@ -153,7 +153,7 @@ func (s *site) apiSendBack(a ask, in api.SendBack) (api.Persona, error) {
 	if err := s.Registry.SendBack(a.ctx(), a.by, id, in.Revision, jobText(in.Comment)); err != nil {
 		return api.Persona{}, err
 	}
-	return s.personaOf(a.ctx(), id, in.Revision)
+	return s.personaOf(a, id, in.Revision)
 }
 
 func (s *site) apiRollback(a ask, in api.Number) (api.Persona, error) {
@@ -161,7 +161,7 @@ func (s *site) apiRollback(a ask, in api.Number) (api.Persona, error) {
 	if err := s.Registry.Rollback(a.ctx(), a.by, id, in.Revision); err != nil {
 		return api.Persona{}, err
 	}
-	return s.personaOf(a.ctx(), id, in.Revision)
+	return s.personaOf(a, id, in.Revision)
 }
 
 func (s *site) apiNarrow(a ask, in api.Narrow) (api.Persona, error) {
@@ -169,7 +169,7 @@ func (s *site) apiNarrow(a ask, in api.Narrow) (api.Persona, error) {
 	if err := s.Registry.Narrow(a.ctx(), a.by, id, in.Remove); err != nil {
 		return api.Persona{}, err
 	}
-	return s.personaOf(a.ctx(), id, 0)
+	return s.personaOf(a, id, 0)
 }
 
 func (s *site) apiRetire(a ask) (api.Persona, error) {
@@ -177,7 +177,15 @@ func (s *site) apiRetire(a ask) (api.Persona, error) {
 	if err := s.Registry.Retire(a.ctx(), a.by, id); err != nil {
 		return api.Persona{}, err
 	}
-	return s.personaOf(a.ctx(), id, 0)
+	return s.personaOf(a, id, 0)
+}
+
+func (s *site) apiSetTeam(a ask, in api.SetTeam) (api.Persona, error) {
+	id := persona.ID(a.Param("id"))
+	if err := s.Registry.SetTeam(a.ctx(), a.by, id, in.Team); err != nil {
+		return api.Persona{}, err
+	}
+	return s.personaOf(a, id, 0)
 }
 
 func (s *site) apiTerm(a ask, in api.Term) (api.Persona, error) {
@@ -188,7 +196,7 @@ func (s *site) apiTerm(a ask, in api.Term) (api.Persona, error) {
 	if err := s.Registry.SetTerm(a.ctx(), a.by, id, persona.Shown{Revision: in.Revision, Dates: persona.Dates(in.Was)}, persona.Dates(in.Dates)); err != nil {
 		return api.Persona{}, err
 	}
-	return s.personaOf(a.ctx(), id, in.Revision)
+	return s.personaOf(a, id, in.Revision)
 }
 
 func (s *site) apiRecertify(a ask, in api.Recertify) (api.Persona, error) {
@@ -196,11 +204,11 @@ func (s *site) apiRecertify(a ask, in api.Recertify) (api.Persona, error) {
 	if err := s.Registry.Recertify(a.ctx(), a.by, id, persona.Shown{Revision: in.Revision, Dates: persona.Dates(in.Was)}, in.Offered, persona.Dates(in.Dates)); err != nil {
 		return api.Persona{}, err
 	}
-	return s.personaOf(a.ctx(), id, in.Revision)
+	return s.personaOf(a, id, in.Revision)
 }
 
 func (s *site) apiDiff(a ask) (api.Difference, error) {
-	p, err := s.persona(a.Context)
+	p, err := s.persona(a.Context, a.by)
 	if err != nil {
 		return api.Difference{}, err
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"remit/approval"
 	"remit/catalog"
 	"remit/composer"
 	"remit/evals"
@@ -25,14 +26,14 @@ var problems = []struct {
 	{[]error{errBearer}, "not-signed-in", "send a management token, or a session of POST " + api.Base + "/session, as Authorization: Bearer"},
 	{[]error{errManyTries}, "too-many-tries", "wait a minute and try again with a valid token"},
 	{[]error{identity.ErrMachine}, "needs-a-person", "have a person who is signed in do it on Remit's pages"},
-	{[]error{persona.ErrOwnWork, persona.ErrSecond}, "own-work", "ask another reviewer"},
-	{[]error{persona.ErrForbidden, identity.ErrForbidden}, "forbidden", "ask an admin for the role, or somebody who has it to do it"},
-	{[]error{persona.ErrNotFound, identity.ErrNotFound, persona.ErrNoTarget, errNoTool, evals.ErrNoRun}, "not-found", "list what there is, and check the spelling"},
+	{[]error{persona.ErrOwnWork, persona.ErrSecond, approval.ErrOwnCall}, "own-work", "ask another reviewer"},
+	{[]error{persona.ErrForbidden, identity.ErrForbidden, approval.ErrForbidden}, "forbidden", "ask an admin for the role, or somebody who has it to do it"},
+	{[]error{persona.ErrNotFound, identity.ErrNotFound, persona.ErrNoTarget, errNoTool, evals.ErrNoRun, approval.ErrNotFound, errNoConnections, errNoServer}, "not-found", "list what there is, and check the spelling"},
 	{[]error{persona.ErrDrifted}, "tool-changed", "read the tool as it is now (GET " + api.Base + "/tool?id=SERVER/TOOL), then ask again with its digest"},
 	{[]error{persona.ErrFrozen}, "tool-frozen", "a reviewer confirms it on the tool's page, or a new revision is approved"},
 	{[]error{errStale}, "stale", "read it again and repeat the change"},
-	{[]error{persona.ErrState, persona.ErrSuspended, persona.ErrNotSuspended, persona.ErrNotFrozen}, "state", "read it again and decide anew"},
-	{[]error{persona.ErrInvalid, identity.ErrInvalid, catalog.ErrEmptyQuery, composer.ErrJob}, "invalid", "correct it and ask again"},
+	{[]error{persona.ErrState, persona.ErrSuspended, persona.ErrNotSuspended, persona.ErrNotFrozen, approval.ErrOver, approval.ErrUnseen}, "state", "read it again and decide anew"},
+	{[]error{persona.ErrInvalid, identity.ErrInvalid, catalog.ErrEmptyQuery, composer.ErrJob, approval.ErrInvalid}, "invalid", "correct it and ask again"},
 }
 
 // byStatus are the codes of what has no error of its own.

@@ -2,11 +2,13 @@ package web_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,9 +21,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"remit/approval"
+	"remit/audit"
 	"remit/catalog"
+	"remit/catalog/crawl"
 	"remit/composer"
+	"remit/credential"
 	"remit/identity"
+	"remit/internal/fakeoauth"
 	"remit/persona"
 	"remit/web"
 	"remit/web/api"
@@ -35,6 +42,9 @@ type apiWorld struct {
 	compiler *jsonschema.Compiler
 	seen     map[string]bool // operations of which an answer with 200 was checked
 	made     int
+	team     string // that owns each persona
+	provider *fakeoauth.Provider
+	own      *credential.Connections
 	past     atomic.Int64 // minutes since the start, so that limits by time are not what a test is about
 }
 
@@ -44,8 +54,19 @@ func newAPIWorld(t *testing.T) *apiWorld {
 	t.Helper()
 	w := &apiWorld{world: newWorld(t, shop()), t: t, compiler: jsonschema.NewCompiler(), seen: map[string]bool{}}
 	w.directory.Now = w.now
-	site, err := web.New(web.Config{Registry: w.registry, Personas: w.store, Directory: w.directory, Catalog: w.catalog, Composer: composer.New(composer.Config{Finder: w.catalog}),
-		Audit: w.store, Evals: w.store, Usage: w.store, Shadows: w.store, Frozen: w.store, Now: w.now, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	w.provider = fakeoauth.Start()
+	t.Cleanup(w.provider.Close)
+	vault := &credential.Vault{Store: w.store, Keys: credential.KeySource{File: filepath.Join(t.TempDir(), "secret.key")}}
+	var err error
+	_, w.own, err = credential.New([]credential.Config{{Server: "crm", URL: "http://127.0.0.1:1/mcp", Grant: credential.AuthorizationCode, Issuer: w.provider.URL,
+		ClientID: fakeoauth.ClientID, ClientSecret: fakeoauth.Secret, Scopes: []string{"read"}}},
+		credential.Deps{Vault: vault, People: w.store, Keys: w.store, Record: w.store, Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+	w.must(err)
+	w.desk.Now = w.now
+	crawled := []crawl.ServerStatus{{Server: "crm", Tools: 2}}
+	site, err := web.New(web.Config{Registry: w.registry, Directory: w.directory, Catalog: w.catalog, Composer: composer.New(composer.Config{Finder: w.catalog}),
+		Audit: w.store, Evals: w.store, Usage: w.store, Shadows: w.store, Frozen: w.store, Approvals: w.desk, Connections: w.own,
+		Servers: func() []crawl.ServerStatus { return crawled }, Crawl: func(context.Context, string) error { crawled[0].LastCrawl = w.now(); return nil }, Now: w.now, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	w.must(err)
 	w.Config.Handler = site
 	res, err := http.Get(w.URL + api.Base + "/openapi.json")
@@ -155,9 +176,10 @@ func (w *apiWorld) persona(stage string) string {
 	w.t.Helper()
 	w.made++
 	id, ctx := persona.ID(fmt.Sprintf("p%d", w.made)), w.t.Context()
-	maker, checker := identity.Principal{Person: "maker", Roles: []identity.Role{identity.Author}}, identity.Principal{Person: "checker", Roles: []identity.Role{identity.Reviewer}}
+	teams := []string{w.team}
+	maker, checker := identity.Principal{Person: "maker", Roles: []identity.Role{identity.Author}, Teams: teams}, identity.Principal{Person: "checker", Roles: []identity.Role{identity.Reviewer}, Teams: teams}
 	grants := []persona.Grant{{Pin: persona.Pin{Tool: "crm/get_customer"}}, {Pin: persona.Pin{Tool: "billing/list_invoices"}}}
-	w.must(w.registry.Create(ctx, maker, id, string(id), persona.Proposal{Job: job, Grants: grants}))
+	w.must(w.registry.Create(ctx, maker, id, string(id), persona.Proposal{Job: job, Grants: grants, Team: w.team}))
 	for number := 1; stage != "draft" && number <= 2; number++ {
 		w.must(w.registry.Submit(ctx, maker, id, number))
 		if stage == "submitted" {
@@ -170,6 +192,24 @@ func (w *apiWorld) persona(stage string) string {
 		w.must(w.registry.Revise(ctx, maker, id, persona.Proposal{Job: job, Grants: grants[:1]}))
 	}
 	return string(id)
+}
+
+// connect gives somebody an account at the server crm.
+func (w *apiWorld) connect(name string) {
+	w.t.Helper()
+	by := identity.Principal{Person: name}
+	leave, err := w.own.Begin(w.t.Context(), by, "browser", "crm", w.URL+"/connections/crm/callback", nil)
+	w.must(err)
+	w.must(w.own.Finish(w.t.Context(), by, "browser", "crm", comesBack(w.t, leave.URL).Query()))
+}
+
+// waiting is a call that waits for a person.
+func (w *apiWorld) waiting() approval.Request {
+	w.t.Helper()
+	id := w.persona("live")
+	r, _, err := w.desk.Ask(w.t.Context(), approval.Binding{Key: id, Agent: "bot", User: "zoe", Persona: id, Revision: 1, Tool: "crm/get_customer", Arguments: audit.Digest([]byte("{}"))}, []byte("{}"), 5)
+	w.must(err)
+	return r
 }
 
 // digests are what the latest revision pins.
@@ -191,7 +231,7 @@ func (w *apiWorld) request(method, route string, own identity.Role) (path string
 	case "POST /session":
 		return route, api.SignIn{Name: "vic", Password: password}
 	case "POST /personas":
-		return route, api.Create{Title: name, ID: persona.ID(name), Job: job, Tools: wants}
+		return route, api.Create{Title: name, ID: persona.ID(name), Team: w.team, Job: job, Tools: wants}
 	case "POST /personas/:id/draft":
 		return on("draft"), api.Revise{Job: job, Tools: wants}
 	case "POST /personas/:id/plan":
@@ -206,6 +246,8 @@ func (w *apiWorld) request(method, route string, own identity.Role) (path string
 		return on("submitted"), api.SendBack{Revision: 1, Comment: "no"}
 	case "POST /personas/:id/rollback":
 		return on("two"), api.Number{Revision: 1}
+	case "POST /personas/:id/team":
+		return on("live"), api.SetTeam{Team: "red"}
 	case "POST /personas/:id/narrow":
 		return on("live"), api.Narrow{Remove: []catalog.ID{"crm/get_customer"}}
 	case "POST /personas/:id/term":
@@ -227,6 +269,23 @@ func (w *apiWorld) request(method, route string, own identity.Role) (path string
 		_, k, err := w.directory.IssueKey(ctx, identity.Operator(), identity.KeySpec{Agent: "bot", User: "zoe", Persona: w.persona("live")})
 		w.must(err)
 		return "/keys/" + k.ID, nil
+	case "POST /keys/:id/rotate":
+		_, k, err := w.directory.IssueKey(ctx, identity.Operator(), identity.KeySpec{Agent: "bot", User: "zoe", Persona: w.persona("live")})
+		w.must(err)
+		return "/keys/" + k.ID + "/rotate", api.RotateKey{Overlap: "1h"}
+	case "GET /approvals":
+		return route, nil
+	case "GET /approvals/:id":
+		return "/approvals/" + w.waiting().ID, nil
+	case "POST /approvals/:id/approve", "POST /approvals/:id/deny":
+		r := w.waiting()
+		return strings.Replace(route, ":id", r.ID, 1), api.Decide{Seen: r.Arguments}
+	case "POST /servers/:name/crawl":
+		return "/servers/crm/crawl", nil
+	case "POST /connections/:server/allow":
+		return "/connections/crm/allow", api.AllowKeys{Keys: []string{}}
+	case "DELETE /connections/:server":
+		return "/connections/crm", nil
 	case "POST /tokens":
 		return route, api.NewToken{Name: name, Roles: []identity.Role{own}, Expires: w.now().Add(time.Hour)}
 	case "DELETE /tokens/:id":
@@ -249,8 +308,11 @@ func (w *apiWorld) request(method, route string, own identity.Role) (path string
 		return route + "?tool=crm/get_customer", nil
 	case "POST /people":
 		return route, api.NewPerson{Name: name, Roles: []identity.Role{}}
-	case "POST /people/:name/roles", "POST /people/:name/disable":
+	case "POST /people/:name/roles", "POST /people/:name/teams", "POST /people/:name/disable":
 		w.must(w.directory.AddPerson(ctx, identity.Operator(), name, nil, ""))
+		if strings.HasSuffix(route, "teams") {
+			return "/people/" + name + "/teams", api.SetTeams{Teams: []string{"red"}}
+		}
 		if strings.HasSuffix(route, "roles") {
 			return "/people/" + name + "/roles", api.SetRoles{Roles: []identity.Role{}}
 		}
@@ -282,6 +344,11 @@ func TestAPIRoles(t *testing.T) {
 	}
 	boss := identity.Principal{Person: "boss", Roles: identity.Roles}
 	w.must(w.directory.AddPerson(t.Context(), identity.Operator(), "boss", identity.Roles, ""))
+	for _, c := range columns {
+		if _, err := w.store.Person(t.Context(), "with-"+c.name); err == nil {
+			w.connect("with-" + c.name)
+		}
+	}
 	for _, role := range identity.TokenRoles {
 		columns = append(columns, column{"t:" + string(role), w.token(boss, "ci-"+string(role), role)})
 	}
@@ -315,14 +382,78 @@ func TestAPIRoles(t *testing.T) {
 			t.Errorf("%s %s never answered with 200: the document was not held against it", e[0], e[1])
 		}
 	}
-	file := filepath.Join("testdata", "api-roles.txt")
+	w.golden("api-roles.txt", b.String())
+}
+
+const apiTeamsHead = `# Every route of the API that is about one persona, or a key of one, where the team blue owns the persona: to a member of blue / to
+# somebody of another team, for each role alone; "t:" are management tokens that a member of each team made. 404 is what a persona
+# that does not exist answers. go test ./web -run TestAPITeams -update writes this file anew.
+`
+
+// TestAPITeams calls every route about a persona with every role, from within the team that owns it and from another.
+func TestAPITeams(t *testing.T) {
+	w := newAPIWorld(t)
+	w.team = "blue"
+	var names []string
+	for _, role := range append([]identity.Role{"none"}, identity.Roles...) {
+		names = append(names, string(role))
+		for _, team := range []string{"blue", "green"} {
+			roles := []identity.Role{role}
+			if role == "none" {
+				roles = nil
+			}
+			w.must(w.directory.AddPerson(t.Context(), identity.Operator(), team+"-"+string(role), roles, ""))
+			w.must(w.directory.SetTeams(t.Context(), identity.Operator(), team+"-"+string(role), []string{team}))
+		}
+	}
+	tokens := map[string]string{}
+	for _, role := range identity.TokenRoles {
+		names = append(names, "t:"+string(role))
+		for _, team := range []string{"blue", "green"} {
+			of := identity.Principal{Person: team + "-" + string(role), Roles: []identity.Role{role}, Teams: []string{team}}
+			tokens[team+"-t:"+string(role)] = w.token(of, team+"-ci-"+string(role), role)
+		}
+	}
+	var b strings.Builder
+	b.WriteString(apiTeamsHead + "\n" + apiRow("", names))
+	for _, e := range web.Endpoints() {
+		if !strings.HasPrefix(e[1], "/personas") && !strings.HasPrefix(e[1], "/keys") && !strings.HasPrefix(e[1], "/approvals") && !strings.HasPrefix(e[1], "/suspensions/") && e[1] != "/suspensions" || e[0]+e[1] == "GET/suspensions" {
+			continue
+		}
+		var cells []string
+		for _, name := range names {
+			var both []string
+			for _, team := range []string{"blue", "green"} {
+				bearer := tokens[team+"-"+name]
+				if bearer == "" {
+					bearer = w.session(team + "-" + name)
+				}
+				w.past.Add(1)
+				path, body := w.request(e[0], e[1], identity.Viewer)
+				status, answer := w.ask(bearer, e[0], e[1], path, body)
+				if status >= 500 || status == http.StatusBadRequest || status == http.StatusUnprocessableEntity {
+					t.Errorf("%s %s as %s-%s: got %d %s", e[0], path, team, name, status, answer)
+				}
+				both = append(both, fmt.Sprint(status))
+			}
+			cells = append(cells, strings.Join(both, "/"))
+		}
+		b.WriteString(apiRow(fmt.Sprintf("%-6s %s", e[0], e[1]), cells))
+	}
+	w.golden("api-roles-teams.txt", b.String())
+}
+
+// golden compares a matrix with its file.
+func (w *apiWorld) golden(name, got string) {
+	w.t.Helper()
+	file := filepath.Join("testdata", name)
 	if *update {
-		w.must(os.WriteFile(file, []byte(b.String()), 0o644))
+		w.must(os.WriteFile(file, []byte(got), 0o644))
 	}
 	want, err := os.ReadFile(file)
 	w.must(err)
-	if diff := cmp.Diff(string(want), b.String()); diff != "" {
-		t.Errorf("who may do what over the API has changed (-want +got); if that is meant, run with -update:\n%s", diff)
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		w.t.Errorf("who may do what over the API has changed (-want +got); if that is meant, run with -update:\n%s", diff)
 	}
 }
 

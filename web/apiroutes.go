@@ -94,6 +94,7 @@ var endpoints = []endpoint{
 	sends("/personas/:id/rollback", "rollback", "Make a revision live again that was live before.", signedIn, (*site).apiRollback),
 	sends("/personas/:id/narrow", "narrow", "Take tools away from what is live, at once.", signedIn, (*site).apiNarrow),
 	reads("POST", "/personas/:id/retire", "retire", "End a persona.", signedIn, (*site).apiRetire),
+	sends("/personas/:id/team", "setTeam", "Which team owns a persona. For an admin.", signedIn, (*site).apiSetTeam),
 	sends("/personas/:id/term", "setTerm", "Until when a persona may be used. To prolong is for a signed-in reviewer who did not work on what is live.", signedIn, (*site).apiTerm),
 	sends("/personas/:id/recertify", "recertify", "Confirm what is live after looking at it again. For a signed-in reviewer who did not work on it.", signedIn, (*site).apiRecertify),
 	reads("GET", "/personas/:id/diff", "diffRevisions", "What one revision changes against another.", signedIn, (*site).apiDiff,
@@ -107,6 +108,7 @@ var endpoints = []endpoint{
 		param{"agent", "only keys of this agent", false}, param{"user", "only keys that work for this user", false}, param{"state", "only keys in this state", false}),
 	sends("/keys", "issueKey", "An access key; its secret is in this answer only.", signedIn, (*site).apiIssueKey),
 	reads("DELETE", "/keys/:id", "revokeKey", "End a key: its next call is refused.", signedIn, (*site).apiRevokeKey),
+	sends("/keys/:id/rotate", "rotateKey", "A key in the place of another, with its bounds; its secret is in this answer only.", signedIn, (*site).apiRotateKey),
 	reads("GET", "/tokens", "listTokens", "Management tokens: one's own, and for an admin everybody's.", signedIn, (*site).apiTokens),
 	sends("/tokens", "issueToken", "A management token; its secret is in this answer only. For a signed-in person.", signedIn, (*site).apiIssueToken),
 	reads("DELETE", "/tokens/:id", "revokeToken", "End a management token: its next request is refused.", signedIn, (*site).apiRevokeToken),
@@ -116,6 +118,18 @@ var endpoints = []endpoint{
 	sends("/suspensions/resume", "resume", "Let it go on.", signedIn, (*site).apiResume),
 	reads("GET", "/frozen", "listFrozen", "Tools of live revisions that changed and wait for a person.", signedIn, (*site).apiFrozen),
 	sends("/frozen/thaw", "thaw", "Confirm a tool that is again what was approved. For a signed-in reviewer.", signedIn, (*site).apiThaw),
+
+	reads("GET", "/approvals", "listApprovals", "Calls that wait for a person, oldest first, without arguments.", signedIn, (*site).apiApprovals, param{"state", "all: also what is over, newest first", false}),
+	reads("GET", "/approvals/:id", "showApproval", "A call with its exact arguments. For a signed-in person who decides on calls.", signedIn, (*site).apiApproval),
+	sends("/approvals/:id/approve", "approveCall", "Let a call be made, once. For a signed-in person for whom the agent does not work.", signedIn, (*site).apiApproveCall),
+	sends("/approvals/:id/deny", "denyCall", "Refuse a call. For a signed-in person for whom the agent does not work.", signedIn, (*site).apiDenyCall),
+
+	reads("GET", "/servers", "listServers", "The upstream servers, and how they are.", member, (*site).apiServers),
+	reads("POST", "/servers/:name/crawl", "crawlServer", "List a server's tools now. The answer says how that went.", member, (*site).apiCrawl),
+	reads("GET", "/connections", "listConnections", "One's own accounts at servers that are called with people's accounts. They are connected on the pages.", signedIn, (*site).apiConnections),
+	reads("GET", "/connections/accounts", "listAccounts", "Who has an account where. For an admin.", signedIn, (*site).apiAccounts),
+	sends("/connections/:server/allow", "allowKeys", "Which keys, and clients that one signs in to, may use one's account from the next call on.", signedIn, (*site).apiAllow),
+	reads("DELETE", "/connections/:server", "disconnect", "End one's account at a server.", signedIn, (*site).apiDisconnect),
 
 	reads("GET", "/tools", "searchTools", "Search the catalog; without words, all of it.", signedIn, (*site).apiCatalog,
 		param{"q", "words, or a sentence", false}, param{"limit", "most results of a search, 1 to 100; 10 when left out", false}),
@@ -128,6 +142,7 @@ var endpoints = []endpoint{
 	reads("GET", "/people", "listPeople", "Everybody who may sign in.", signedIn, (*site).apiPeople),
 	sends("/people", "addPerson", "Add somebody. They come in by a link that a signed-in admin makes.", signedIn, (*site).apiAddPerson),
 	sends("/people/:name/roles", "setRoles", "Replace somebody's roles.", signedIn, (*site).apiSetRoles),
+	sends("/people/:name/teams", "setTeams", "Replace the teams that somebody is in.", signedIn, (*site).apiSetTeams),
 	sends("/people/:name/disable", "disablePerson", "End somebody's access at once, or restore it.", signedIn, (*site).apiDisable),
 }
 

@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -56,8 +57,8 @@ func (s *site) decider(by identity.Principal) error {
 }
 
 // waiting is what nobody has decided yet, oldest first.
-func (s *site) waiting(c echo.Context) ([]approval.Request, error) {
-	found, err := s.Approvals.Store.Approvals(c.Request().Context(), []approval.State{approval.Pending}, 1000)
+func (s *site) waiting(ctx context.Context, by identity.Principal) ([]approval.Request, error) {
+	found, err := s.Approvals.Requests(ctx, by, []approval.State{approval.Pending}, 1000)
 	found = slices.DeleteFunc(found, func(r approval.Request) bool { return !r.Open(s.Now()) })
 	slices.Reverse(found)
 	return found, err
@@ -68,14 +69,14 @@ func (s *site) approvals(c echo.Context, by identity.Principal) error {
 		return err
 	}
 	page := approvalsPage{frame: s.frame(c, by, "Approvals", "approvals")}
-	pending, err := s.waiting(c)
+	pending, err := s.waiting(c.Request().Context(), by)
 	if err != nil {
 		return err
 	}
 	for _, r := range pending {
 		page.Pending = append(page.Pending, s.approvalRow(by, r))
 	}
-	page.Recent, err = s.Approvals.Store.Approvals(c.Request().Context(),
+	page.Recent, err = s.Approvals.Requests(c.Request().Context(), by,
 		[]approval.State{approval.Approved, approval.Denied, approval.Used, approval.Expired}, recentApprovals)
 	if err != nil {
 		return err
@@ -97,7 +98,7 @@ func (s *site) approval(c echo.Context, by identity.Principal) error {
 	if err := s.decider(by); err != nil {
 		return err
 	}
-	r, err := s.Approvals.Store.Approval(c.Request().Context(), c.Param("id"))
+	r, err := s.Approvals.Request(c.Request().Context(), by, c.Param("id"))
 	if err != nil {
 		return err
 	}
@@ -113,7 +114,7 @@ func (s *site) approval(c echo.Context, by identity.Principal) error {
 		}
 		page.Shown, page.Hidden, page.Alike = b.String(), countHidden(r.Text), lookalikes(string(r.Text))
 	}
-	p, err := s.Personas.Persona(c.Request().Context(), persona.ID(r.Persona))
+	p, err := s.Registry.Persona(c.Request().Context(), by, persona.ID(r.Persona))
 	if err != nil {
 		return err
 	}

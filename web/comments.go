@@ -43,7 +43,7 @@ func (s *site) postComment(c echo.Context, by identity.Principal) error {
 	if form.Get("from") == "review" {
 		to += "/review"
 	}
-	p, err := s.persona(c)
+	p, err := s.persona(c, by)
 	if err != nil {
 		return err
 	}
@@ -56,8 +56,8 @@ func (s *site) postComment(c echo.Context, by identity.Principal) error {
 }
 
 // served answers with the list of tools as agents get it, byte for byte.
-func (s *site) served(c echo.Context, _ identity.Principal) error {
-	p, err := s.persona(c)
+func (s *site) served(c echo.Context, by identity.Principal) error {
+	p, err := s.persona(c, by)
 	if err != nil {
 		return err
 	}

@@ -30,11 +30,11 @@ func connecting(t *testing.T) (*world, *fakeoauth.Provider, upstream.Authorizer)
 	vault := &credential.Vault{Store: w.store, Keys: credential.KeySource{File: filepath.Join(t.TempDir(), "secret.key")}}
 	all, own, err := credential.New([]credential.Config{{Server: "crm", URL: "http://127.0.0.1:1/mcp", Grant: credential.AuthorizationCode, Issuer: p.URL,
 		ClientID: fakeoauth.ClientID, ClientSecret: fakeoauth.Secret, Scopes: []string{"read"}}},
-		credential.Deps{Vault: vault, People: w.store, Keys: w.store, Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+		credential.Deps{Vault: vault, People: w.store, Keys: w.store, Record: w.store, Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	site, err := web.New(web.Config{Registry: w.registry, Personas: w.store, Directory: w.directory, Catalog: w.catalog,
+	site, err := web.New(web.Config{Registry: w.registry, Directory: w.directory, Catalog: w.catalog,
 		Composer: composer.New(composer.Config{Finder: w.catalog}), Audit: w.store, Evals: w.store, Connections: own, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	if err != nil {
 		t.Fatal(err)

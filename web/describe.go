@@ -22,6 +22,7 @@ type describePage struct {
 	Name     string
 	ID       string
 	Job      string
+	Team     string // as chosen; empty for none
 	Error    string
 	Examples []example
 	Tools    int
@@ -42,12 +43,15 @@ var examples = []example{
 
 func (s *site) describe(c echo.Context, by identity.Principal) error {
 	page := s.describePage(c, by)
+	if len(by.Teams) > 0 {
+		page.Team = by.Teams[0]
+	}
 	for _, e := range examples {
 		if e.Title == c.QueryParam("example") {
 			page.Name, page.Job = e.Title, e.Job
 		}
 	}
-	from, err := s.startedFrom(c, persona.ID(c.QueryParam("from")), &page)
+	from, err := s.startedFrom(c, by, persona.ID(c.QueryParam("from")), &page)
 	if err != nil {
 		return err
 	}
@@ -55,7 +59,7 @@ func (s *site) describe(c echo.Context, by identity.Principal) error {
 		page.Name, page.Job = "Like "+from.Title, from.Basis().Job
 	}
 	if page.Started == "" {
-		all, err := s.Personas.Personas(c.Request().Context())
+		all, err := s.Registry.Personas(c.Request().Context(), by)
 		if err != nil {
 			return err
 		}
@@ -68,15 +72,15 @@ func (s *site) describe(c echo.Context, by identity.Principal) error {
 
 const maxStarts = 12 // personas to start from that a page offers
 
-// startedFrom is the persona with the id; nil for no id.
-func (s *site) startedFrom(c echo.Context, id persona.ID, page *describePage) (*persona.Persona, error) {
+// startedFrom is the persona with the id, if by sees it; nil for no id.
+func (s *site) startedFrom(c echo.Context, by identity.Principal, id persona.ID, page *describePage) (*persona.Persona, error) {
 	if id == "" {
 		return nil, nil
 	}
 	if id.Validate() != nil {
 		return nil, persona.ErrNotFound
 	}
-	p, err := s.Personas.Persona(c.Request().Context(), id)
+	p, err := s.Registry.Persona(c.Request().Context(), by, id)
 	if err == nil && len(p.Revisions) == 0 {
 		err = persona.ErrNotFound
 	}
@@ -94,13 +98,13 @@ func (s *site) describePage(c echo.Context, by identity.Principal) describePage 
 func (s *site) postDescribe(c echo.Context, by identity.Principal) error {
 	form := c.Request().PostForm
 	page := s.describePage(c, by)
-	page.Name, page.ID, page.Job = strings.TrimSpace(form.Get("title")), strings.TrimSpace(form.Get("id")), jobText(form.Get("job"))
-	from, err := s.startedFrom(c, persona.ID(form.Get("from")), &page)
+	page.Name, page.ID, page.Job, page.Team = strings.TrimSpace(form.Get("title")), strings.TrimSpace(form.Get("id")), jobText(form.Get("job")), form.Get("team")
+	from, err := s.startedFrom(c, by, persona.ID(form.Get("from")), &page)
 	if err == nil {
 		err = checkJob(by, page.Job)
 	}
 	if err == nil {
-		err = s.answer(c, s.creation(by, persona.ID(page.ID), page.Name, page.Job, from))
+		err = s.answer(c, s.creation(by, persona.ID(page.ID), page.Name, page.Team, page.Job, from))
 	}
 	if err != nil && expected(err) {
 		status, _, text := explain(err)
@@ -112,7 +116,7 @@ func (s *site) postDescribe(c echo.Context, by identity.Principal) error {
 
 // creation makes a persona of the first draft, and the model's choice its draft, unless somebody went on with the first. from is
 // the persona that it is started from, if any.
-func (s *site) creation(by identity.Principal, id persona.ID, title, job string, from *persona.Persona) drafting {
+func (s *site) creation(by identity.Principal, id persona.ID, title, team, job string, from *persona.Persona) drafting {
 	var first time.Time
 	return drafting{job: job, save: func(ctx context.Context, d composer.Draft, embedded *composer.Draft) (string, error) {
 		kept, n := grants(d), notes{Draft: d}
@@ -130,6 +134,7 @@ func (s *site) creation(by identity.Principal, id persona.ID, title, job string,
 		if p.Onto = first; !first.IsZero() {
 			return "", s.Registry.Revise(ctx, by, id, p)
 		}
+		p.Team = team
 		if id, err = s.createAs(ctx, by, id, title, p); err != nil {
 			return "", err
 		}
@@ -140,7 +145,7 @@ func (s *site) creation(by identity.Principal, id persona.ID, title, job string,
 
 // savedAt is when the draft with the notes was saved. Where somebody saved another one right after it, no draft has the time.
 func (s *site) savedAt(ctx context.Context, id persona.ID, saved persona.Proposal) (time.Time, error) {
-	p, err := s.Personas.Persona(ctx, id)
+	p, err := s.Registry.Store.Persona(ctx, id)
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -151,11 +156,12 @@ func (s *site) savedAt(ctx context.Context, id persona.ID, saved persona.Proposa
 }
 
 // create makes a persona whose tools are drafted from the job. Without an id it is made of the title.
-func (s *site) create(ctx context.Context, by identity.Principal, id persona.ID, title, job string) (persona.ID, error) {
+func (s *site) create(ctx context.Context, by identity.Principal, id persona.ID, title, team, job string) (persona.ID, error) {
 	proposal, err := s.compose(ctx, by, job)
 	if err != nil {
 		return "", err
 	}
+	proposal.Team = team
 	return s.createAs(ctx, by, id, title, proposal)
 }
 
@@ -208,7 +214,7 @@ func (s *site) freeID(ctx context.Context, title string) (persona.ID, error) {
 	if base == "" {
 		base = "persona"
 	}
-	all, err := s.Personas.Personas(ctx)
+	all, err := s.Registry.Store.Personas(ctx)
 	if err != nil {
 		return "", err
 	}

@@ -47,7 +47,7 @@ type draftPage struct {
 var errStale = errors.New("the draft was changed in another window or by somebody else since you opened it; open it again and repeat your change")
 
 func (s *site) draft(c echo.Context, by identity.Principal) error {
-	p, err := s.persona(c)
+	p, err := s.persona(c, by)
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func (s *site) showDraft(c echo.Context, by identity.Principal, p persona.Person
 		return err
 	}
 	page := draftPage{frame: s.frame(c, by, p.Title, "personas"), head: h, Revision: r, Base: base(r),
-		Editable: r.State == persona.Draft && by.Has(identity.Author), Tools: s.grantCards(r), findings: s.findings(r),
+		Editable: r.State == persona.Draft && h.Ours && by.Has(identity.Author), Tools: s.grantCards(r), findings: s.findings(r),
 		CatalogTokens: s.Catalog.Tokens(), CatalogTools: len(s.Catalog.Tools())}
 	mark(page.Tools, h.stopped)
 	page.Job = pieces(r.Job, r.Grants, page.Spans)
@@ -123,7 +123,7 @@ func base(r persona.Revision) string { return api.BaseOf(r) }
 
 // postDraft saves what the form keeps, adds a tool if a button asked for one, and submits if asked to.
 func (s *site) postDraft(c echo.Context, by identity.Principal) error {
-	p, err := s.openDraft(c)
+	p, err := s.openDraft(c, by)
 	if err != nil {
 		return err
 	}
@@ -163,8 +163,8 @@ func (s *site) postDraft(c echo.Context, by identity.Principal) error {
 }
 
 // openDraft reads the persona whose draft a form edits, if the form was filled from its present state.
-func (s *site) openDraft(c echo.Context) (persona.Persona, error) {
-	p, err := s.persona(c)
+func (s *site) openDraft(c echo.Context, by identity.Principal) (persona.Persona, error) {
+	p, err := s.persona(c, by)
 	if err != nil {
 		return p, err
 	}
@@ -246,7 +246,7 @@ func (s *site) addedByHand(grants []persona.Grant, before persona.Revision) []pe
 }
 
 func (s *site) postCompose(c echo.Context, by identity.Principal) error {
-	p, err := s.openDraft(c)
+	p, err := s.openDraft(c, by)
 	if err != nil {
 		return err
 	}
@@ -280,7 +280,7 @@ func (s *site) onto(by identity.Principal, p persona.Persona, notice string, of 
 
 // postRevise starts the next draft from the newest revision, without tools that are no longer offered.
 func (s *site) postRevise(c echo.Context, by identity.Principal) error {
-	p, err := s.persona(c)
+	p, err := s.persona(c, by)
 	if err != nil {
 		return err
 	}

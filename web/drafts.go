@@ -192,7 +192,7 @@ func without(list, out []string) []string {
 
 // postRefine adds what was typed to the job and makes the next draft of it.
 func (s *site) postRefine(c echo.Context, by identity.Principal) error {
-	p, err := s.openDraft(c)
+	p, err := s.openDraft(c, by)
 	if err != nil {
 		return err
 	}
@@ -254,7 +254,7 @@ type draftCell struct {
 }
 
 func (s *site) drafts(c echo.Context, by identity.Principal) error {
-	p, err := s.persona(c)
+	p, err := s.persona(c, by)
 	if err != nil {
 		return err
 	}
@@ -263,7 +263,7 @@ func (s *site) drafts(c echo.Context, by identity.Principal) error {
 		return err
 	}
 	r := p.Latest()
-	page := draftsPage{frame: s.frame(c, by, "Drafts: "+p.Title, "personas"), head: h, Base: base(r), Editable: r.State == persona.Draft && by.Has(identity.Author)}
+	page := draftsPage{frame: s.frame(c, by, "Drafts: "+p.Title, "personas"), head: h, Base: base(r), Editable: r.State == persona.Draft && h.Ours && by.Has(identity.Author)}
 	all := append([]earlier{asEarlier(r)}, notesOf(r).Earlier...)
 	for i, e := range all {
 		column := draftColumn{Number: i, How: e.How, By: e.By, Made: e.Made, Job: e.Notes.Job, SameJob: e.Notes.Job == r.Job, Tools: len(e.Grants)}
@@ -330,7 +330,7 @@ func (s *site) draftRows(all []earlier) []draftRow {
 
 // postDrafts takes one of the earlier drafts; the present one is kept among them.
 func (s *site) postDrafts(c echo.Context, by identity.Principal) error {
-	p, err := s.openDraft(c)
+	p, err := s.openDraft(c, by)
 	if err != nil {
 		return err
 	}

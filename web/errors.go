@@ -77,7 +77,7 @@ func explain(err error) (status int, heading, text string) {
 	case errors.Is(err, errForm):
 		return http.StatusBadRequest, "The form could not be read", "Go back, reload the page and try again."
 	case errors.Is(err, persona.ErrNotFound), errors.Is(err, identity.ErrNotFound), errors.Is(err, persona.ErrNoTarget), errors.Is(err, errNoTool), errors.Is(err, composer.ErrUnknownTool), errors.Is(err, evals.ErrNoRun),
-		errors.Is(err, approval.ErrNotFound), errors.Is(err, errNoConnections):
+		errors.Is(err, approval.ErrNotFound), errors.Is(err, errNoConnections), errors.Is(err, errNoServer):
 		return http.StatusNotFound, "Not found", "There is nothing here under that name. It may never have existed."
 	case errors.Is(err, persona.ErrOwnWork), errors.Is(err, persona.ErrSecond):
 		return http.StatusForbidden, "Your own work", err.Error()

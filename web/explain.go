@@ -35,7 +35,7 @@ type explainPage struct {
 }
 
 func (s *site) explain(c echo.Context, by identity.Principal) error {
-	p, err := s.persona(c)
+	p, err := s.persona(c, by)
 	if err != nil {
 		return err
 	}
@@ -44,7 +44,7 @@ func (s *site) explain(c echo.Context, by identity.Principal) error {
 		return err
 	}
 	r := p.Latest()
-	page := explainPage{frame: s.frame(c, by, "Explain: "+p.Title, "personas"), head: h, Number: r.Number, Base: base(r), Editable: r.State == persona.Draft && by.Has(identity.Author)}
+	page := explainPage{frame: s.frame(c, by, "Explain: "+p.Title, "personas"), head: h, Number: r.Number, Base: base(r), Editable: r.State == persona.Draft && h.Ours && by.Has(identity.Author)}
 	if id := catalog.ID(c.QueryParam("tool")); id != "" {
 		t, ok := s.Catalog.Tool(id)
 		if !ok {

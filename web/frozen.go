@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -32,8 +33,12 @@ func (s *site) frozen(ctx context.Context, by identity.Principal, from persona.I
 		return nil, nil
 	}
 	pins, err := s.Frozen.FrozenPins(ctx)
+	if err != nil || len(pins) == 0 {
+		return nil, err
+	}
+	hidden, err := s.Registry.Hidden(ctx, by)
 	for _, p := range pins {
-		if from == "" || p.Persona == from {
+		if (from == "" || p.Persona == from) && !slices.Contains(hidden, string(p.Persona)) {
 			out = append(out, frozenPin{p, from, by.Has(identity.Reviewer)})
 		}
 	}

@@ -121,7 +121,7 @@ func TestAddressLimiterBehindAProxy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	site, err := web.New(web.Config{Registry: w.registry, Personas: w.store, Directory: w.directory, Catalog: w.catalog,
+	site, err := web.New(web.Config{Registry: w.registry, Directory: w.directory, Catalog: w.catalog,
 		Composer: composer.New(composer.Config{Finder: w.catalog}), Audit: w.store, Evals: w.store, Proxies: proxies})
 	if err != nil {
 		t.Fatal(err)
@@ -160,7 +160,7 @@ func TestAddressLimiterBehindAProxy(t *testing.T) {
 // Behind https the cookie has the prefix that browsers hold to secure pages of this host alone.
 func TestCookieOverHTTPS(t *testing.T) {
 	w := newWorld(t, shop())
-	site, err := web.New(web.Config{Registry: w.registry, Personas: w.store, Directory: w.directory, Catalog: w.catalog,
+	site, err := web.New(web.Config{Registry: w.registry, Directory: w.directory, Catalog: w.catalog,
 		Composer: composer.New(composer.Config{Finder: w.catalog}), Audit: w.store, Evals: w.store, PublicURL: "https://remit.example"})
 	if err != nil {
 		t.Fatal(err)

@@ -78,8 +78,8 @@ func (keysPart) Warning() int { return int(identity.KeyWarning / (24 * time.Hour
 // overlaps are how long a key that is rotated may go on.
 var overlaps = map[string]time.Duration{"0": 0, "1h": time.Hour, "24h": identity.KeyOverlap, "7d": 7 * 24 * time.Hour}
 
-func newKeysPart(c echo.Context, by identity.Principal) keysPart {
-	return keysPart{May: identity.MayChangeKeys(by) == nil, Form: keyForm{User: by.Person, Expires: "90", Scope: "all"},
+func newKeysPart(c echo.Context, by identity.Principal, ours bool) keysPart {
+	return keysPart{May: ours && identity.MayChangeKeys(by) == nil, Form: keyForm{User: by.Person, Expires: "90", Scope: "all"},
 		Filter: identity.KeyQuery{Agent: strings.TrimSpace(c.QueryParam("agent")), User: strings.TrimSpace(c.QueryParam("user")),
 			State: identity.KeyState(c.QueryParam("state"))}}
 }

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -23,7 +24,8 @@ type livePage struct {
 	Users     usersForm
 	Snippets  []snippet
 	MayRetire bool
-	MayNarrow bool // take tools away at once
+	NewTeam   string // as typed
+	MayNarrow bool   // take tools away at once
 	Error     string
 	MayDate   bool // shorten the dates; a reviewer who did not write it prolongs them
 }
@@ -39,7 +41,7 @@ func (s *site) revisionRows(c echo.Context, by identity.Principal, p persona.Per
 	var rows []revisionRow
 	for _, r := range p.Revisions {
 		row := revisionRow{Revision: r}
-		if r.State == persona.Approved && by.Has(identity.Reviewer) {
+		if r.State == persona.Approved && by.Within(p.Team) && by.Has(identity.Reviewer) {
 			err := s.Registry.Rollbackable(c.Request().Context(), p, r)
 			if err != nil && !expected(err) {
 				return nil, err
@@ -82,7 +84,7 @@ func (s *site) live(c echo.Context, by identity.Principal) error {
 }
 
 func (s *site) livePage(c echo.Context, by identity.Principal) (livePage, persona.Persona, error) {
-	p, err := s.persona(c)
+	p, err := s.persona(c, by)
 	if err != nil {
 		return livePage{}, persona.Persona{}, err
 	}
@@ -90,15 +92,15 @@ func (s *site) livePage(c echo.Context, by identity.Principal) (livePage, person
 	if err != nil {
 		return livePage{}, persona.Persona{}, err
 	}
-	page := livePage{frame: s.frame(c, by, p.Title, "personas"), head: h, Revision: p.Latest(), MayRetire: by.Has(identity.Reviewer) && !p.Retired(),
-		Keys: newKeysPart(c, by), Users: s.newUsersForm(c.Request(), by, p), Endpoint: s.origin(c.Request()) + "/k/" + string(p.ID) + "/mcp"}
+	page := livePage{frame: s.frame(c, by, p.Title, "personas"), head: h, Revision: p.Latest(), NewTeam: p.Team, MayRetire: h.Ours && by.Has(identity.Reviewer) && !p.Retired(),
+		Keys: newKeysPart(c, by, h.Ours), Users: s.newUsersForm(c.Request(), by, p), Endpoint: s.origin(c.Request()) + "/k/" + string(p.ID) + "/mcp"}
 	if page.Revisions, err = s.revisionRows(c, by, p); err != nil {
 		return livePage{}, persona.Persona{}, err
 	}
 	if live, ok := p.Live(); ok {
 		page.Revision = live
-		page.MayDate = mayNarrow(by) == nil
-		page.MayNarrow = len(live.Grants) > 1 && (by.Has(identity.Reviewer) || by.Has(identity.Author))
+		page.MayDate = h.Ours && mayNarrow(by) == nil
+		page.MayNarrow = h.Ours && len(live.Grants) > 1 && (by.Has(identity.Reviewer) || by.Has(identity.Author))
 	}
 	page.Tools = s.grantCards(page.Revision)
 	mark(page.Tools, h.stopped)
@@ -129,6 +131,15 @@ func (s *site) renderLive(c echo.Context, status int, page livePage) error {
 	}
 	page.Snippets = snippets(string(page.ID), page.Endpoint, page.Keys.Secret)
 	return s.render(c, status, "live", page)
+}
+
+// postTeam says whose the persona is from now on.
+func (s *site) postTeam(c echo.Context, by identity.Principal) error {
+	team := strings.TrimSpace(c.Request().PostForm.Get("team"))
+	if err := s.Registry.SetTeam(c.Request().Context(), by, persona.ID(c.Param("id")), team); err != nil {
+		return s.liveAgain(c, by, err, func(page *livePage) { page.NewTeam = team })
+	}
+	return redirect(c, "/personas/"+c.Param("id")+"/live", "owned")
 }
 
 func (s *site) postRetire(c echo.Context, by identity.Principal) error {

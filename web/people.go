@@ -72,6 +72,16 @@ func (s *site) postRoles(c echo.Context, by identity.Principal) error {
 	return s.changed(c, s.Directory.SetRoles(c.Request().Context(), by, c.Param("name"), roles(c.Request().PostForm["role"])))
 }
 
+func (s *site) postTeams(c echo.Context, by identity.Principal) error {
+	teams := strings.FieldsFunc(c.Request().PostForm.Get("teams"), func(r rune) bool { return r == ',' || r == ' ' })
+	err := s.Directory.SetTeams(c.Request().Context(), by, c.Param("name"), teams)
+	if err != nil && expected(err) {
+		status, _, text := explain(err)
+		return s.renderPeople(c, by, status, peoplePage{Error: text})
+	}
+	return s.changed(c, err)
+}
+
 func (s *site) postDisable(c echo.Context, by identity.Principal) error {
 	var disabled bool
 	switch c.Request().PostForm.Get("disabled") {

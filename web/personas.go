@@ -17,6 +17,8 @@ type personasPage struct {
 	frame
 	Waiting []personaRow       // for the review of who looks
 	Due     []persona.Reminder // dates that come near or have come, of all
+	Teams   []string           // that own some of them, in order
+	Team    string             // whose rows are shown; empty for all
 	Rows    []personaRow       // that fit, the waiting ones too; one page of them
 	Query   string             // part of a title, id or author
 	Total   int                // that fit
@@ -30,6 +32,7 @@ type personasPage struct {
 type personaRow struct {
 	ID     persona.ID
 	Title  string
+	Team   string // that owns it; empty for none
 	Path   string // the page on which it goes on
 	State  persona.State
 	Latest int
@@ -44,18 +47,25 @@ type personaRow struct {
 }
 
 func (s *site) personas(c echo.Context, by identity.Principal) error {
-	all, err := s.Personas.Personas(c.Request().Context())
+	all, err := s.Registry.Personas(c.Request().Context(), by)
 	if err != nil {
 		return err
 	}
-	stopped, err := s.Personas.Suspensions(c.Request().Context())
+	stopped, err := s.Registry.Store.Suspensions(c.Request().Context())
 	if err != nil {
 		return err
 	}
 	page := personasPage{frame: s.frame(c, by, "Personas", "personas"), Tools: len(s.Catalog.Tools())}
+	page.Team = c.QueryParam("team")
 	for _, p := range all {
+		if p.Team != "" && !slices.Contains(page.Teams, p.Team) {
+			page.Teams = append(page.Teams, p.Team)
+		}
+		if page.Team != "" && page.Team != p.Team {
+			continue
+		}
 		latest := p.Latest()
-		row := personaRow{ID: p.ID, Title: p.Title, Path: onwards(p), State: latest.State, Latest: latest.Number,
+		row := personaRow{ID: p.ID, Title: p.Title, Team: p.Team, Path: onwards(p), State: latest.State, Latest: latest.Number,
 			Tools: len(latest.Grants), Author: latest.Author, Mine: latest.WrittenBy(by.Person)}
 		_, row.Suspended = persona.Stopped(stopped, p.ID, "")
 		row.Due, row.Over = s.dates(p)
@@ -64,10 +74,11 @@ func (s *site) personas(c echo.Context, by identity.Principal) error {
 			row.Live = live.Number
 		}
 		page.Rows = append(page.Rows, row)
-		if s.mayApprove(by, latest) {
+		if s.mayApprove(by, p) {
 			page.Waiting = append(page.Waiting, row)
 		}
 	}
+	slices.Sort(page.Teams)
 	page.Query, page.All = strings.TrimSpace(c.QueryParam("q")), len(page.Rows)
 	page.cut(c.QueryParam("page"))
 	return s.render(c, http.StatusOK, "personas", page)
@@ -91,7 +102,11 @@ func (page *personasPage) cut(number string) {
 	from, to := (n-1)*perPage, min(n*perPage, page.Total)
 	page.Rows, page.From = page.Rows[from:to], min(from+1, to)
 	address := func(n int) string {
-		return "/?" + url.Values{"q": {page.Query}, "page": {strconv.Itoa(n)}}.Encode()
+		q := url.Values{"q": {page.Query}, "page": {strconv.Itoa(n)}}
+		if page.Team != "" {
+			q.Set("team", page.Team)
+		}
+		return "/?" + q.Encode()
 	}
 	if n > 1 {
 		page.Prev = address(n - 1)
@@ -114,18 +129,19 @@ func onwards(p persona.Persona) string {
 }
 
 // mayApprove mirrors what the registry will decide.
-func (s *site) mayApprove(by identity.Principal, r persona.Revision) bool {
+func (s *site) mayApprove(by identity.Principal, p persona.Persona) bool {
+	r := p.Latest()
 	again := s.Registry.TwoReviewers && r.NeedsTwo() && r.FirstReview == by.Person
-	return r.State == persona.Submitted && by.Has(identity.Reviewer) && (!r.WrittenBy(by.Person) || s.SingleOperator) && !again
+	return r.State == persona.Submitted && by.Within(p.Team) && by.Has(identity.Reviewer) && (!r.WrittenBy(by.Person) || s.SingleOperator) && !again
 }
 
-// persona reads the one that the path names.
-func (s *site) persona(c echo.Context) (persona.Persona, error) {
+// persona reads the one that the path names, if by sees it.
+func (s *site) persona(c echo.Context, by identity.Principal) (persona.Persona, error) {
 	id := persona.ID(c.Param("id"))
 	if id.Validate() != nil {
 		return persona.Persona{}, persona.ErrNotFound
 	}
-	p, err := s.Personas.Persona(c.Request().Context(), id)
+	p, err := s.Registry.Persona(c.Request().Context(), by, id)
 	if err == nil && len(p.Revisions) == 0 {
 		err = persona.ErrNotFound
 	}
@@ -136,6 +152,8 @@ func (s *site) persona(c echo.Context) (persona.Persona, error) {
 type head struct {
 	ID      persona.ID
 	Name    string // the persona's title
+	Team    string // that owns it; empty for none
+	Ours    bool   // whoever looks may do in it what their roles allow
 	Tab     string
 	Latest  persona.Revision
 	Basis   int // revision that a new draft starts from
@@ -151,8 +169,8 @@ type head struct {
 }
 
 func (s *site) newHead(c echo.Context, by identity.Principal, p persona.Persona, tab string) (head, error) {
-	all, err := s.Personas.Suspensions(c.Request().Context())
-	h := head{ID: p.ID, Name: p.Title, Tab: tab, Latest: p.Latest(), Basis: p.Basis().Number, Retired: p.Retired(), Beside: p.Shadow.Revision,
+	all, err := s.Registry.Store.Suspensions(c.Request().Context())
+	h := head{ID: p.ID, Name: p.Title, Team: p.Team, Ours: by.Within(p.Team), Tab: tab, Latest: p.Latest(), Basis: p.Basis().Number, Retired: p.Retired(), Beside: p.Shadow.Revision,
 		Switch: newKillSwitch(all, by, persona.OnePersona, string(p.ID)), Term: p.Term, Dates: newDatesForm(p.Term.Dates, s.Now()), stopped: all}
 	h.Due, h.Over = s.dates(p)
 	if live, ok := p.Live(); ok {

@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,10 +18,12 @@ import (
 
 	"remit/approval"
 	"remit/audit"
+	"remit/catalog/crawl"
 	"remit/composer"
 	"remit/identity"
 	"remit/identity/oidc"
 	"remit/internal/fakeoidc"
+	"remit/persona"
 	"remit/web"
 )
 
@@ -47,13 +50,14 @@ func newElsewhere(t *testing.T, rules identity.ProviderRules, change func(*web.C
 	e.provider.Redirect = address + "/sign-in/callback"
 	var err error
 	e.client, err = oidc.New(oidc.Config{Issuer: e.provider.URL, ClientID: fakeoidc.ClientID, ClientSecret: fakeoidc.Secret, RedirectURL: e.provider.Redirect,
-		Name: "Example SSO", Roles: []string{"remit-authors=author", "remit-admins=admin", "remit-admins=reviewer"}, Now: e.now})
+		Name: "Example SSO", Roles: []string{"remit-authors=author", "remit-admins=admin", "remit-admins=reviewer"}, Teams: []string{"team-blue=blue", "team=red=red"}, Now: e.now})
 	if err != nil {
 		t.Fatal(err)
 	}
 	e.desk = &approval.Desk{Store: e.store, Key: make([]byte, 32), Now: e.now}
-	cfg := web.Config{Registry: e.registry, Personas: e.store, Directory: e.directory, Catalog: e.catalog,
-		Composer: composer.New(composer.Config{Finder: e.catalog}), Audit: e.store, Evals: e.store, Usage: e.store, Shadows: e.store, Frozen: e.store, Approvals: e.desk, Provider: e.client, Now: e.now,
+	cfg := web.Config{Registry: e.registry, Directory: e.directory, Catalog: e.catalog,
+		Composer: composer.New(composer.Config{Finder: e.catalog}), Audit: e.store, Evals: e.store, Usage: e.store, Shadows: e.store, Frozen: e.store, Approvals: e.desk, Servers: func() []crawl.ServerStatus { return []crawl.ServerStatus{{Server: "crm"}} },
+		Crawl: func(context.Context, string) error { return nil }, Provider: e.client, Now: e.now,
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
 	if change != nil {
 		change(&cfg)
@@ -128,6 +132,33 @@ func TestSignInAtProvider(t *testing.T) {
 		"person.add root-2 author", "person.sign-in root-2"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the record (-want +got):\n%s", diff)
+	}
+}
+
+// Groups put people into teams, and take them out: at the next sign-in, also in sessions that were open.
+func TestTeamsOfGroups(t *testing.T) {
+	e := newElsewhere(t, create, nil)
+	if err := e.registry.Create(t.Context(), identity.Operator(), "blues", "Of the blues", persona.Proposal{Job: job, Team: "blue"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		groups []string
+		want   int
+		teams  []string
+	}{
+		{[]string{"remit-authors"}, 404, nil},
+		{[]string{"remit-authors", "team-blue", "team=red"}, 200, []string{"blue", "red"}},
+		{[]string{"remit-authors", "blue"}, 404, nil}, // a group is not a team by having its name
+	} {
+		e.says(fakeoidc.Claims{"groups": step.groups, "preferred_username": "zoe"})
+		open := e.browser(t)
+		open.get("/sign-in/provider")
+		open.get("/personas/blues")
+		open.wants(step.want)
+		p, err := e.store.Person(t.Context(), "zoe")
+		if err != nil || !slices.Equal(p.Teams, step.teams) {
+			t.Errorf("with groups %v: got teams %v, %v, want %v", step.groups, p.Teams, err, step.teams)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"net/http"
@@ -115,7 +116,7 @@ func (s *site) renderAudit(c echo.Context, page auditPage) error {
 	if page.Problem != "" {
 		return s.render(c, http.StatusUnprocessableEntity, "audit", page)
 	}
-	entries, err := s.Audit.Entries(c.Request().Context(), page.Query)
+	entries, err := s.entries(c.Request().Context(), page.By, page.Query)
 	if err != nil {
 		return err
 	}
@@ -126,6 +127,14 @@ func (s *site) renderAudit(c echo.Context, page auditPage) error {
 		page.Older = "/audit?" + older(c, entries).Encode()
 	}
 	return s.render(c, http.StatusOK, "audit", page)
+}
+
+// entries are those of the record that by may read: what happened with the personas of other teams is for auditors and admins.
+func (s *site) entries(ctx context.Context, by identity.Principal, q audit.Query) (found []audit.Entry, err error) {
+	if q.Without, err = s.Registry.Hidden(ctx, by); err != nil {
+		return nil, err
+	}
+	return s.Audit.Entries(ctx, q)
 }
 
 // older is the query of the page that follows a full one.

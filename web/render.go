@@ -55,6 +55,8 @@ var notices = map[string]string{
 	"approved":      "Approved. The gateway serves this revision from the next request on.",
 	"again":         "Live again. The gateway serves this revision from the next request on.",
 	"let-in":        "Set. It holds from the next request on.",
+	"owned":         "Set. Whose it is holds from the next request on.",
+	"crawled":       "Listed. How that went is below.",
 	"narrowed":      "Removed. The gateway refuses what was removed from the next request on.",
 	"proposed":      "A draft without the unused tools was started. Edit and submit it; the live revision goes on until it is approved.",
 	"dated":         "The dates are set. They hold from the next request on.",
@@ -86,7 +88,7 @@ func (s *site) frame(c echo.Context, by identity.Principal, title, active string
 	f := frame{Title: title, By: by, Active: active, Notice: notices[c.QueryParam("did")],
 		Admin: by.Has(identity.Admin), Author: by.Has(identity.Author), Member: len(by.Roles) > 0, Record: readsRecord(by), Connects: s.Connections.Any()}
 	if f.Decider = s.Approvals != nil && approval.MayDecide(by); f.Decider {
-		pending, err := s.waiting(c)
+		pending, err := s.waiting(c.Request().Context(), by)
 		if err != nil {
 			s.Log.Error("how many calls wait for a person could not be read", "err", err) // the page itself is whole
 		}
@@ -97,8 +99,8 @@ func (s *site) frame(c echo.Context, by identity.Principal, title, active string
 		if err != nil {
 			s.Log.Error("how many revisions wait for a review could not be read", "err", err)
 		}
-		for _, r := range waiting {
-			if s.mayApprove(by, r) {
+		for _, p := range waiting {
+			if s.mayApprove(by, p) {
 				f.Reviews++
 			}
 		}

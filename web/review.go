@@ -34,7 +34,7 @@ type reviewPage struct {
 }
 
 func (s *site) review(c echo.Context, by identity.Principal) error {
-	p, err := s.persona(c)
+	p, err := s.persona(c, by)
 	if err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func (s *site) review(c echo.Context, by identity.Principal) error {
 	}
 	page := reviewPage{frame: s.frame(c, by, "Review: "+p.Title, "personas"), head: h, Revision: r,
 		Tools: s.grantCards(r), findings: s.findings(r), CatalogTokens: s.Catalog.Tokens(),
-		MayApprove: s.mayApprove(by, r), OwnWork: r.WrittenBy(by.Person), Solo: s.SingleOperator,
+		MayApprove: s.mayApprove(by, p), OwnWork: r.WrittenBy(by.Person), Solo: s.SingleOperator,
 		Two: s.Registry.TwoReviewers && r.NeedsTwo()}
 	mark(page.Tools, h.stopped)
 	page.Job = pieces(r.Job, r.Grants, page.Spans)
@@ -76,7 +76,7 @@ func (s *site) postApprove(c echo.Context, by identity.Principal) error {
 	if err := s.approve(c, by, id, revision, seen); err != nil {
 		return err
 	}
-	p, err := s.persona(c)
+	p, err := s.persona(c, by)
 	if err != nil {
 		return err
 	}

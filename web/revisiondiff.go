@@ -52,7 +52,7 @@ type diffPage struct {
 }
 
 func (s *site) diff(c echo.Context, by identity.Principal) error {
-	p, err := s.persona(c)
+	p, err := s.persona(c, by)
 	if err != nil {
 		return err
 	}

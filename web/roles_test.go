@@ -42,16 +42,62 @@ func TestRoles(t *testing.T) {
 		columns = append(columns, string(role))
 		m.must(e.directory.AddPerson(t.Context(), identity.Operator(), "with-"+string(role), []identity.Role{role}, ""))
 	}
+	m.golden("roles.txt", matrixHead, columns, func(method, path, column string) string {
+		if column == "-" {
+			return m.cell(method, path, "")
+		}
+		return m.cell(method, path, "with-"+column)
+	}, web.Routes())
+}
+
+const teamsHead = `# Every route of the site that is about one persona, as the running server answers, where the team blue owns the persona: to a
+# member of blue / to somebody of another team, for each role alone. 404 is what a persona that does not exist answers.
+# To suspend asks for no team: every reviewer and admin may stop a persona, and those of its team let it go on.
+# go test ./web -run TestTeams -update writes this file anew.
+`
+
+// TestTeams calls every route about a persona with every role, from within the team that owns it and from another.
+func TestTeams(t *testing.T) {
+	e := newElsewhere(t, create, nil)
+	m := &matrix{elsewhere: e, t: t, team: "blue"}
+	m.must(e.directory.AddPerson(t.Context(), identity.Operator(), "maker", []identity.Role{identity.Author}, ""))
+	m.must(e.directory.AddPerson(t.Context(), identity.Operator(), "checker", []identity.Role{identity.Reviewer}, ""))
+	columns := []string{"none"}
+	for _, role := range append([]identity.Role{"none"}, identity.Roles...) {
+		roles := []identity.Role{role}
+		if role == "none" {
+			roles = nil
+		} else {
+			columns = append(columns, string(role))
+		}
+		for _, team := range []string{"blue", "green"} {
+			name := team + "-" + string(role)
+			m.must(e.directory.AddPerson(t.Context(), identity.Operator(), name, roles, ""))
+			m.must(e.directory.SetTeams(t.Context(), identity.Operator(), name, []string{team}))
+		}
+	}
+	routes := slices.DeleteFunc(web.Routes(), func(r [2]string) bool {
+		return !strings.HasPrefix(r[1], "/personas/:id") && !strings.HasPrefix(r[1], "/approvals/:id") && !slices.Contains([]string{"/new", "/suspend", "/resume"}, r[1])
+	})
+	m.golden("roles-teams.txt", teamsHead, columns, func(method, path, column string) string {
+		return m.cell(method, path, "blue-"+column) + "/" + m.cell(method, path, "green-"+column)
+	}, routes)
+}
+
+// golden compares what each route answers to each column with the file.
+func (m *matrix) golden(name, head string, columns []string, cell func(method, path, column string) string, routes [][2]string) {
+	t := m.t
+	t.Helper()
 	var b strings.Builder
-	b.WriteString(matrixHead + "\n" + row("", columns))
-	for _, route := range web.Routes() {
+	b.WriteString(head + "\n" + row("", columns))
+	for _, route := range routes {
 		var cells []string
 		for _, column := range columns {
-			cells = append(cells, m.cell(route[0], route[1], column))
+			cells = append(cells, cell(route[0], route[1], column))
 		}
 		b.WriteString(row(fmt.Sprintf("%-4s %s", route[0], route[1]), cells))
 	}
-	file := filepath.Join("testdata", "roles.txt")
+	file := filepath.Join("testdata", name)
 	if *update {
 		m.must(os.MkdirAll("testdata", 0o755))
 		m.must(os.WriteFile(file, []byte(b.String()), 0o644))
@@ -74,7 +120,8 @@ func row(name string, cells []string) string {
 type matrix struct {
 	*elsewhere
 	t    *testing.T
-	made int // personas, people
+	team string // that owns each persona
+	made int    // personas, people
 }
 
 func (m *matrix) must(err error) {
@@ -84,8 +131,8 @@ func (m *matrix) must(err error) {
 	}
 }
 
-// cell is the answer to one request of somebody with only the role.
-func (m *matrix) cell(method, path, column string) string {
+// cell is the answer to one request of the person; of nobody without a name.
+func (m *matrix) cell(method, path, person string) string {
 	m.t.Helper()
 	m.later(identity.FlowMax) // what is limited by time is not what this is about
 	to, form := m.request(method, path)
@@ -94,8 +141,8 @@ func (m *matrix) cell(method, path, column string) string {
 	if method == "POST" {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
-	if column != "-" {
-		link, err := m.directory.NewLink(m.t.Context(), identity.Operator(), "with-"+column)
+	if person != "" {
+		link, err := m.directory.NewLink(m.t.Context(), identity.Operator(), person)
 		m.must(err)
 		token, err := m.directory.SignInByLink(m.t.Context(), link)
 		m.must(err)
@@ -108,7 +155,7 @@ func (m *matrix) cell(method, path, column string) string {
 		return "sign-in"
 	}
 	if res.StatusCode >= 500 {
-		m.t.Errorf("%s %s as %s: got %s", method, path, column, res.Status)
+		m.t.Errorf("%s %s as %s: got %s", method, path, person, res.Status)
 	}
 	return fmt.Sprint(res.StatusCode)
 }
@@ -128,7 +175,9 @@ func (m *matrix) request(method, path string) (string, url.Values) {
 	case "/personas/:id/diff":
 		path += "?from=1&to=1"
 	case "/new":
-		form = url.Values{"title": {id}, "id": {id}, "job": {job}}
+		form = url.Values{"title": {id}, "id": {id}, "job": {job}, "team": {m.team}}
+	case "/servers/:name/crawl":
+		return "/servers/crm/crawl", nil
 	case "/people":
 		form = url.Values{"name": {name}}
 	case "/suspend", "/resume":
@@ -152,7 +201,7 @@ func (m *matrix) request(method, path string) (string, url.Values) {
 	}
 	if strings.HasPrefix(path, "/people/") {
 		m.must(m.directory.AddPerson(m.t.Context(), identity.Operator(), name, nil, ""))
-		form = url.Values{"role": {"author"}, "disabled": {"true"}}
+		form = url.Values{"role": {"author"}, "disabled": {"true"}, "teams": {"red, blue"}}
 	}
 	if strings.HasPrefix(path, "/approvals/:id") {
 		m.persona(persona.ID(id), method, path, nil)
@@ -173,12 +222,13 @@ func (m *matrix) request(method, path string) (string, url.Values) {
 func (m *matrix) persona(id persona.ID, method, path string, form url.Values) url.Values {
 	m.t.Helper()
 	ctx := m.t.Context()
-	maker, checker := identity.Principal{Person: "maker", Roles: []identity.Role{identity.Author}}, identity.Principal{Person: "checker", Roles: []identity.Role{identity.Reviewer}}
+	teams := []string{m.team}
+	maker, checker := identity.Principal{Person: "maker", Roles: []identity.Role{identity.Author}, Teams: teams}, identity.Principal{Person: "checker", Roles: []identity.Role{identity.Reviewer}, Teams: teams}
 	var grants []persona.Grant
 	for _, tool := range []catalog.ID{"crm/get_customer", "billing/list_invoices"} {
 		grants = append(grants, persona.Grant{Pin: persona.Pin{Tool: tool}})
 	}
-	m.must(m.registry.Create(ctx, maker, id, string(id), persona.Proposal{Job: job, Grants: grants}))
+	m.must(m.registry.Create(ctx, maker, id, string(id), persona.Proposal{Job: job, Grants: grants, Team: m.team}))
 	p, err := m.store.Persona(ctx, id)
 	m.must(err)
 	if method == "POST" && slices.Contains([]string{"/personas/:id", "/personas/:id/compose", "/personas/:id/refine", "/personas/:id/drafts"}, path) || path == "/personas/:id" {
@@ -209,6 +259,9 @@ func (m *matrix) persona(id persona.ID, method, path string, form url.Values) ur
 		m.must(err)
 		m.must(m.registry.Approve(ctx, checker, id, 2, p.Latest().Digests()))
 		return url.Values{"revision": {"1"}}
+	}
+	if path == "/personas/:id/team" {
+		return url.Values{"team": {"red"}}
 	}
 	if path == "/personas/:id/users" {
 		return url.Values{"was": {"{}"}, "groups": {"support"}}

@@ -42,7 +42,7 @@ func (s *site) shadow(c echo.Context, by identity.Principal) error {
 	if s.Shadows == nil {
 		return echo.NewHTTPError(http.StatusNotFound)
 	}
-	p, err := s.persona(c)
+	p, err := s.persona(c, by)
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func (s *site) shadow(c echo.Context, by identity.Principal) error {
 	if err != nil {
 		return err
 	}
-	page := shadowPage{frame: s.frame(c, by, "Shadow: "+p.Title, "personas"), head: h, May: by.Has(identity.Reviewer)}
+	page := shadowPage{frame: s.frame(c, by, "Shadow: "+p.Title, "personas"), head: h, May: h.Ours && by.Has(identity.Reviewer)}
 	for _, r := range p.Revisions {
 		if r.Shadowable() == nil && r.Number != p.Shadow.Revision && h.Live != 0 {
 			page.Choices = append(page.Choices, r)

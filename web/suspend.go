@@ -51,17 +51,17 @@ func mark(cards []card, all []persona.Suspension) {
 }
 
 func (s *site) postSuspend(c echo.Context, by identity.Principal) error {
-	return s.stop(c, "suspended", func(ctx context.Context, t persona.Target) error {
+	return s.stop(c, by, "suspended", func(ctx context.Context, t persona.Target) error {
 		return s.Registry.Suspend(ctx, by, t, jobText(c.Request().PostForm.Get("reason")))
 	})
 }
 
 func (s *site) postResume(c echo.Context, by identity.Principal) error {
-	return s.stop(c, "resumed", func(ctx context.Context, t persona.Target) error { return s.Registry.Resume(ctx, by, t) })
+	return s.stop(c, by, "resumed", func(ctx context.Context, t persona.Target) error { return s.Registry.Resume(ctx, by, t) })
 }
 
 // stop makes the change of the target that the form names and goes back to the target's page.
-func (s *site) stop(c echo.Context, notice string, change func(context.Context, persona.Target) error) error {
+func (s *site) stop(c echo.Context, by identity.Principal, notice string, change func(context.Context, persona.Target) error) error {
 	form := c.Request().PostForm
 	t := persona.Target{Kind: persona.Kind(form.Get("kind")), Name: form.Get("name")}
 	if err := change(c.Request().Context(), t); err != nil {
@@ -69,6 +69,9 @@ func (s *site) stop(c echo.Context, notice string, change func(context.Context, 
 	}
 	switch t.Kind {
 	case persona.OnePersona:
+		if _, err := s.Registry.Persona(c.Request().Context(), by, persona.ID(t.Name)); err != nil { // who stops one may not see it
+			return redirect(c, "/servers", notice)
+		}
 		return redirect(c, "/personas/"+url.PathEscape(t.Name)+"/live", notice)
 	case persona.OneServer:
 		return redirect(c, "/servers", notice)

@@ -21,6 +21,7 @@ type tokensPage struct {
 
 	Name    string // as typed
 	Chosen  []identity.Role
+	Teams   []string // that it is held to, as chosen
 	Expires string
 }
 
@@ -56,10 +57,10 @@ func (s *site) renderTokens(c echo.Context, by identity.Principal, status int, p
 // postToken answers with the page itself, not a redirect: the secret is in no address and is shown once.
 func (s *site) postToken(c echo.Context, by identity.Principal) error {
 	form := c.Request().PostForm
-	page := tokensPage{Name: strings.TrimSpace(form.Get("name")), Chosen: roles(form["role"]), Expires: form.Get("expires")}
+	page := tokensPage{Name: strings.TrimSpace(form.Get("name")), Chosen: roles(form["role"]), Teams: form["team"], Expires: form.Get("expires")}
 	until, err := identity.ParseExpiry(page.Expires+"d", s.Now()) // tokens always end
 	if err == nil {
-		page.Secret, _, err = s.Directory.IssueToken(c.Request().Context(), by, identity.TokenSpec{Name: page.Name, Roles: page.Chosen, Expires: until})
+		page.Secret, _, err = s.Directory.IssueToken(c.Request().Context(), by, identity.TokenSpec{Name: page.Name, Roles: page.Chosen, Teams: page.Teams, Expires: until})
 	}
 	if err != nil && !expected(err) {
 		return err
@@ -84,6 +85,9 @@ func (r tokenRow) Live() bool { return r.Status == "live" }
 
 // Has says whether a role was chosen.
 func (p tokensPage) Has(r identity.Role) bool { return slices.Contains(p.Chosen, r) }
+
+// In says whether a team was chosen.
+func (p tokensPage) In(team string) bool { return slices.Contains(p.Teams, team) }
 
 // Used says that somebody used it.
 func (r tokenRow) Used() bool { return !r.LastUse.IsZero() }

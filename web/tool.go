@@ -29,7 +29,7 @@ func (s *site) tool(c echo.Context, by identity.Principal) error {
 	if !ok {
 		return errNoTool
 	}
-	all, err := s.Personas.Suspensions(c.Request().Context())
+	all, err := s.Registry.Store.Suspensions(c.Request().Context())
 	if err != nil {
 		return err
 	}

@@ -68,7 +68,7 @@ func (s *site) unused(c echo.Context, by identity.Principal) error {
 	if s.Usage == nil {
 		return echo.NewHTTPError(http.StatusNotFound)
 	}
-	p, err := s.persona(c)
+	p, err := s.persona(c, by)
 	if err != nil {
 		return err
 	}
@@ -106,9 +106,9 @@ func (s *site) unused(c echo.Context, by identity.Principal) error {
 	}
 	inProgress := p.Latest().State == persona.Draft || p.Latest().State == persona.Submitted
 	page.OwnWork = live.WrittenBy(by.Person)
-	page.MayConfirm = by.Has(identity.Reviewer) && (!page.OwnWork || s.SingleOperator)
-	page.MayDraft = by.Has(identity.Author) && !inProgress
-	page.MayNarrow = mayNarrow(by) == nil && !inProgress
+	page.MayConfirm = h.Ours && by.Has(identity.Reviewer) && (!page.OwnWork || s.SingleOperator)
+	page.MayDraft = h.Ours && by.Has(identity.Author) && !inProgress
+	page.MayNarrow = h.Ours && mayNarrow(by) == nil && !inProgress
 	return s.render(c, http.StatusOK, "unused", page)
 }
 

@@ -27,7 +27,7 @@ func (f usersForm) Shown() string {
 
 func (s *site) newUsersForm(r *http.Request, by identity.Principal, p persona.Persona) usersForm {
 	f := usersForm{Groups: strings.Join(p.Users.Groups, "\n"), People: strings.Join(p.Users.People, "\n"), Was: p.Users,
-		May: by.Has(identity.Reviewer) || by.Has(identity.Admin)}
+		May: by.Within(p.Team) && (by.Has(identity.Reviewer) || by.Has(identity.Admin))}
 	if s.Provider != nil {
 		f.Address = s.origin(r) + "/p/" + string(p.ID) + "/mcp"
 	}

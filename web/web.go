@@ -41,9 +41,9 @@ type Composer interface {
 	Explain(ctx context.Context, job string, id catalog.ID) (composer.Explanation, error) // composer.ErrUnknownTool
 }
 
-// Submissions returns the revisions that wait for a review. A store.Store is one.
+// Submissions returns the personas of which a revision waits for a review. A store.Store is one.
 type Submissions interface {
-	Submitted(ctx context.Context) (map[persona.ID]persona.Revision, error)
+	Submitted(ctx context.Context) ([]persona.Persona, error) // each with that revision alone
 }
 
 // Evals returns evaluation runs that were kept. A store.Store is one.
@@ -62,10 +62,9 @@ type Provider interface {
 	Logout(ctx context.Context, token string) (identity.Logout, error) // ErrProvider, ErrAnswer
 }
 
-// Config of the site. Registry, Personas, Directory, Catalog, Composer, Audit and Evals are needed.
+// Config of the site. Registry, Directory, Catalog, Composer, Audit and Evals are needed.
 type Config struct {
 	Registry *persona.Registry
-	Personas persona.Store
 	// Submissions is where pages read how many revisions wait for a reviewer; nil means that none says it.
 	Submissions Submissions
 	Directory   *identity.Directory
@@ -87,6 +86,8 @@ type Config struct {
 	RemindBefore time.Duration
 	// Servers reports on the upstream servers; nil means that there are none.
 	Servers func() []crawl.ServerStatus
+	// Crawl lists a server's tools now; a failure of that is in its status. nil means that nothing can be listed.
+	Crawl func(ctx context.Context, server string) error
 	// PublicURL is where people and agents reach Remit, such as https://remit.example.com. Empty means wherever the
 	// request was sent to, which must then be a loopback name.
 	PublicURL string
@@ -120,8 +121,8 @@ type site struct {
 
 // New returns the site.
 func New(cfg Config) (http.Handler, error) {
-	if cfg.Registry == nil || cfg.Personas == nil || cfg.Directory == nil || cfg.Catalog == nil || cfg.Composer == nil || cfg.Audit == nil || cfg.Evals == nil {
-		return nil, errors.New("web: the site needs a registry, personas, a directory, a catalog, a composer, an audit log and evaluations")
+	if cfg.Registry == nil || cfg.Directory == nil || cfg.Catalog == nil || cfg.Composer == nil || cfg.Audit == nil || cfg.Evals == nil {
+		return nil, errors.New("web: the site needs a registry, a directory, a catalog, a composer, an audit log and evaluations")
 	}
 	if cfg.Servers == nil {
 		cfg.Servers = func() []crawl.ServerStatus { return nil }

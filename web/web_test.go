@@ -68,7 +68,7 @@ func newWorldWith(t *testing.T, c *catalog.Catalog, definitions map[string][]str
 			t.Fatal(err)
 		}
 	}
-	site, err := web.New(web.Config{Registry: w.registry, Personas: db, Submissions: db, Directory: w.directory, Catalog: w.catalog,
+	site, err := web.New(web.Config{Registry: w.registry, Submissions: db, Directory: w.directory, Catalog: w.catalog,
 		Composer: composer.New(drafter), Audit: db, Evals: db, Usage: db, Shadows: db, Approvals: w.desk, Frozen: db, RemindBefore: 14 * 24 * time.Hour,
 		Servers: func() []crawl.ServerStatus { return w.servers }, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	if err != nil {

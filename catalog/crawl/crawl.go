@@ -114,7 +114,8 @@ type Crawler struct {
 	mu     sync.Mutex
 	tools  map[string][]catalog.Tool // by server
 	status map[string]*ServerStatus
-	stale  bool // tools hold what the catalog does not
+	dirty  chan struct{} // the index is to be built anew
+	stale  bool          // tools hold what the catalog does not
 
 	building sync.Mutex // one rebuild at a time
 	vectors  map[TextHash][]float32
@@ -133,7 +134,7 @@ type ServerStatus struct {
 // New returns a crawler whose catalog holds what the store knows, so that a restart serves before the first crawl.
 func New(ctx context.Context, cfg Config) (*Crawler, error) {
 	cfg = cfg.withDefaults()
-	c := &Crawler{cfg: cfg, tools: map[string][]catalog.Tool{}, status: map[string]*ServerStatus{}, followers: map[string]*follower{}}
+	c := &Crawler{cfg: cfg, tools: map[string][]catalog.Tool{}, status: map[string]*ServerStatus{}, followers: map[string]*follower{}, dirty: make(chan struct{}, 1)}
 	for _, s := range cfg.Servers {
 		c.status[s.Name()], c.followers[s.Name()] = &ServerStatus{Server: s.Name()}, newFollower(s, cfg)
 	}
@@ -248,6 +249,19 @@ func (c *Crawler) Crawl(ctx context.Context, progress func(Event)) (Report, erro
 	r.Embedded, err = c.rebuild(ctx, progress)
 	r.Took = time.Since(start)
 	return r, err
+}
+
+// Recrawl lists one server now, beside a running crawler. That the server could not be listed is in its status, and no error.
+func (c *Crawler) Recrawl(ctx context.Context, server string) error {
+	f := c.followers[server]
+	if f == nil {
+		return fmt.Errorf("server %s is not crawled: look at the configuration", server)
+	}
+	if _, err := c.list(ctx, f.server); err != nil && ctx.Err() == nil {
+		c.cfg.Log.Warn("crawl failed", "server", server, "error", err)
+	}
+	poke(c.dirty)
+	return ctx.Err()
 }
 
 // list asks one server for its tools and keeps them.

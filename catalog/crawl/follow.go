@@ -16,12 +16,11 @@ import (
 // tried again with the next change or interval; search uses words meanwhile.
 func (c *Crawler) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	dirty := make(chan struct{}, 1)
 	for _, s := range c.cfg.Servers {
 		f := c.followers[s.Name()]
 		s.OnListChanged(func() { f.announce(c.cfg.Now()) })
 		f.announce(c.cfg.Now()) // it may have connected before
-		g.Go(func() error { return c.follow(ctx, f, dirty) })
+		g.Go(func() error { return c.follow(ctx, f) })
 	}
 	g.Go(func() error {
 		tick := time.NewTicker(c.cfg.Interval)
@@ -34,7 +33,7 @@ func (c *Crawler) Run(ctx context.Context) error {
 				for _, f := range c.followers {
 					poke(f.due)
 				}
-			case <-dirty:
+			case <-c.dirty:
 				if _, err := c.rebuild(ctx, nil); err != nil && ctx.Err() == nil {
 					c.cfg.Log.Warn("the search by meaning is not complete", "error", err)
 				}
@@ -45,7 +44,7 @@ func (c *Crawler) Run(ctx context.Context) error {
 }
 
 // follow lists one server whenever it is time to.
-func (c *Crawler) follow(ctx context.Context, f *follower, dirty chan struct{}) error {
+func (c *Crawler) follow(ctx context.Context, f *follower) error {
 	for {
 		select {
 		case <-ctx.Done():
@@ -67,7 +66,7 @@ func (c *Crawler) follow(ctx context.Context, f *follower, dirty chan struct{}) 
 		if _, err := c.list(ctx, f.server); err != nil && ctx.Err() == nil {
 			c.cfg.Log.Warn("crawl failed", "server", f.server.Name(), "error", err)
 		}
-		poke(dirty)
+		poke(c.dirty)
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 // accounts are the authorization servers of a script and the upstreams that take their tokens. The scripts say:
 //
 //	provider NAME                  an authorization server; $NAME is its issuer; again: its tokens are refused, and have to be renewed
+//	exchanges NAME                 it takes the identity provider's access tokens in exchange for its own
 //	provider NAME down             it is down
 //	provider NAME refuses ERROR    it gives no token any more
 //	protected NAME PROVIDER FILE   an MCP server as in FILE that takes the provider's tokens; $NAME is its URL
@@ -33,6 +34,7 @@ type accountsKey struct{}
 
 var accountCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"provider":  acts(1, (*stage).provider),
+	"exchanges": acts(1, (*stage).exchanges),
 	"protected": acts(3, (*stage).protected),
 	"worker":    acts(3, (*stage).worker),
 	"connect":   acts(2, (*stage).connect),
@@ -59,6 +61,19 @@ func (s *stage) provider(ts *testscript.TestScript, args []string) bool {
 		p.Forget()
 		p.Do(func() { p.Refuse = args[2] })
 	}
+	return false
+}
+
+func (s *stage) exchanges(ts *testscript.TestScript, args []string) bool {
+	p := accountsOf(ts).providers[args[0]]
+	p.Do(func() {
+		p.Subject = func(token, kind string) string {
+			if subject := s.issuer.Holder(token); subject != "" && kind == "access_token" {
+				return subject + "@crm"
+			}
+			return ""
+		}
+	})
 	return false
 }
 

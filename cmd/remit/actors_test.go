@@ -25,6 +25,7 @@ import (
 	"remit/internal/fakeoauth"
 	"remit/internal/fakeoidc"
 	"remit/internal/fakeopenai"
+	"remit/web/api"
 )
 
 // stage is what the actors of one script act on: a remit serve of the script's own, MCP servers that are not ours, people with
@@ -39,7 +40,10 @@ import (
 //	agent NAME ID [SECRET|FLAG...] has a new key of the persona, or the secret; $NAME is the secret, $NAME_id the key's id
 //	rotate NAME NEW [FLAG...]      the key of the agent NAME is rotated; the agent NEW has the new one
 //	issuer                         an identity provider on loopback; $issuer is its address. Before serve
-//	bearer NAME ID SUBJECT [CLAIM=VALUE...]     the agent has an access token of the provider for the persona, with other claims
+//	arrives NAME SUBJECT [GROUP...]             signs in at the provider as a new person, with a browser
+//	departs SUBJECT                             the provider renews no sign-in of theirs any more
+//	bearer NAME ID SUBJECT [CLAIM=VALUE...]     the agent has an access token of the provider for the persona, with other claims; $NAME_client is
+//	                               what stands for its client in the place of a key's id, if its person arrived
 //	list NAME                      prints the answer to tools/list
 //	call NAME TOOL ARGUMENTS [HEADER:VALUE...]
 //	post NAME FILE [HEADER:VALUE...]           sends the bytes of the file
@@ -60,6 +64,7 @@ type stage struct {
 	people map[string]*http.Client
 	agents map[string]bearer
 	issuer *fakeoidc.Provider
+	known  map[string]string // people who arrived, by subject
 	model  *fakeopenai.Server
 }
 
@@ -69,7 +74,7 @@ type stageKey struct{}
 
 func newStage(env *testscript.Env) {
 	env.Values[accountsKey{}] = accounts{map[string]*fakeoauth.Provider{}, map[string]*fakeoauth.Resource{}}
-	env.Values[stageKey{}] = &stage{fakes: map[string]*fakemcp.Server{}, people: map[string]*http.Client{}, agents: map[string]bearer{}}
+	env.Values[stageKey{}] = &stage{fakes: map[string]*fakemcp.Server{}, people: map[string]*http.Client{}, agents: map[string]bearer{}, known: map[string]string{}}
 }
 
 var stageCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
@@ -82,6 +87,8 @@ var stageCommands = map[string]func(ts *testscript.TestScript, neg bool, args []
 	"agent":    acts(2, (*stage).agent),
 	"rotate":   acts(2, (*stage).rotate),
 	"issuer":   acts(0, (*stage).identityProvider),
+	"arrives":  acts(2, (*stage).arrives),
+	"departs":  acts(1, (*stage).departs),
 	"bearer":   acts(3, (*stage).accessToken),
 	"list":     acts(1, (*stage).list),
 	"call":     acts(3, (*stage).call),
@@ -139,7 +146,7 @@ func command(ts *testscript.TestScript, name string, args ...string) *exec.Cmd {
 			for upstream := range ts.Value(stageKey{}).(*stage).fakes {
 				cmd.Env = append(cmd.Env, upstream+"="+ts.Getenv(upstream))
 			}
-			for _, setting := range []string{"REMIT_OIDC_ISSUER", "REMIT_OIDC_CLIENT_ID", "REMIT_MODEL_URL", "REMIT_MODEL_NAME", "REMIT_DATABASE", "REMIT_REDIS", "REMIT_MAX_STALENESS"} {
+			for _, setting := range []string{"REMIT_OIDC_ISSUER", "REMIT_OIDC_CLIENT_ID", "REMIT_OIDC_CLIENT_SECRET", "REMIT_MODEL_URL", "REMIT_MODEL_NAME", "REMIT_DATABASE", "REMIT_REDIS", "REMIT_MAX_STALENESS"} {
 				if value := ts.Getenv(setting); value != "" {
 					cmd.Env = append(cmd.Env, setting+"="+value)
 				}
@@ -351,7 +358,7 @@ func (s *stage) remotely(ts *testscript.TestScript, args []string) bool {
 }
 
 func (s *stage) waiting(ts *testscript.TestScript, args []string) bool {
-	var held []heldCall
+	var held []api.Approval
 	ts.Check(json.Unmarshal([]byte(run(ts, "remit", "approval", "list", "--json", "--config", "remit.yaml")), &held))
 	for _, h := range held {
 		if h.Agent == args[0] {

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/cookiejar"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"remit/identity"
 	"remit/internal/fakeoidc"
 )
 
@@ -39,10 +41,32 @@ func (s *stage) hold(ts *testscript.TestScript, name, id, secret string) {
 
 func (s *stage) identityProvider(ts *testscript.TestScript, _ []string) bool {
 	s.issuer = fakeoidc.Start()
+	s.issuer.Renewable = true
 	ts.Defer(s.issuer.Close)
 	ts.Setenv("issuer", s.issuer.URL)
 	ts.Setenv("REMIT_OIDC_ISSUER", s.issuer.URL)
 	ts.Setenv("REMIT_OIDC_CLIENT_ID", fakeoidc.ClientID)
+	ts.Setenv("REMIT_OIDC_CLIENT_SECRET", fakeoidc.Secret)
+	return false
+}
+
+func (s *stage) arrives(ts *testscript.TestScript, args []string) bool {
+	s.issuer.Do(func() {
+		s.issuer.Claims = fakeoidc.Claims{"sub": args[1], "preferred_username": args[0], "groups": args[2:]}
+	})
+	if s.people[args[0]] == nil {
+		jar, err := cookiejar.New(nil)
+		ts.Check(err)
+		s.people[args[0]] = &http.Client{Jar: jar}
+	}
+	s.known[args[1]] = args[0]
+	status, page := s.send(ts, args[0], http.MethodGet, "/sign-in/provider", nil)
+	fmt.Fprintln(ts.Stdout(), words(page))
+	return status >= 400
+}
+
+func (s *stage) departs(_ *testscript.TestScript, args []string) bool {
+	s.issuer.Do(func() { s.issuer.Ended[args[0]] = true })
 	return false
 }
 
@@ -55,6 +79,8 @@ func (s *stage) accessToken(ts *testscript.TestScript, args []string) bool {
 	c := bearer{secret: s.issuer.AccessToken(ts.Getenv("site")+"/p/"+args[1]+"/mcp", claims), door: "/p/", persona: args[1]}
 	s.agents[args[0]] = c
 	ts.Setenv(args[0], c.secret)
+	client, _ := claims["client_id"].(string)
+	ts.Setenv(args[0]+"_client", identity.Bearer{Issuer: s.issuer.URL, Client: client}.ID(s.known[args[2]], args[1]))
 	return false
 }
 

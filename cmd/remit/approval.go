@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"remit/internal/config"
 	"remit/internal/visible"
 	"remit/store"
+	"remit/web/api"
 )
 
 // desk is where people decide on calls, and who is told of them; nil for nobody.
@@ -59,54 +61,49 @@ func (a *app) onDesk(do func(*approval.Desk) error) error {
 	})
 }
 
-// heldCall is a request as JSON shows it.
-type heldCall struct {
-	ID        string          `json:"id"`
-	State     approval.State  `json:"state"`
-	Persona   string          `json:"persona"`
-	Revision  int             `json:"revision"`
-	Tool      string          `json:"tool"`
-	Digest    string          `json:"digest"`
-	Agent     string          `json:"agent"`
-	User      string          `json:"user"`
-	Key       string          `json:"key"`
-	Arguments json.RawMessage `json:"arguments,omitempty"`
-	Seen      string          `json:"argument_digest"`
-	Created   time.Time       `json:"created"`
-	Expires   time.Time       `json:"expires"`
-	Person    string          `json:"person,omitempty"`
-	Reason    string          `json:"reason,omitempty"`
-}
-
-func newHeldCall(r approval.Request) heldCall {
-	return heldCall{r.ID, r.State, r.Persona, r.Revision, r.Tool, r.Digest, r.Agent, r.User, r.Key, r.Text, r.Arguments, r.Created, r.Expires, r.Person, r.Reason}
-}
-
 type approvalListCmd struct {
 	All  bool `help:"Also what was decided or is over."`
 	JSON bool `help:"Print JSON."`
 }
 
 func (c approvalListCmd) Run(a *app) error {
+	if a.remote != nil {
+		q := url.Values{}
+		if c.All {
+			q.Set("state", "all")
+		}
+		all, err := list[api.Approval](a, "/approvals", q)
+		if err != nil {
+			return err
+		}
+		return c.show(a, all)
+	}
 	return a.onDesk(func(d *approval.Desk) error {
 		states := []approval.State{approval.Pending}
 		if c.All {
 			states = nil
 		}
-		found, err := d.Store.Approvals(a.ctx, states, 1000)
+		found, err := d.Requests(a.ctx, identity.Operator(), states, 1000)
 		if err != nil {
 			return err
 		}
-		list, rows := []heldCall{}, [][]string{}
+		all := []api.Approval{}
 		for _, r := range found {
-			list = append(list, newHeldCall(r))
-			rows = append(rows, []string{r.ID, string(r.State), fmt.Sprintf("%s/%d", r.Persona, r.Revision), r.Tool, r.Agent, r.User, moment(r.Created), moment(r.Expires), orDash(r.Person)})
+			all = append(all, api.ApprovalOf(r))
 		}
-		if c.JSON {
-			return printJSON(a.out, list)
-		}
-		return table(a.out, []string{"ID", "STATE", "PERSONA", "TOOL", "AGENT", "FOR", "ASKED", "UNTIL", "BY"}, rows)
+		return c.show(a, all)
 	})
+}
+
+func (c approvalListCmd) show(a *app, all []api.Approval) error {
+	if c.JSON {
+		return printJSON(a.out, all)
+	}
+	var rows [][]string
+	for _, r := range all {
+		rows = append(rows, []string{r.ID, string(r.State), fmt.Sprintf("%s/%d", r.Persona, r.Revision), r.Tool, r.Agent, r.User, moment(r.Created), moment(r.Expires), orDash(r.Person)})
+	}
+	return table(a.out, []string{"ID", "STATE", "PERSONA", "TOOL", "AGENT", "FOR", "ASKED", "UNTIL", "BY"}, rows)
 }
 
 type approvalShowCmd struct {
@@ -116,32 +113,53 @@ type approvalShowCmd struct {
 
 // Run prints every argument, with characters that a terminal does not show spelt out.
 func (c approvalShowCmd) Run(a *app) error {
-	return a.onDesk(func(d *approval.Desk) error {
-		r, err := d.Store.Approval(a.ctx, c.ID)
-		if err != nil {
-			return unknownApproval(c.ID, err)
-		}
-		if c.JSON {
-			return printJSON(a.out, newHeldCall(r))
-		}
-		for _, row := range [][2]string{{"State", string(r.State)}, {"Tool", r.Tool}, {"Definition", r.Digest}, {"Persona", fmt.Sprintf("%s, revision %d", r.Persona, r.Revision)},
-			{"Agent", r.Agent}, {"For", r.User}, {"Key", r.Key}, {"Asked", moment(r.Created)}, {"Until", moment(r.Expires)}, {"Decided by", orDash(r.Person)}, {"Reason", orDash(r.Reason)}} {
-			fmt.Fprintf(a.out, "%-11s %s\n", row[0], plain(row[1]))
-		}
-		if len(r.Text) == 0 {
-			fmt.Fprintln(a.out, "\nIts arguments were deleted when it was over.")
-			return nil
-		}
-		var b bytes.Buffer
-		if err := json.Indent(&b, r.Text, "", "  "); err != nil {
-			return err
-		}
-		fmt.Fprintf(a.out, "\n%s\n", visible.Text(b.String()))
-		if r.State == approval.Pending {
-			fmt.Fprintf(a.out, "\nremit approval approve %s --seen %s\n", r.ID, r.Arguments)
-		}
+	r, err := a.approval(c.ID)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return printJSON(a.out, r)
+	}
+	for _, row := range [][2]string{{"State", string(r.State)}, {"Tool", r.Tool}, {"Definition", r.Digest}, {"Persona", fmt.Sprintf("%s, revision %d", r.Persona, r.Revision)},
+		{"Agent", r.Agent}, {"For", r.User}, {"Key", r.Key}, {"Asked", moment(r.Created)}, {"Until", moment(r.Expires)}, {"Decided by", orDash(r.Person)}, {"Reason", orDash(r.Reason)}} {
+		fmt.Fprintf(a.out, "%-11s %s\n", row[0], plain(row[1]))
+	}
+	if len(r.Arguments) == 0 {
+		fmt.Fprintln(a.out, "\nIts arguments were deleted when it was over.")
 		return nil
+	}
+	var b bytes.Buffer
+	if err := json.Indent(&b, r.Arguments, "", "  "); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.out, "\n%s\n", visible.Text(b.String()))
+	if r.State == approval.Pending {
+		fmt.Fprintf(a.out, "\nremit approval approve %s --seen %s\n", r.ID, r.Seen)
+	}
+	return nil
+}
+
+// approval reads a request with its arguments.
+func (a *app) approval(id string) (r api.Approval, err error) {
+	if a.remote != nil {
+		err = a.remote.Get(a.ctx, path("approvals", id), nil, &r)
+		return r, err
+	}
+	err = a.onDesk(func(d *approval.Desk) error {
+		found, err := d.Request(a.ctx, identity.Operator(), id)
+		r = api.ApprovalOf(found)
+		return err
 	})
+	return r, unknownApproval(id, err)
+}
+
+// decide decides on a request, here or on the server.
+func (a *app) decide(id, seen string, approve bool, reason string) error {
+	if a.remote != nil {
+		verb := map[bool]string{true: "approve", false: "deny"}[approve]
+		return a.remote.Post(a.ctx, path("approvals", id, verb), api.Decide{Seen: seen, Reason: reason}, &api.Approval{})
+	}
+	return unknownApproval(id, a.onDesk(func(d *approval.Desk) error { return d.Decide(a.ctx, identity.Operator(), id, seen, approve, reason) }))
 }
 
 type approvalApproveCmd struct {
@@ -151,13 +169,11 @@ type approvalApproveCmd struct {
 }
 
 func (c approvalApproveCmd) Run(a *app) error {
-	return a.onDesk(func(d *approval.Desk) error {
-		if err := d.Decide(a.ctx, identity.Operator(), c.ID, c.Seen, true, c.Reason); err != nil {
-			return unknownApproval(c.ID, err)
-		}
-		_, err := fmt.Fprintf(a.out, "Approved: the call may be made once, if everything else still allows it.\n")
+	if err := a.decide(c.ID, c.Seen, true, c.Reason); err != nil {
 		return err
-	})
+	}
+	_, err := fmt.Fprintln(a.out, "Approved: the call may be made once, if everything else still allows it.")
+	return err
 }
 
 type approvalDenyCmd struct {
@@ -166,20 +182,21 @@ type approvalDenyCmd struct {
 }
 
 func (c approvalDenyCmd) Run(a *app) error {
-	return a.onDesk(func(d *approval.Desk) error {
-		r, err := d.Store.Approval(a.ctx, c.ID)
-		if err == nil {
-			err = d.Decide(a.ctx, identity.Operator(), c.ID, r.Arguments, false, c.Reason)
-		}
-		if err != nil {
-			return unknownApproval(c.ID, err)
-		}
-		_, err = fmt.Fprintln(a.out, "Denied: the call is refused.")
+	r, err := a.approval(c.ID)
+	if err == nil {
+		err = a.decide(c.ID, r.Seen, false, c.Reason)
+	}
+	if err != nil {
 		return err
-	})
+	}
+	_, err = fmt.Fprintln(a.out, "Denied: the call is refused.")
+	return err
 }
 
 func unknownApproval(id string, err error) error {
+	if err == nil {
+		return nil
+	}
 	err = fmt.Errorf("approval %s: %w", strings.ToValidUTF8(id, "?"), err)
 	if errors.Is(err, approval.ErrNotFound) || errors.Is(err, approval.ErrOver) {
 		return fmt.Errorf("%w; remit approval list shows what waits", err)

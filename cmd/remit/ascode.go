@@ -25,6 +25,7 @@ type shelf interface {
 	create(in api.Create) error
 	revise(id persona.ID, in api.Revise) error
 	submit(id persona.ID, number int) error
+	setTeam(id persona.ID, team string) error
 	setTerm(id persona.ID, in api.Term) error
 }
 
@@ -61,7 +62,7 @@ func (c personaExportCmd) Run(a *app) error {
 }
 
 func documentOf(p api.Persona) manifest.Document {
-	d := manifest.Document{Persona: p.ID, Title: p.Title, Job: p.Revision.Job, Expires: manifest.DateOf(p.Dates.Expires), Recertify: manifest.DateOf(p.Dates.Recertify), Missed: p.Dates.Missed}
+	d := manifest.Document{Persona: p.ID, Title: p.Title, Team: p.Team, Job: p.Revision.Job, Expires: manifest.DateOf(p.Dates.Expires), Recertify: manifest.DateOf(p.Dates.Recertify), Missed: p.Dates.Missed}
 	for _, g := range p.Revision.Tools {
 		d.Tools = append(d.Tools, manifest.Tool{Tool: g.Tool, Name: g.Name, Digest: g.Digest, Reason: g.Reason, Policy: g.Policy}.WithEffect(g.Effect))
 	}
@@ -124,6 +125,11 @@ type change struct {
 	dates persona.Dates
 }
 
+// moves says that the persona is to be another team's. A file without a team leaves it whose it is.
+func (c change) moves() bool { return !c.NoneYet && c.Team != "" && c.Team != c.now.Team }
+
+func (c change) none() bool { return c.Difference.None() && c.sameDates() && !c.moves() }
+
 func (c change) sameDates() bool { return c.dates == persona.Dates(c.now.Dates) }
 
 // planned says what the document would change.
@@ -152,7 +158,7 @@ func planError(d manifest.Document, err error) error {
 }
 
 func (a *app) showChange(c change) {
-	if c.Difference.None() && c.sameDates() {
+	if c.none() {
 		fmt.Fprintf(a.out, "%s: no change\n", c.Persona)
 		return
 	}
@@ -161,6 +167,11 @@ func (a *app) showChange(c change) {
 		c.SameJob = true // there is no other that it could differ from
 	} else {
 		fmt.Fprintf(a.out, "%s: against revision %d\n", c.Persona, c.now.Basis)
+	}
+	if c.moves() {
+		fmt.Fprintf(a.out, "owner: the team %s; now %s\n", c.Team, orDash(c.now.Team))
+	} else if c.NoneYet && c.Team != "" {
+		fmt.Fprintf(a.out, "owner: the team %s\n", c.Team)
 	}
 	if !c.Difference.None() {
 		a.difference(c.Difference)
@@ -186,7 +197,7 @@ func (c personaPlanCmd) Run(a *app) error {
 				return err
 			}
 			a.showChange(change)
-			some = some || !change.Difference.None() || !change.sameDates()
+			some = some || !change.none()
 		}
 		return nil
 	})
@@ -227,9 +238,14 @@ func (c personaApplyCmd) Run(a *app) error {
 
 func (c personaApplyCmd) apply(a *app, s shelf, change change) error {
 	a.showChange(change)
+	if change.moves() {
+		if err := s.setTeam(change.Persona, change.Team); err != nil {
+			return err
+		}
+	}
 	switch {
 	case change.NoneYet:
-		if err := s.create(api.Create{ID: change.Persona, Title: change.Title, Job: change.Job, Tools: wants(change.Document)}); err != nil {
+		if err := s.create(api.Create{ID: change.Persona, Title: change.Title, Team: change.Team, Job: change.Job, Tools: wants(change.Document)}); err != nil {
 			return err
 		}
 	case !change.Difference.None():
@@ -299,6 +315,10 @@ func (r remoteShelf) submit(id persona.ID, number int) error {
 	return r.remote.Post(r.ctx, path("personas", string(id), "submit"), api.Number{Revision: number}, &api.Persona{})
 }
 
+func (r remoteShelf) setTeam(id persona.ID, team string) error {
+	return r.remote.Post(r.ctx, path("personas", string(id), "team"), api.SetTeam{Team: team}, &api.Persona{})
+}
+
 func (r remoteShelf) setTerm(id persona.ID, in api.Term) error {
 	return r.remote.Post(r.ctx, path("personas", string(id), "term"), in, &api.Persona{})
 }
@@ -340,6 +360,7 @@ func (l localShelf) create(in api.Create) error {
 	if err != nil {
 		return err
 	}
+	p.Team = in.Team
 	return l.registry.Create(l.ctx, identity.Operator(), in.ID, in.Title, p)
 }
 
@@ -357,6 +378,10 @@ func (l localShelf) revise(id persona.ID, in api.Revise) error {
 
 func (l localShelf) submit(id persona.ID, number int) error {
 	return l.registry.Submit(l.ctx, identity.Operator(), id, number)
+}
+
+func (l localShelf) setTeam(id persona.ID, team string) error {
+	return l.registry.SetTeam(l.ctx, identity.Operator(), id, team)
 }
 
 func (l localShelf) setTerm(id persona.ID, in api.Term) error {

@@ -13,10 +13,18 @@ import (
 	"remit/catalog/crawl"
 )
 
-type crawlCmd struct{}
+type crawlCmd struct {
+	Server []string `arg:"" optional:"" help:"Only these servers; with --server URL before the command (default: all)."`
+}
 
 // Run lists every upstream once. It may run while remit serve does; that one sees the changes with its own next crawl.
-func (crawlCmd) Run(a *app) (err error) {
+func (c crawlCmd) Run(a *app) (err error) {
+	if a.remote != nil {
+		return c.remote(a)
+	}
+	if len(c.Server) > 0 {
+		return errors.New("without --server URL before the command all servers are listed: name none")
+	}
 	log := a.logFrom(slog.LevelError) // the outcome of every server is printed anyway
 	configs, err := a.upstreams(log)
 	if err != nil {

@@ -29,22 +29,28 @@ func (a *app) secret(name string) (value string, err error) {
 }
 
 // authorize gives the upstreams that have oauth their tokens. Without the key of what is encrypted nothing starts.
-func (a *app) authorize(configs []upstream.Config, s *store.Store) ([]upstream.Config, *credential.Connections, error) {
-	vault := a.vault(s)
+func (a *app) authorize(configs []upstream.Config, s *system) ([]upstream.Config, error) {
+	vault := a.vault(s.store)
 	if err := vault.Check(a.ctx); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	networks, err := credential.Networks(a.opts.OAuthNetworks)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	all, connections, err := credential.New(a.credentials, credential.Deps{Vault: vault, People: s, Keys: s, Networks: networks})
+	deps := credential.Deps{Vault: vault, People: s.store, Keys: s.store, Record: s.store, Networks: networks}
+	if s.provider != nil && a.opts.OIDC.Renew > 0 {
+		s.signIns = &credential.SignIns{Vault: vault, People: s.store, Refresh: s.provider.Refresh}
+		deps.Subjects, deps.Issuer = s.signIns, s.provider.Issuer
+	}
+	all, connections, err := credential.New(a.credentials, deps)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if connections.Any() {
+	s.connections = connections
+	if connections.Any() || s.signIns != nil {
 		if err := vault.Open(a.ctx); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
 	configs = slices.Clone(configs)
@@ -53,5 +59,5 @@ func (a *app) authorize(configs []upstream.Config, s *store.Store) ([]upstream.C
 			configs[i].Auth = auth
 		}
 	}
-	return configs, connections, nil
+	return configs, nil
 }

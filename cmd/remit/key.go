@@ -99,19 +99,27 @@ type keyRotateCmd struct {
 
 // Run replaces the key.
 func (c keyRotateCmd) Run(a *app) error {
-	return a.directory(func(d *identity.Directory) error {
-		overlap, err := identity.ParseSpan(c.Overlap)
+	overlap, err := identity.ParseSpan(c.Overlap)
+	if err != nil {
+		return fmt.Errorf("the overlap is %q: write a time such as 24h or 7d", c.Overlap)
+	}
+	var expires *time.Time
+	if c.Expires != "" {
+		at, err := identity.ParseExpiry(c.Expires, time.Now())
 		if err != nil {
-			return fmt.Errorf("the overlap is %q: write a time such as 24h or 7d", c.Overlap)
+			return err
 		}
-		var expires *time.Time
-		if c.Expires != "" {
-			at, err := identity.ParseExpiry(c.Expires, time.Now())
-			if err != nil {
-				return err
-			}
-			expires = &at
+		expires = &at
+	}
+	if a.remote != nil {
+		var k api.IssuedKey
+		if err := a.remote.Post(a.ctx, path("keys", c.ID, "rotate"), api.RotateKey{Overlap: c.Overlap, Expires: expires}, &k); err != nil {
+			return err
 		}
+		c.oldKey(a, overlap)
+		return a.showRemoteKey(k)
+	}
+	return a.directory(func(d *identity.Directory) error {
 		secret, next, err := d.RotateKey(a.ctx, identity.Operator(), c.ID, overlap, expires)
 		if errors.Is(err, identity.ErrNotFound) {
 			return fmt.Errorf("%w; remit key list shows them", err)
@@ -119,13 +127,18 @@ func (c keyRotateCmd) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		if overlap == 0 {
-			fmt.Fprintf(a.err, "Key %s has ended.\n", c.ID)
-		} else {
-			fmt.Fprintf(a.err, "Key %s goes on for at most %s; remit key revoke %s ends it.\n", c.ID, c.Overlap, c.ID)
-		}
+		c.oldKey(a, overlap)
 		return a.showKey(next, secret)
 	})
+}
+
+// oldKey says what becomes of the key that was replaced.
+func (c keyRotateCmd) oldKey(a *app, overlap time.Duration) {
+	if overlap == 0 {
+		fmt.Fprintf(a.err, "Key %s has ended.\n", c.ID)
+		return
+	}
+	fmt.Fprintf(a.err, "Key %s goes on for at most %s; remit key revoke %s ends it.\n", c.ID, c.Overlap, c.ID)
 }
 
 type keyRevokeCmd struct {

@@ -55,10 +55,14 @@ type cli struct {
 	Suspend   suspendCmd   `cmd:"" help:"Stop a persona, a server or a tool everywhere, at once."`
 	Resume    resumeCmd    `cmd:"" help:"Let a persona, a server or a tool go on that is suspended."`
 	Suspended suspendedCmd `cmd:"" help:"List what is suspended, since when, by whom and why."`
+	Upstreams upstreamsCmd `cmd:"" help:"How the upstream servers of a running Remit are; with --server."`
+	Session   sessionCmd   `cmd:"" help:"Sign in to a running Remit as a person, for what management tokens may not do; with --server."`
+	Account   accountCmd   `cmd:"" help:"Your accounts at servers that are called with people's accounts; with --server."`
 	Approval  approvalCmd  `cmd:"" help:"Decide on single calls of agents that wait for a person."`
 	Shadow    shadowCmd    `cmd:"" help:"Run a revision beside the live one and see what it would change."`
 	Replay    replayCmd    `cmd:"" help:"What a revision would have done with past calls."`
 	Audit     auditCmd     `cmd:"" help:"Read, export and verify the record."`
+	Store     storeCmd     `cmd:"" help:"Move what Remit keeps to another database."`
 	Reach     reachCmd     `cmd:"" help:"Who can call a tool, and what breaks without it."`
 	Eval      evalCmd      `cmd:"" help:"Measure search, drafts and the gateway against suites."`
 	Version   versionCmd   `cmd:"" nosettings:"" help:"Print the version."`

@@ -12,6 +12,7 @@ type personCmd struct {
 	Add     personAddCmd     `cmd:"" help:"Add a person and print their one-time sign-in link."`
 	Link    personLinkCmd    `cmd:"" help:"Print a new one-time sign-in link."`
 	Roles   personRolesCmd   `cmd:"" help:"Replace a person's roles."`
+	Teams   personTeamsCmd   `cmd:"" help:"Replace the teams that a person is in."`
 	Disable personDisableCmd `cmd:"" help:"End a person's access at once; --undo restores it."`
 	Bind    personBindCmd    `cmd:"" help:"Let a person sign in at the identity provider, and there only."`
 	List    personListCmd    `cmd:"" help:"List everybody."`
@@ -75,6 +76,15 @@ func (c personRolesCmd) Run(a *app) error {
 	})
 }
 
+type personTeamsCmd struct {
+	Name  string   `arg:"" help:"Whose teams."`
+	Teams []string `arg:"" optional:"" help:"All teams from now on; none takes the person out of every team."`
+}
+
+func (c personTeamsCmd) Run(a *app) error {
+	return a.directory(func(d *identity.Directory) error { return d.SetTeams(a.ctx, identity.Operator(), c.Name, c.Teams) })
+}
+
 type personDisableCmd struct {
 	Name string `arg:"" help:"Whose access."`
 	Undo bool   `help:"Restore the access."`
@@ -122,8 +132,8 @@ func (personListCmd) Run(a *app) error {
 			case !p.Active(time.Now()):
 				state = "must sign in"
 			}
-			rows = append(rows, []string{p.Name, orDash(strings.Join(names(p.Roles), ", ")), state, moment(p.Created), orDash(p.Issuer)})
+			rows = append(rows, []string{p.Name, orDash(strings.Join(names(p.Roles), ", ")), orDash(strings.Join(p.Teams, ", ")), state, moment(p.Created), orDash(p.Issuer)})
 		}
-		return table(a.out, []string{"NAME", "ROLES", "STATE", "SINCE", "PROVIDER"}, rows)
+		return table(a.out, []string{"NAME", "ROLES", "TEAMS", "STATE", "SINCE", "PROVIDER"}, rows)
 	})
 }

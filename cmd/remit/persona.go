@@ -21,6 +21,7 @@ type personaCmd struct {
 	Unused   personaUnusedCmd   `cmd:"" help:"Which granted tools nobody calls, what is tried and refused, and a revision without them."`
 	Term     personaTermCmd     `cmd:"" help:"Show or set until when a persona may be used, and when a reviewer has to look at it again."`
 	Recert   personaRecertCmd   `cmd:"" name:"recertify" help:"Confirm what is live after looking at it again, and set the next date."`
+	Team     personaTeamCmd     `cmd:"" help:"Say which team owns a persona."`
 	Users    personaUsersCmd    `cmd:"" help:"Show or set who may use a persona with a client of their own, by signing in."`
 }
 
@@ -43,9 +44,9 @@ func (c personaListCmd) Run(a *app) error {
 				live = fmt.Sprintf("%d (%d tools)", r.Number, len(r.Grants))
 			}
 			last := p.Latest()
-			rows = append(rows, []string{string(p.ID), p.Title, live, fmt.Sprintf("%d %s", last.Number, last.State), last.Author, a.dates(p)})
+			rows = append(rows, []string{string(p.ID), p.Title, orDash(p.Team), live, fmt.Sprintf("%d %s", last.Number, last.State), last.Author, a.dates(p)})
 		}
-		return table(a.out, []string{"PERSONA", "TITLE", "LIVE REVISION", "LATEST", "AUTHOR", "DATES"}, rows)
+		return table(a.out, []string{"PERSONA", "TITLE", "TEAM", "LIVE REVISION", "LATEST", "AUTHOR", "DATES"}, rows)
 	})
 }
 
@@ -69,6 +70,7 @@ type granted struct {
 type shown struct {
 	Persona    persona.ID     `json:"persona"`
 	Title      string         `json:"title"`
+	Team       string         `json:"team,omitempty"` // that owns it
 	Revision   int            `json:"revision"`
 	State      persona.State  `json:"state"`
 	Job        string         `json:"job"`
@@ -102,7 +104,7 @@ func (c personaShowCmd) Run(a *app) error {
 		} else if !ok {
 			r = p.Latest()
 		}
-		s := shown{p.ID, p.Title, r.Number, r.State, r.Job, r.Author, r.ReviewedBy, r.ReviewedAt, r.SoloReview, r.Narrowed,
+		s := shown{p.ID, p.Title, p.Team, r.Number, r.State, r.Job, r.Author, r.ReviewedBy, r.ReviewedAt, r.SoloReview, r.Narrowed,
 			p.Term.Expires, p.Term.Recertify, p.Term.Missed, "", []granted{}}
 		if o, over := p.Term.Over(time.Now()); over {
 			s.Over = o.Reason
@@ -121,6 +123,9 @@ func (c personaShowCmd) Run(a *app) error {
 func (a *app) show(s shown) error {
 	fmt.Fprintf(a.out, "%s: %s, revision %d, %s\n", s.Persona, plain(s.Title), s.Revision, s.State)
 	fmt.Fprintf(a.out, "job: %s\n", plain(s.Job))
+	if s.Team != "" {
+		fmt.Fprintf(a.out, "owner: the team %s\n", s.Team)
+	}
 	fmt.Fprintf(a.out, "author: %s, reviewed by: %s", s.Author, orDash(s.ReviewedBy))
 	if s.Narrowed != "" {
 		fmt.Fprintf(a.out, ", then narrowed by: %s", s.Narrowed)

@@ -20,16 +20,28 @@ func (a *app) provider() (*oidc.Client, error) {
 		return nil, fmt.Errorf("oidc.client-secret: %w", err)
 	}
 	return oidc.New(oidc.Config{Issuer: o.Issuer, ClientID: o.ClientID, ClientSecret: secret, RedirectURL: a.opts.Address() + "/sign-in/callback",
-		Name: o.Name, Scopes: o.Scopes, GroupsClaim: o.GroupsClaim, Roles: o.Roles, Networks: o.Networks,
-		Introspect: a.opts.OAuth.Introspect})
+		Name: o.Name, Scopes: o.Scopes, GroupsClaim: o.GroupsClaim, Roles: o.Roles, Teams: o.Teams, Networks: o.Networks,
+		Introspect: a.opts.OAuth.Introspect, Renew: o.Renew > 0})
 }
 
 // oauth is the way in for people's own clients; nil without a provider.
-func (a *app) oauth(p *oidc.Client, people gateway.People) *gateway.OAuth {
+func (a *app) oauth(p *oidc.Client, people gateway.People) (*gateway.OAuth, error) {
 	if p == nil {
-		return nil
+		return nil, nil
 	}
-	return &gateway.OAuth{Tokens: p, People: people, Address: a.opts.Address(), Issuers: []string{p.Issuer}, Scope: a.opts.OAuth.Required()}
+	var more []oidc.Issuer
+	for _, text := range a.opts.OAuth.Issuers {
+		i, err := oidc.ParseIssuer(text)
+		if err != nil {
+			return nil, fmt.Errorf("oauth.issuers: %w", err)
+		}
+		more = append(more, i)
+	}
+	all, err := oidc.NewIssuers(p, more, a.opts.OAuth.SameSubjects)
+	if err != nil {
+		return nil, fmt.Errorf("oauth.issuers: %w", err)
+	}
+	return &gateway.OAuth{Tokens: all, People: people, Address: a.opts.Address(), Issuers: all.For, Scope: a.opts.OAuth.Required()}, nil
 }
 
 // rules are what a sign-in at the provider may do.

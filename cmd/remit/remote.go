@@ -12,9 +12,10 @@ import (
 
 // remoteCommands are the commands that work with --server.
 var remoteCommands = []string{
-	"persona list", "persona show", "persona diff", "persona rollback", "persona narrow", "persona unused", "persona term",
-	"persona export", "persona plan", "persona apply", "key create", "key list", "key revoke", "token list", "token revoke",
-	"suspend", "resume", "suspended", "search", "reach tool", "reach server", "reach effect", "audit list",
+	"persona list", "persona show", "persona diff", "persona rollback", "persona narrow", "persona unused", "persona term", "persona team",
+	"persona export", "persona plan", "persona apply", "key create", "key list", "key rotate", "key revoke", "token list", "token revoke",
+	"suspend", "resume", "suspended", "approval list", "approval show", "approval approve", "approval deny", "upstreams", "crawl", "account list", "account allow",
+	"account end", "session", "search", "reach tool", "reach server", "reach effect", "audit list",
 }
 
 // serverOf takes --server URL from before the command, or REMIT_SERVER. It is no flag of all commands: remit audit has one of
@@ -37,6 +38,10 @@ func (a *app) to(server, token, command string) error {
 		return fmt.Errorf("this command works only on the machine that holds the data, without --server and REMIT_SERVER; those that work with it are: %s", strings.Join(remoteCommands, ", "))
 	}
 	var err error
+	if command == "session" || strings.HasPrefix(command, "session ") { // it asks for the password instead
+		a.remote, err = api.NewClient(server, "none")
+		return err
+	}
 	a.remote, err = api.NewClient(server, token)
 	return err
 }

@@ -26,9 +26,9 @@ func (personaListCmd) remote(a *app) error {
 		if p.Live != 0 {
 			live = fmt.Sprintf("%d (%d tools)", p.Live, p.Tools)
 		}
-		rows = append(rows, []string{string(p.ID), p.Title, live, fmt.Sprintf("%d %s", p.Latest, p.State), p.Author, orDash(strings.Join(p.Reminder, "; "))})
+		rows = append(rows, []string{string(p.ID), p.Title, orDash(p.Team), live, fmt.Sprintf("%d %s", p.Latest, p.State), p.Author, orDash(strings.Join(p.Reminder, "; "))})
 	}
-	return table(a.out, []string{"PERSONA", "TITLE", "LIVE REVISION", "LATEST", "AUTHOR", "DATES"}, rows)
+	return table(a.out, []string{"PERSONA", "TITLE", "TEAM", "LIVE REVISION", "LATEST", "AUTHOR", "DATES"}, rows)
 }
 
 // remotePersona reads a persona with one revision; 0 is the live one, or the latest.
@@ -49,7 +49,7 @@ func (c personaShowCmd) remote(a *app) error {
 		return err
 	}
 	r := p.Revision
-	s := shown{p.ID, p.Title, r.Number, r.State, r.Job, r.Author, r.ReviewedBy, r.ReviewedAt, r.Solo, r.Narrowed,
+	s := shown{p.ID, p.Title, p.Team, r.Number, r.State, r.Job, r.Author, r.ReviewedBy, r.ReviewedAt, r.Solo, r.Narrowed,
 		p.Dates.Expires, p.Dates.Recertify, p.Dates.Missed, p.Over, []granted{}}
 	for _, g := range r.Tools {
 		s.Tools = append(s.Tools, granted{g.Tool, g.Name, g.Effect, g.Digest, g.Reason, g.Confidence, g.AddedBy})
@@ -133,8 +133,12 @@ func (c keyCreateCmd) remote(a *app) error {
 	if err := a.remote.Post(a.ctx, "/keys", in, &k); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.err, "Key %s for /k/%s/mcp of the server; it is shown this once:\n", k.ID, c.Persona)
-	_, err = fmt.Fprintln(a.out, k.Secret)
+	return a.showRemoteKey(k)
+}
+
+func (a *app) showRemoteKey(k api.IssuedKey) error {
+	fmt.Fprintf(a.err, "Key %s for /k/%s/mcp of the server; it is shown this once:\n", k.ID, k.Persona)
+	_, err := fmt.Fprintln(a.out, k.Secret)
 	return err
 }
 

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"remit/internal/services"
 	"remit/policy"
@@ -32,7 +31,7 @@ func TestServeOnPostgresAndRedis(t *testing.T) {
 	t.Setenv("REMIT_DATABASE", postgres.URL)
 	t.Setenv("REMIT_REDIS", redis.URL)
 	t.Setenv("REMIT_MAX_STALENESS", "100ms")
-	t.Setenv("REMIT_DRAIN", "2s")
+	t.Setenv("REMIT_DRAIN", "10s")
 	s := startServe(t)
 	s.approveWith(t.Context(), policy.Policy{Limits: []policy.Limit{{Calls: 1000, Per: policy.Hour}}})
 	_, key, _ := s.remit("key", "create", "--persona", "support", "--agent", "bot", "--user", "zoe")
@@ -74,9 +73,8 @@ func TestServeOnPostgresAndRedis(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(t, "it says that it stops", func() bool { return strings.Contains(s.probe("/readyz"), "503") })
-	began := time.Now()
-	if got := s.probe("/healthz"); got != "200 OK ok" && time.Since(began) < time.Second {
-		t.Errorf("while it drains: got %s", got)
+	if !called() {
+		t.Error("while it drains nothing is served")
 	}
 	if got := <-s.code; got != exitOK {
 		t.Errorf("serve ended with %d", got)

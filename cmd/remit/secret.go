@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -33,7 +32,7 @@ type secretSetCmd struct {
 }
 
 func (c secretSetCmd) Run(a *app) error {
-	value, err := a.readSecret()
+	value, err := a.readSecret("secret")
 	if err != nil {
 		return err
 	}
@@ -46,23 +45,23 @@ func (c secretSetCmd) Run(a *app) error {
 	})
 }
 
-// readSecret reads one from standard input, without showing it on a terminal. The end of the line is no part of it.
-func (a *app) readSecret() (string, error) {
+// readSecret reads a secret of the kind from standard input, without showing it on a terminal. The end of the line is no part of it.
+func (a *app) readSecret(kind string) (string, error) {
 	var text []byte
 	var err error
 	if f, ok := a.in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		fmt.Fprint(a.err, "Secret, which is not shown: ")
+		fmt.Fprintf(a.err, "The %s, which is not shown: ", kind)
 		text, err = term.ReadPassword(int(f.Fd()))
 		fmt.Fprintln(a.err)
 	} else {
 		text, err = io.ReadAll(io.LimitReader(a.in, 1<<20))
 	}
 	if err != nil {
-		return "", fmt.Errorf("the secret cannot be read: %w", err)
+		return "", fmt.Errorf("the %s cannot be read: %w", kind, err)
 	}
 	value := strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
 	if value == "" {
-		return "", errors.New("the secret is empty: send it on standard input, such as remit secret set NAME < FILE")
+		return "", fmt.Errorf("the %s is empty: send it on standard input, such as with < FILE", kind)
 	}
 	return value, nil
 }

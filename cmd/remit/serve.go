@@ -19,6 +19,7 @@ import (
 	"remit/approval/webhook"
 	"remit/audit/notary"
 	"remit/gateway"
+	"remit/identity"
 	"remit/internal/remote"
 	"remit/internal/slowbody"
 	"remit/persona"
@@ -124,6 +125,10 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 	g.Go(func() error { return s.store.Lead(ctx, "lookout", a.lookout(s, gate, log).Run) })
 	g.Go(func() error { return s.cache.Run(ctx, hear(gate, desk)) })
 	g.Go(func() error { recoverOthers(ctx, s.store, log); return nil })
+	if s.signIns != nil {
+		recheck := identity.Rechecks{Directory: s.people, Every: a.opts.OIDC.Renew, Log: log}
+		g.Go(func() error { return s.store.Lead(ctx, "recheck", recheck.Run) })
+	}
 	g.Go(func() error { return s.store.Lead(ctx, "notary", n.Run) })
 	for _, follow := range followers {
 		g.Go(func() error { return s.store.Lead(ctx, "sink "+follow.name, follow.run) })
@@ -150,7 +155,7 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 		fmt.Fprintf(a.out, "Metrics are at %s\n", metrics.url())
 	}
 	fmt.Fprintf(a.out, "Remit serves %s\n", a.opts.Address())
-	debug.FreeOSMemory() // what the start left behind
+	debug.FreeOSMemory()                                                     // what the start left behind
 	if err := ready(s, a.opts.Address()); err != nil && a.ctx.Err() == nil { // to be stopped while it starts is no failure
 		end()
 		return errors.Join(err, g.Wait())
@@ -177,11 +182,11 @@ func (a *app) front(s *system, desk *approval.Desk, hook *webhook.Sender, n *not
 			return nil, nil, err
 		}
 	}
-	provider, err := a.provider()
+	proxies, err := remote.Trust(a.opts.TrustedProxy)
 	if err != nil {
 		return nil, nil, err
 	}
-	proxies, err := remote.Trust(a.opts.TrustedProxy)
+	own, err := a.oauth(s.provider, s.people)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -189,7 +194,7 @@ func (a *app) front(s *system, desk *approval.Desk, hook *webhook.Sender, n *not
 	if err != nil {
 		return nil, nil, err
 	}
-	gate := gateway.New(gateway.Config{Personas: s.cache, Keys: s.people, OAuth: a.oauth(provider, s.people), Current: s.catalog.Tool, Upstreams: a.telemetry.Upstreams(gateway.Pool(s.pool)),
+	gate := gateway.New(gateway.Config{Personas: s.cache, Keys: s.people, OAuth: own, Current: s.catalog.Tool, Upstreams: a.telemetry.Upstreams(gateway.Pool(s.pool)),
 		Audit: a.telemetry.Audit(s.store), Limiter: limiter, MaskKey: maskKey, SessionKey: sessionKey, Listed: s.crawler.Listed, Proxies: proxies, AllowedHosts: hosts, AllowedOrigins: a.opts.AllowedOrigins, CallTimeout: a.opts.CallTimeout,
 		Account: s.pool.Account, Connections: a.opts.Address() + "/connections", Observer: a.telemetry.Observer(), ForwardBaggage: a.opts.ForwardBaggage,
 		Approvals: desk, ApprovalWait: a.opts.ApprovalWait,
@@ -210,11 +215,11 @@ func (a *app) front(s *system, desk *approval.Desk, hook *webhook.Sender, n *not
 	if err != nil {
 		return nil, nil, err
 	}
-	cfg := web.Config{Registry: registry, Approvals: desk, Personas: s.store, Submissions: s.store, Directory: s.people, Catalog: s.catalog,
+	cfg := web.Config{Registry: registry, Approvals: desk, Submissions: s.store, Directory: s.people, Catalog: s.catalog,
 		Composer: drafter, ComposeTimeout: 2*time.Minute + a.opts.Model.Wait, Audit: signedRecord{s.store, n}, Evals: s.store, Usage: s.store, Connections: s.connections, Shadows: s.store, Frozen: s.store, RemindBefore: a.opts.RemindBefore,
-		Servers: s.crawler.Status, PublicURL: a.opts.PublicURL, Hosts: hosts, Proxies: proxies, SingleOperator: a.opts.SingleOperator, NoPasswords: !a.opts.OIDC.Passwords, Log: log}
-	if provider != nil {
-		cfg.Provider = provider
+		Servers: s.crawler.Status, Crawl: s.crawler.Recrawl, PublicURL: a.opts.PublicURL, Hosts: hosts, Proxies: proxies, SingleOperator: a.opts.SingleOperator, NoPasswords: !a.opts.OIDC.Passwords, Log: log}
+	if s.provider != nil {
+		cfg.Provider = s.provider
 	}
 	site, err := web.New(cfg)
 	if err != nil {

@@ -25,6 +25,7 @@ import (
 	"remit/persona"
 	"remit/policy"
 	"remit/store"
+	"remit/web/api"
 )
 
 // served is a remit serve that runs in this process.
@@ -217,7 +218,7 @@ func TestHeldCallUnderARunningServer(t *testing.T) {
 	case got := <-answer:
 		t.Fatalf("got %s before anybody was told", got)
 	}
-	var held []heldCall
+	var held []api.Approval
 	_, list, _ := s.remit("approval", "list", "--json")
 	if err := json.Unmarshal([]byte(list), &held); err != nil || len(held) != 1 {
 		t.Fatalf("got %s, %v", list, err)

@@ -16,6 +16,7 @@ import (
 	"remit/catalog/vector"
 	"remit/credential"
 	"remit/identity"
+	"remit/identity/oidc"
 	"remit/internal/config"
 	"remit/internal/llm"
 	"remit/store"
@@ -121,6 +122,8 @@ type system struct {
 	crawler *crawl.Crawler
 	drifted func() // nil until somebody serves
 
+	provider    *oidc.Client            // where people sign in; nil for none
+	signIns     *credential.SignIns     // there, that can be renewed; nil where nothing is renewed
 	connections *credential.Connections // of people to the servers that are called with their accounts
 }
 
@@ -134,7 +137,10 @@ func (a *app) assemble(configs []upstream.Config, log *slog.Logger) (_ *system, 
 	if s.store, err = a.openStore(); err != nil {
 		return nil, err
 	}
-	if configs, s.connections, err = a.authorize(configs, s.store); err != nil {
+	if s.provider, err = a.provider(); err != nil {
+		return nil, errors.Join(err, s.store.Close())
+	}
+	if configs, err = a.authorize(configs, s); err != nil {
 		return nil, errors.Join(err, s.store.Close())
 	}
 	if s.pool, err = upstream.NewPool(configs, log); err != nil {
@@ -147,6 +153,9 @@ func (a *app) assemble(configs []upstream.Config, log *slog.Logger) (_ *system, 
 		s.cache.Staleness = a.opts.MaxStaleness
 	}
 	s.people = &identity.Directory{Store: s.cache, Rules: a.rules()}
+	if s.signIns != nil {
+		s.people.SignIns = s.signIns
+	}
 	s.crawler, err = crawl.New(a.ctx, crawl.Config{Servers: s.pool.Servers(), Store: s.store, Catalog: s.catalog, Embedder: e,
 		Tokens: tokens.Count, Interval: a.opts.CrawlInterval, Grace: a.opts.ListGrace, Log: log, Listed: a.telemetry.Crawled,
 		Changed: func(server string, c crawl.Changes) {

@@ -20,6 +20,7 @@ type tokenCmd struct {
 type tokenCreateCmd struct {
 	Name    string   `required:"" placeholder:"NAME" help:"What it is for; the record calls it token:NAME."`
 	Roles   []string `required:"" placeholder:"ROLE" help:"Any of viewer, author, reviewer, auditor, admin. No token can approve."`
+	Team    []string `placeholder:"TEAM" help:"Only for the personas of these teams, and those of none; repeat it for more. For a token made here they have to be named (default: those of none)."`
 	Expires string   `default:"90d" placeholder:"DATE" help:"Until when it is valid: 30d, or 2027-02-01; at most 366 days (default: 90d)."`
 }
 
@@ -30,7 +31,7 @@ func (c tokenCreateCmd) Run(a *app) error {
 		return err
 	}
 	return a.directory(func(d *identity.Directory) error {
-		secret, t, err := d.IssueToken(a.ctx, identity.Operator(), identity.TokenSpec{Name: c.Name, Roles: roles(c.Roles), Expires: until})
+		secret, t, err := d.IssueToken(a.ctx, identity.Operator(), identity.TokenSpec{Name: c.Name, Roles: roles(c.Roles), Teams: c.Team, Expires: until})
 		if err != nil {
 			return err
 		}
@@ -66,9 +67,9 @@ func (tokenListCmd) Run(a *app) error {
 func (a *app) showTokens(all []api.Token) error {
 	var rows [][]string
 	for _, t := range all {
-		rows = append(rows, []string{t.ID, t.Name, strings.Join(names(t.Roles), ", "), t.By, t.State, moment(t.Created), moment(t.Expires), moment(t.LastUse)})
+		rows = append(rows, []string{t.ID, t.Name, strings.Join(names(t.Roles), ", "), orDash(strings.Join(t.Teams, ", ")), t.By, t.State, moment(t.Created), moment(t.Expires), moment(t.LastUse)})
 	}
-	return table(a.out, []string{"TOKEN", "NAME", "ROLES", "CREATED BY", "STATE", "CREATED", "EXPIRES", "LAST USE"}, rows)
+	return table(a.out, []string{"TOKEN", "NAME", "ROLES", "TEAMS", "CREATED BY", "STATE", "CREATED", "EXPIRES", "LAST USE"}, rows)
 }
 
 type tokenRevokeCmd struct {

@@ -33,6 +33,8 @@ type Config struct {
 	Scopes       []string
 	GroupsClaim  string   // empty means "groups"
 	Roles        []string // GROUP=ROLE each; none means that admins give roles in Remit
+	Teams        []string // GROUP=TEAM each; none means that admins say in Remit who is in which team
+	Renew        bool     // ask for what renews a sign-in (offline_access)
 	Introspect   bool     // access tokens that are no JWT are shown to the provider; needs a ClientSecret
 	Networks     []string // (CIDR) in which the provider's endpoints may be beside public addresses and the issuer's own
 	Now          func() time.Time
@@ -54,6 +56,7 @@ type Client struct {
 	Config
 	issuer *url.URL
 	roles  map[string][]identity.Role // by group
+	teams  map[string][]string        // by group
 	http   *http.Client
 	keys   *rate.Limiter // of looks for keys
 	known  introspected
@@ -99,28 +102,36 @@ func New(cfg Config) (*Client, error) {
 	if c.Name == "" {
 		c.Name = c.issuer.Hostname()
 	}
-	if c.roles, err = mapping(cfg.Roles); err != nil {
+	if c.roles, err = mapping(cfg.Roles, "role", func(r identity.Role) error {
+		if !slices.Contains(identity.Roles, r) {
+			return fmt.Errorf("there is no role %q; the roles are %v", r, identity.Roles)
+		}
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	if c.teams, err = mapping(cfg.Teams, "team", identity.ValidTeam); err != nil {
 		return nil, err
 	}
 	c.http, err = c.guarded()
 	return c, err
 }
 
-// mapping reads GROUP=ROLE lines. A group may have several roles, and "=" in its name.
-func mapping(lines []string) (map[string][]identity.Role, error) {
-	roles := map[string][]identity.Role{}
+// mapping reads lines such as GROUP=ROLE. A group may have several, and "=" in its name.
+func mapping[T ~string](lines []string, what string, valid func(T) error) (map[string][]T, error) {
+	of := map[string][]T{}
 	for _, line := range lines {
-		at := strings.LastIndex(line, "=")
-		if at < 1 {
-			return nil, fmt.Errorf("oidc: %q does not map a group to a role: write GROUP=ROLE", line)
+		at := max(strings.LastIndex(line, "="), 0)
+		group, value := strings.TrimSpace(line[:at]), T(strings.TrimSpace(line[min(at+1, len(line)):]))
+		if group == "" {
+			return nil, fmt.Errorf("oidc: %q does not map a group to a %s: write GROUP=%s", line, what, strings.ToUpper(what))
 		}
-		group, role := strings.TrimSpace(line[:at]), identity.Role(strings.TrimSpace(line[at+1:]))
-		if group == "" || !slices.Contains(identity.Roles, role) {
-			return nil, fmt.Errorf("oidc: %q does not map a group to a role: there is no role %q; the roles are %v", line, role, identity.Roles)
+		if err := valid(value); err != nil {
+			return nil, fmt.Errorf("oidc: %q does not map a group to a %s: %w", line, what, err)
 		}
-		roles[group] = append(roles[group], role)
+		of[group] = append(of[group], value)
 	}
-	return roles, nil
+	return of, nil
 }
 
 // Label is what people call the provider.
@@ -174,6 +185,9 @@ func (c *Client) read(ctx context.Context) (*provider, error) {
 	p := &provider{Provider: found, namesIssuer: meta.NamesIssuer, introspects: meta.Introspects}
 	p.oauth = oauth2.Config{ClientID: c.ClientID, ClientSecret: c.ClientSecret, RedirectURL: c.RedirectURL, Endpoint: found.Endpoint(),
 		Scopes: append([]string{oidc.ScopeOpenID}, c.Scopes...)}
+	if c.Config.Renew {
+		p.oauth.Scopes = append(p.oauth.Scopes, oidc.ScopeOfflineAccess)
+	}
 	// Never by trying: a code that was sent twice is a replayed one.
 	p.oauth.Endpoint.AuthStyle = oauth2.AuthStyleInHeader
 	if c.ClientSecret == "" || len(meta.Auth) > 0 && !slices.Contains(meta.Auth, "client_secret_basic") {
@@ -238,7 +252,7 @@ func (c *Client) Finish(ctx context.Context, answer url.Values, state, browser s
 // identify checks the ID token, and asks for groups and names where they are not in it.
 func (c *Client) identify(ctx context.Context, p *provider, token *oauth2.Token, nonce string) (identity.Provided, error) {
 	raw, _ := token.Extra("id_token").(string)
-	id, claims, err := c.idToken(ctx, p, raw, nonce)
+	id, claims, err := c.idToken(ctx, p, raw, &nonce)
 	if err != nil {
 		return identity.Provided{}, fmt.Errorf("%w: %w", identity.ErrAnswer, err)
 	}
@@ -247,9 +261,22 @@ func (c *Client) identify(ctx context.Context, p *provider, token *oauth2.Token,
 			return identity.Provided{}, fmt.Errorf("%w: the access token is not the one of the ID token", identity.ErrAnswer)
 		}
 	}
+	who, err := c.whole(ctx, p, token, claims, false)
+	if err != nil {
+		return who, err
+	}
+	if c.Config.Renew && len(token.RefreshToken) <= maxToken {
+		who.Refresh = token.RefreshToken
+	}
+	return who, nil
+}
+
+// whole is who the claims are about, with groups and names of the user information where they are not among the claims, or where the
+// user information has to be asked.
+func (c *Client) whole(ctx context.Context, p *provider, token *oauth2.Token, claims claimSet, ask bool) (identity.Provided, error) {
 	who := c.provided(claims)
 	_, grouped := claims.find(c.GroupsClaim)
-	if p.UserInfoEndpoint() != "" && (!grouped && who.Mapped || len(who.Names) == 0) {
+	if p.UserInfoEndpoint() != "" && (ask || !grouped && (who.Mapped || who.Teamed) || len(who.Names) == 0) {
 		info, err := p.UserInfo(ctx, oauth2.StaticTokenSource(token))
 		if err != nil {
 			return identity.Provided{}, fmt.Errorf("%w: the user information cannot be had: %w", identity.ErrProvider, shortened(err))
@@ -263,7 +290,7 @@ func (c *Client) identify(ctx context.Context, p *provider, token *oauth2.Token,
 			who.Names = told.Names
 		}
 		if !grouped {
-			who.Roles, who.Groups = told.Roles, told.Groups
+			who.Roles, who.Teams, who.Groups = told.Roles, told.Teams, told.Groups
 		}
 	}
 	return who, nil

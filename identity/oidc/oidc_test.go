@@ -203,7 +203,7 @@ func FuzzTokens(f *testing.F) {
 			t.Fatal(err)
 		}
 		signed := p.SignText(payload)
-		if id, claims, err := c.idToken(t.Context(), found, signed, "n"); err == nil {
+		if id, claims, err := c.idToken(t.Context(), found, signed, new("n")); err == nil {
 			who := c.provided(claims)
 			if who.Subject == "" || who.Subject != id.Subject || id.Nonce != "n" || id.Issuer != p.URL {
 				t.Errorf("%s gave %+v", payload, who)

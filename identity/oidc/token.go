@@ -28,8 +28,8 @@ func compact(raw string) error {
 	return nil
 }
 
-// idToken checks signature, issuer, audience, times and nonce.
-func (c *Client) idToken(ctx context.Context, p *provider, raw, nonce string) (*oidc.IDToken, claimSet, error) {
+// idToken checks signature, issuer, audience, times and, at a sign-in, the nonce.
+func (c *Client) idToken(ctx context.Context, p *provider, raw string, nonce *string) (*oidc.IDToken, claimSet, error) {
 	if err := compact(raw); err != nil {
 		return nil, nil, err
 	}
@@ -49,7 +49,7 @@ func (c *Client) idToken(ctx context.Context, p *provider, raw, nonce string) (*
 		return nil, nil, errors.New("issuer or subject can be read in two ways")
 	case id.Subject == "" || len(id.Subject) > maxSubject:
 		return nil, nil, fmt.Errorf("the subject must have 1 to %d bytes", maxSubject)
-	case subtle.ConstantTimeCompare([]byte(claims.text("nonce")), []byte(nonce)) != 1:
+	case nonce != nil && subtle.ConstantTimeCompare([]byte(claims.text("nonce")), []byte(*nonce)) != 1:
 		return nil, nil, errors.New("the nonce is not the one of this sign-in")
 	}
 	return id, claims, nil
@@ -188,7 +188,7 @@ func (s claimSet) find(name string) (any, bool) {
 
 // provided reads who it is. Names only suggest what to call somebody new.
 func (c *Client) provided(claims claimSet) identity.Provided {
-	who := identity.Provided{Issuer: c.Issuer, Subject: claims.text("sub"), Session: claims.text("sid"), Mapped: len(c.roles) > 0, Groups: c.groupsOf(claims), Roles: c.rolesOf(claims)}
+	who := identity.Provided{Issuer: c.Issuer, Subject: claims.text("sub"), Session: claims.text("sid"), Mapped: len(c.roles) > 0, Teamed: len(c.teams) > 0, Groups: c.groupsOf(claims), Roles: c.rolesOf(claims), Teams: c.teamsOf(claims)}
 	if len(who.Session) > maxSubject {
 		who.Session = ""
 	}
@@ -234,4 +234,14 @@ func (c *Client) rolesOf(claims claimSet) []identity.Role {
 		}
 	}
 	return roles
+}
+
+// teamsOf maps the groups, in order, each team once.
+func (c *Client) teamsOf(claims claimSet) []string {
+	teams := []string{}
+	for _, g := range c.groupsOf(claims) {
+		teams = append(teams, c.teams[g]...)
+	}
+	slices.Sort(teams)
+	return slices.Compact(teams)
 }

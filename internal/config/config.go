@@ -95,7 +95,7 @@ type Upstream struct {
 
 // OAuth says how tokens for an upstream are had.
 type OAuth struct {
-	Grant        string   `yaml:"grant,omitempty" enum:"client_credentials,authorization_code" help:"client_credentials for Remit's own token, authorization_code for the account of the user that each call is made for."`
+	Grant        string   `yaml:"grant,omitempty" enum:"client_credentials,authorization_code,token_exchange" help:"client_credentials for Remit's own token, authorization_code for the account of the user that each call is made for, token_exchange for a token that the user's sign-in is exchanged for."`
 	Issuer       string   `yaml:"issuer,omitempty" help:"The authorization server; its metadata names the endpoints."`
 	AuthorizeURL string   `yaml:"authorize-url,omitempty" help:"Where people sign in, if the authorization server has no metadata."`
 	TokenURL     string   `yaml:"token-url,omitempty" help:"Where tokens are had, if the authorization server has no metadata."`
@@ -104,6 +104,8 @@ type OAuth struct {
 	ClientSecret string   `yaml:"client-secret,omitempty" help:"The client's secret, as $${secret:NAME}, $${NAME} or $${file:/path}."`
 	Scopes       []string `yaml:"scopes,omitempty" help:"What the tokens may do."`
 	Resource     string   `yaml:"resource,omitempty" help:"The resource that tokens are asked for (default: what the upstream calls itself, else the url)."`
+	Audience     string   `yaml:"audience,omitempty" help:"Of the tokens that sign-ins are exchanged for, where the provider knows the upstream by another name than the resource."`
+	Subject      string   `yaml:"subject,omitempty" enum:"access_token,id_token" help:"What of a sign-in is exchanged (default: access_token)."`
 	ListAs       string   `yaml:"list-as,omitempty" help:"Whose account lists the tools, with authorization_code (default: nobody's; they are listed without a token)."`
 }
 

@@ -16,8 +16,10 @@ type OIDC struct {
 	Scopes       []string      `yaml:"scopes" env:"REMIT_OIDC_SCOPES" default:"profile,email" placeholder:"SCOPE" help:"What is asked for beside openid (default: profile,email)."`
 	GroupsClaim  string        `yaml:"groups-claim" env:"REMIT_OIDC_GROUPS_CLAIM" default:"groups" placeholder:"CLAIM" help:"Claim that lists a person's groups; a dot goes down into an object (default: groups)."`
 	Roles        []string      `yaml:"roles" env:"REMIT_OIDC_ROLES" default:"" sep:";" placeholder:"GROUP=ROLE" help:"Which role a group gives; repeat it, or put semicolons between (default: none, admins give roles in Remit)."`
+	Teams        []string      `yaml:"teams" env:"REMIT_OIDC_TEAMS" default:"" sep:";" placeholder:"GROUP=TEAM" help:"Which team a group is; repeat it, or put semicolons between (default: none, admins say in Remit who is in which team)."`
 	Unknown      string        `yaml:"unknown" env:"REMIT_OIDC_UNKNOWN" default:"refuse" enum:"refuse,create" placeholder:"WHAT" help:"What happens to whom the provider knows and Remit does not: refuse or create (default: refuse)."`
 	VouchFor     time.Duration `yaml:"vouch-for" env:"REMIT_OIDC_VOUCH_FOR" default:"720h" placeholder:"TIME" help:"How long one sign-in at the provider keeps a person's access keys and sessions working (default: 720h, which is 30 days)."`
+	Renew        time.Duration `yaml:"renew" env:"REMIT_OIDC_RENEW" default:"0s" placeholder:"TIME" help:"Ask for what renews sign-ins (offline_access), keep it encrypted, and ask the provider about each person once in this time (default: 0s, which keeps nothing and asks nothing)."`
 	Passwords    bool          `yaml:"passwords" env:"REMIT_OIDC_PASSWORDS" default:"true" negatable:"" help:"Keep sign-in by password beside the provider, for those whom it does not know (default: true)."`
 	Networks     []string      `yaml:"networks" env:"REMIT_OIDC_NETWORKS" default:"" placeholder:"CIDR" help:"Private networks in which the provider's endpoints may be, beside the issuer's own host (default: none)."`
 }
@@ -25,7 +27,7 @@ type OIDC struct {
 // validate checks what can be checked without the provider; oidc.New checks the rest at the start.
 func (o OIDC) validate() error {
 	switch {
-	case o.Issuer == "" && (o.ClientID != "" || len(o.Roles) > 0):
+	case o.Issuer == "" && (o.ClientID != "" || len(o.Roles)+len(o.Teams) > 0):
 		return errors.New("oidc has settings but no issuer: set oidc.issuer to the provider's address")
 	case o.Issuer == "":
 		return nil
@@ -33,6 +35,9 @@ func (o OIDC) validate() error {
 		return errors.New("oidc.issuer needs oidc.client-id: register Remit at the provider")
 	case o.VouchFor < time.Minute:
 		return fmt.Errorf("oidc.vouch-for is %s: it must be at least 1m", o.VouchFor)
+	}
+	if o.Renew != 0 && o.Renew < 10*time.Second {
+		return fmt.Errorf("oidc.renew is %s: it must be at least 10s, or 0s", o.Renew)
 	}
 	for _, network := range o.Networks {
 		if _, _, err := net.ParseCIDR(network); err != nil {

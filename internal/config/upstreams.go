@@ -97,5 +97,5 @@ func (o OAuth) config(name, url string, secrets Secrets) (credential.Config, err
 	return credential.Config{Server: name, URL: expand(url, "url"), Grant: o.Grant, Issuer: expand(o.Issuer, "issuer"),
 		AuthorizeURL: expand(o.AuthorizeURL, "authorize-url"), TokenURL: expand(o.TokenURL, "token-url"), RevokeURL: expand(o.RevokeURL, "revoke-url"),
 		ClientID: expand(o.ClientID, "client-id"), ClientSecret: expand(o.ClientSecret, "client-secret"), Scopes: o.Scopes,
-		Resource: expand(o.Resource, "resource"), ListAs: o.ListAs}, errors.Join(errs...)
+		Resource: expand(o.Resource, "resource"), Audience: expand(o.Audience, "audience"), Subject: o.Subject, ListAs: o.ListAs}, errors.Join(errs...)
 }

@@ -37,11 +37,13 @@ type Provider struct {
 
 	User     string // who signs in at /authorize next
 	Lifetime time.Duration
-	Deny     string                      // an error that /authorize sends back
-	Refuse   string                      // an error that /token answers, such as invalid_grant
-	Metadata map[string]any              // over that of an honest server
-	Answer   func(url.Values)            // changes what the browser brings back
-	Instead  map[string]http.HandlerFunc // by path, instead of an honest answer
+	Deny     string                          // an error that /authorize sends back
+	Subject  func(token, kind string) string // whose token it is that is to be exchanged; empty for nobody's
+	Exchange map[string]any                  // over the answer to an honest exchange
+	Refuse   string                          // an error that /token answers, such as invalid_grant
+	Metadata map[string]any                  // over that of an honest server
+	Answer   func(url.Values)                // changes what the browser brings back
+	Instead  map[string]http.HandlerFunc     // by path, instead of an honest answer
 	server   *httptest.Server
 }
 
@@ -199,6 +201,9 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 		g, ok = p.codes[r.FormValue("code")]
 		delete(p.codes, r.FormValue("code"))
 		ok = ok && g.redirect == r.FormValue("redirect_uri") && g.challenge == base64.RawURLEncoding.EncodeToString(sum[:])
+	case exchangeGrant:
+		p.exchange(w, r, id, fail)
+		return
 	case "refresh_token":
 		g, ok = p.refresh[r.FormValue("refresh_token")]
 		delete(p.refresh, r.FormValue("refresh_token"))
@@ -211,6 +216,28 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p.give(w, kind, g)
+}
+
+const (
+	exchangeGrant = "urn:ietf:params:oauth:grant-type:token-exchange"
+	tokenType     = "urn:ietf:params:oauth:token-type:"
+)
+
+// exchange gives the client a token of whom the subject token is (RFC 8693), for the resource.
+func (p *Provider) exchange(w http.ResponseWriter, r *http.Request, id string, fail func(int, string)) {
+	user := ""
+	if p.Subject != nil && id == ClientID {
+		user = p.Subject(r.FormValue("subject_token"), strings.TrimPrefix(r.FormValue("subject_token_type"), tokenType))
+	}
+	if user == "" || r.FormValue("resource") == "" || r.FormValue("requested_token_type") != tokenType+"access_token" {
+		fail(http.StatusBadRequest, "invalid_request")
+		return
+	}
+	token := "access-canary-" + rand.Text()
+	p.access[token] = grant{user: user, client: id, resource: r.FormValue("resource"), scope: r.FormValue("scope"), expires: time.Now().Add(p.Lifetime)}
+	answer := map[string]any{"access_token": token, "issued_token_type": tokenType + "access_token", "token_type": "Bearer", "expires_in": int(p.Lifetime.Seconds())}
+	maps.Copy(answer, p.Exchange)
+	reply(w, http.StatusOK, answer)
 }
 
 func (p *Provider) give(w http.ResponseWriter, kind string, g grant) {

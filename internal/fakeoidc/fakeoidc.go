@@ -14,6 +14,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"maps"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -38,7 +39,9 @@ type Provider struct {
 
 	mu    sync.Mutex
 	codes map[string]grant
-	seen  map[string]int // requests by path
+	renew map[string]renewal // by refresh token; each is taken once
+	held  map[string]string  // subject by access token
+	seen  map[string]int     // requests by path
 
 	Alg       string                    // RS256; also none, HS256 (with the public key as secret)
 	KeyID     string                    // in the header of tokens
@@ -48,6 +51,9 @@ type Provider struct {
 	Now       func() time.Time
 	Claims    Claims                      // over those of an honest ID token
 	Info      Claims                      // of the user information
+	Renewable bool                        // sign-ins come with what renews them
+	Ended     map[string]bool             // subjects whose sign-ins are not renewed any more
+	Renewals  Claims                      // over those of an honest ID token that comes with a renewal; nil: as at the sign-in
 	Opaque    map[string]Claims           // what introspection says of tokens, beside that they are active
 	Metadata  Claims                      // over those of honest metadata
 	Answer    func(url.Values)            // changes what the browser brings back
@@ -55,11 +61,17 @@ type Provider struct {
 	server    *httptest.Server
 }
 
+// renewal is a sign-in that can be renewed.
+type renewal struct {
+	subject string
+	claims  Claims // of the sign-in
+}
+
 type grant struct{ nonce, challenge, redirect string }
 
 // Start runs a provider until the test ends it with Close.
 func Start() *Provider {
-	p := &Provider{codes: map[string]grant{}, seen: map[string]int{}, Alg: "RS256", KeyID: "k1", Type: "JWT", Key: NewKey(), Now: time.Now,
+	p := &Provider{codes: map[string]grant{}, renew: map[string]renewal{}, held: map[string]string{}, Ended: map[string]bool{}, seen: map[string]int{}, Alg: "RS256", KeyID: "k1", Type: "JWT", Key: NewKey(), Now: time.Now,
 		Claims: Claims{}, Info: Claims{}, Metadata: Claims{}, Opaque: map[string]Claims{}, Instead: map[string]http.HandlerFunc{}}
 	p.Published = map[string]*rsa.PublicKey{"k1": &p.Key.PublicKey}
 	p.server = httptest.NewUnstartedServer(http.HandlerFunc(p.serve))
@@ -166,6 +178,10 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) {
 func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 	id, secret, _ := r.BasicAuth()
 	secret, _ = url.QueryUnescape(secret)
+	if r.FormValue("grant_type") == "refresh_token" {
+		p.renewal(w, r.FormValue("refresh_token"), id == ClientID && secret == Secret)
+		return
+	}
 	g, ok := p.codes[r.FormValue("code")]
 	delete(p.codes, r.FormValue("code"))
 	sum := sha256.Sum256([]byte(r.FormValue("code_verifier")))
@@ -175,9 +191,59 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write([]byte(`{"error":"invalid_grant"}`))
 		return
 	}
+	subject, ok := p.Claims["sub"].(string)
+	if !ok {
+		subject = "s1"
+	}
+	p.give(w, renewal{subject, maps.Clone(p.Claims)}, Claims{"sub": "s1", "nonce": g.nonce}, p.Claims)
+}
+
+// renewal takes each refresh token once.
+func (p *Provider) renewal(w http.ResponseWriter, token string, known bool) {
+	of, ok := p.renew[token]
+	delete(p.renew, token)
+	if !known || !ok || p.Ended[of.subject] {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = w.Write([]byte(`{"error":"invalid_grant"}`))
+		return
+	}
+	changes := of.claims
+	if p.Renewals != nil {
+		changes = p.Renewals
+	}
+	p.give(w, of, Claims{"sub": of.subject}, changes)
+}
+
+// give answers with the subject's tokens. What the ID token says more than every one is honest, and then changes.
+func (p *Provider) give(w http.ResponseWriter, of renewal, honest, changes Claims) {
 	now := p.Now().Unix()
-	reply(w, Claims{"access_token": "opaque", "token_type": "Bearer", "expires_in": 60, "id_token": p.Sign(over(Claims{"iss": p.URL, "aud": ClientID,
-		"sub": "s1", "nonce": g.nonce, "iat": now, "exp": now + 300}, p.Claims))})
+	access := "opaque-canary-" + encode(random())
+	p.held[access] = of.subject
+	answer := Claims{"access_token": access, "token_type": "Bearer", "expires_in": 300,
+		"id_token": p.Sign(over(over(Claims{"iss": p.URL, "aud": ClientID, "iat": now, "exp": now + 300}, honest), changes))}
+	if p.Renewable {
+		next := "renew-canary-" + encode(random())
+		p.renew[next] = of
+		answer["refresh_token"] = next
+	}
+	reply(w, answer)
+}
+
+// Renewal is a refresh token of the subject.
+func (p *Provider) Renewal(subject string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	token := "renew-canary-" + encode(random())
+	p.renew[token] = renewal{subject: subject}
+	return token
+}
+
+// Holder is whose access token it is; empty for nobody's.
+func (p *Provider) Holder(token string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.held[token]
 }
 
 // introspect tells the client, and nobody else, about an opaque token.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"remit/catalog"
+	"remit/identity"
 	"remit/persona"
 	"remit/policy"
 )
@@ -16,6 +17,7 @@ import (
 type Document struct {
 	Persona persona.ID `json:"persona"`
 	Title   string     `json:"title"`
+	Team    string     `json:"team,omitempty"` // that owns it; left out: none for a new one, and else whoever owns it
 	Job     string     `json:"job"`
 	Tools   []Tool     `json:"tools"`
 
@@ -92,6 +94,8 @@ func (d Document) check() error {
 	switch {
 	case d.Title == "":
 		return at{"/title", errors.New("a title is missing")}
+	case d.Team != "" && identity.ValidTeam(d.Team) != nil:
+		return at{"/team", identity.ValidTeam(d.Team)}
 	case d.Job == "":
 		return at{"/job", errors.New("the job is missing: say in words what the agent does")}
 	case len(d.Tools) == 0:

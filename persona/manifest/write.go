@@ -20,6 +20,9 @@ func Write(d Document) ([]byte, error) {
 	say("# a reviewer approves the draft on Remit's pages. No program can.")
 	say("persona: %s", d.Persona)
 	say("title: %s", quote(d.Title))
+	if d.Team != "" {
+		say("team: %s # that owns it; an admin moves it to another", quote(d.Team))
+	}
 	say("# What the agent does, as to a new colleague.")
 	say("job: %s", text(d.Job))
 	say("# The tools that it gets, and no others. A digest names the definition that was read: another one is refused until somebody")

@@ -61,6 +61,7 @@ type Token struct {
 	ID      string          `json:"id"`
 	Name    string          `json:"name"`
 	Roles   []identity.Role `json:"roles"`
+	Teams   []string        `json:"teams,omitempty"` // that it works for; left out: all of its creator's
 	State   string          `json:"state" jsonschema:"enum=live,enum=revoked,enum=expired"`
 	By      string          `json:"created_by"`
 	Created time.Time       `json:"created"`
@@ -70,13 +71,14 @@ type Token struct {
 
 // TokenOf is a token at the time.
 func TokenOf(t identity.Token, now time.Time) Token {
-	return Token{ID: t.ID, Name: t.Name, Roles: append([]identity.Role{}, t.Roles...), State: t.State(now), By: t.By, Created: t.Created, Expires: t.Expires, LastUse: t.LastUse}
+	return Token{ID: t.ID, Name: t.Name, Roles: append([]identity.Role{}, t.Roles...), Teams: t.Teams, State: t.State(now), By: t.By, Created: t.Created, Expires: t.Expires, LastUse: t.LastUse}
 }
 
 // NewToken asks for a management token.
 type NewToken struct {
 	Name    string          `json:"name"`
 	Roles   []identity.Role `json:"roles"`
+	Teams   []string        `json:"teams,omitempty"` // that it works for; left out: all of yours
 	Expires time.Time       `json:"expires"`
 }
 
@@ -112,6 +114,7 @@ type Resume struct {
 type Person struct {
 	Name     string          `json:"name"`
 	Roles    []identity.Role `json:"roles"`
+	Teams    []string        `json:"teams"`
 	Disabled bool            `json:"disabled,omitempty"`
 	Created  time.Time       `json:"created"`
 	Provider string          `json:"provider,omitempty"` // where they sign in
@@ -126,6 +129,11 @@ type NewPerson struct {
 // SetRoles replaces somebody's roles.
 type SetRoles struct {
 	Roles []identity.Role `json:"roles"`
+}
+
+// SetTeams replaces the teams that somebody is in.
+type SetTeams struct {
+	Teams []string `json:"teams"`
 }
 
 // Disable ends somebody's access, or restores it.

@@ -49,6 +49,7 @@ func (p *Problem) Error() string {
 type Me struct {
 	Name    string          `json:"name"`
 	Roles   []identity.Role `json:"roles"`
+	Teams   []string        `json:"teams"`
 	Machine bool            `json:"machine"`         // a management token
 	Owner   string          `json:"owner,omitempty"` // who created it
 }
@@ -69,6 +70,7 @@ type Session struct {
 type Summary struct {
 	ID       persona.ID    `json:"id"`
 	Title    string        `json:"title"`
+	Team     string        `json:"team,omitempty"` // that owns it; left out for none
 	Live     int           `json:"live,omitempty"` // revision
 	Tools    int           `json:"tools"`          // of the live revision, or of the latest
 	Latest   int           `json:"latest"`
@@ -90,6 +92,7 @@ type Dates struct {
 type Persona struct {
 	ID        persona.ID `json:"id"`
 	Title     string     `json:"title"`
+	Team      string     `json:"team,omitempty"` // that owns it; left out for none
 	Created   time.Time  `json:"created"`
 	Live      int        `json:"live,omitempty"` // revision
 	Basis     int        `json:"basis"`          // revision that a further one is written from
@@ -152,8 +155,14 @@ type Want struct {
 type Create struct {
 	ID    persona.ID `json:"id,omitempty"` // left out: made of the title
 	Title string     `json:"title"`
+	Team  string     `json:"team,omitempty"` // that owns it, one of yours; left out: everybody with the role
 	Job   string     `json:"job"`
 	Tools []Want     `json:"tools,omitempty"`
+}
+
+// SetTeam says which team owns a persona.
+type SetTeam struct {
+	Team string `json:"team"` // empty: none
 }
 
 // Revise asks for a draft. Without tools they are drafted from the job.

@@ -14,7 +14,7 @@ func BaseOf(r persona.Revision) string { return fmt.Sprintf("%d.%d", r.Number, r
 // PersonaOf is a persona with one of its revisions, at the time. offered is the catalog's tool now.
 func PersonaOf(p persona.Persona, number int, offered func(catalog.ID) (catalog.Tool, bool), now time.Time) Persona {
 	r, _ := p.Revision(number)
-	out := Persona{ID: p.ID, Title: p.Title, Created: p.Created, Basis: p.Basis().Number, Dates: Dates(p.Term.Dates),
+	out := Persona{ID: p.ID, Title: p.Title, Team: p.Team, Created: p.Created, Basis: p.Basis().Number, Dates: Dates(p.Term.Dates),
 		Shadow: p.Shadow.Revision, Revision: revisionOf(r, offered)}
 	if live, ok := p.Live(); ok {
 		over, _ := p.Term.Over(now)

@@ -194,7 +194,9 @@ if (tools && keys) {
       const tick = card?.querySelector("[data-read]");
       if (!tick) return;
       if (!tick.checked) tick.click();
-      if (ticks.every((t) => t.checked)) press.A(); else go(at() + 1);
+      const left = cards.filter((c) => !c.querySelector("[data-read]").checked);
+      const next = left.find((c) => cards.indexOf(c) > cards.indexOf(card)) ?? left[0]; // also those that were passed over
+      if (next) go(cards.indexOf(next)); else press.A();
     },
     r: (card) => {
       const say = card?.querySelector("[data-say]");
