@@ -164,7 +164,7 @@ func personaRoundTrip(t *testing.T, e engine) {
 	if err := s.Update(t.Context(), want.ID, save(want)); err != nil {
 		t.Fatal(err)
 	}
-	if waiting, err := s.Submitted(t.Context()); err != nil || len(waiting) != 1 || !waiting["support"].WrittenBy("ada") {
+	if waiting, err := s.Submitted(t.Context()); err != nil || len(waiting) != 1 || waiting[0].ID != "support" || !waiting[0].Revisions[0].WrittenBy("ada") {
 		t.Errorf("got %v, %v, want what waits", waiting, err)
 	}
 }
