@@ -107,7 +107,7 @@ func TestSubmittedIsTold(t *testing.T) {
 		t.Errorf("got %+v", told)
 	}
 	waiting, err := w.store.Submitted(t.Context())
-	if err != nil || len(waiting) != 1 || !waiting["support"].WrittenBy("ada") {
+	if err != nil || len(waiting) != 1 || waiting[0].ID != "support" || !waiting[0].Revisions[0].WrittenBy("ada") {
 		t.Errorf("got %+v, %v", waiting, err)
 	}
 }
