@@ -51,7 +51,7 @@ func NewPostgres() (*Server, error) {
 		return nil, err
 	}
 	address := (&url.URL{Scheme: "postgres", User: url.User("remit"), Path: "/postgres", RawQuery: url.Values{"host": {dir}}.Encode()}).String()
-	s, err := launch(dir, func() error { return execute(address, "select 1") }, postgres, "-D", data, "-k", dir, "-c", "listen_addresses=",
+	s, err := launch(dir, "QUIT", func() error { return execute(address, "select 1") }, postgres, "-D", data, "-k", dir, "-c", "listen_addresses=",
 		"-c", "max_connections=200")
 	if err != nil {
 		return nil, err

@@ -30,7 +30,7 @@ func NewRedis() (*Server, error) {
 	if err := l.Close(); err != nil {
 		return nil, err
 	}
-	s, err := launch(dir, func() error { return pong(address) }, redis, "--bind", "127.0.0.1", "--port", port, "--dir", dir, "--save", "")
+	s, err := launch(dir, "KILL", func() error { return pong(address) }, redis, "--bind", "127.0.0.1", "--port", port, "--dir", dir, "--save", "")
 	if err != nil {
 		return nil, err
 	}

@@ -20,18 +20,18 @@ import (
 // patience bounds a start. It is for slow machines: a server is there within a second.
 const patience = time.Minute
 
-// supervise runs a server until its standard input ends, and then takes it and its folder away. A line of the input ends the
-// server with the signal it names, or starts it again; each is answered with a line.
-const supervise = `dir=$1; shift
+// supervise runs a server until its standard input ends, and then takes it and its folder away. The line "stop" ends the server with
+// its signal, "start" starts it again; each is answered with a line.
+const supervise = `dir=$1; signal=$2; shift 2
 run() { "$@" >>"$dir/log" 2>&1 </dev/null & pid=$!; echo up; }
 run "$@"
 while read word; do
 	case $word in
 	start) run "$@" ;;
-	*) kill -s "$word" $pid; wait $pid; echo down ;;
+	stop) kill -s $signal $pid; wait $pid; echo down ;;
 	esac
 done
-kill -s QUIT $pid 2>/dev/null; wait $pid; rm -rf "$dir"`
+kill -s $signal $pid 2>/dev/null; wait $pid; rm -rf "$dir"`
 
 // Server is a server that was started.
 type Server struct {
@@ -43,9 +43,9 @@ type Server struct {
 	up      func() error // nil when it answers
 }
 
-// launch starts a server in dir and waits until it answers.
-func launch(dir string, up func() error, argv ...string) (*Server, error) {
-	cmd := exec.Command("sh", append([]string{"-c", supervise, "supervise", dir}, argv...)...)
+// launch starts a server in dir, which the signal ends at once, and waits until it answers.
+func launch(dir, signal string, up func() error, argv ...string) (*Server, error) {
+	cmd := exec.Command("sh", append([]string{"-c", supervise, "supervise", dir, signal}, argv...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: unprivileged()}
 	orders, err := cmd.StdinPipe()
 	if err != nil {
@@ -79,7 +79,7 @@ func (s *Server) wait() error {
 
 // Stop ends the server without warning, as a crash does. What it acknowledged is on the disk.
 func (s *Server) Stop() error {
-	if _, err := io.WriteString(s.orders, "QUIT\n"); err != nil {
+	if _, err := io.WriteString(s.orders, "stop\n"); err != nil {
 		return err
 	}
 	_, err := s.answers.ReadString('\n')
