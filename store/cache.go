@@ -18,8 +18,8 @@ import (
 // What is returned is shared: it must not be changed.
 type Cache struct {
 	*Store
-	// Staleness is for how long what the database said last is believed, unless Run hears of a change before. 0 is not at
-	// all. When the database cannot be asked then, there is no answer.
+	// Staleness is for how long what the database said last is believed, unless Run hears of a change before or the store itself
+	// made one. 0 is not at all. When the database cannot be asked then, there is no answer.
 	Staleness time.Duration
 
 	version *sql.Stmt
@@ -42,7 +42,7 @@ type memory struct {
 	suspensions map[struct{}][]persona.Suspension
 }
 
-// asking is one question for the version: when it began, and what had been heard until then.
+// asking is one question for the version: when it began, and how many changes had been heard of or made until then.
 type asking struct {
 	began time.Time
 	heard int64
@@ -90,7 +90,7 @@ func (c *Cache) memory(ctx context.Context) (*memory, error) {
 			return m, nil
 		}
 	}
-	now := &asking{time.Now(), c.heard.Load()}
+	now := &asking{time.Now(), c.heard.Load() + c.changes.Load()}
 	if last := m.asked.Load(); last != nil && last.heard == now.heard && now.began.Sub(last.began) < c.Staleness {
 		return m, nil
 	}

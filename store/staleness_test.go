@@ -70,6 +70,18 @@ func TestStaleness(t *testing.T) {
 	if stopped("deaf") {
 		t.Error("nothing told the deaf one: the other answers prove nothing")
 	}
+	if err := mine.Resume(t.Context(), suspended, entry("persona.resume")); err != nil { // the other's, which it never knew of
+		t.Fatal(err)
+	}
+	if stopped("deaf") {
+		t.Error("stopped after it was resumed")
+	}
+	if err := mine.Suspend(t.Context(), suspended, entry("persona.suspend")); err != nil {
+		t.Fatal(err)
+	}
+	if !stopped("deaf") {
+		t.Error("what a replica changed itself does not hold at once")
+	}
 }
 
 // listening runs the cache until the test ends, and returns when it hears.
@@ -125,12 +137,17 @@ func TestDatabaseGoesAway(t *testing.T) {
 		t.Errorf("got %v, %v, want the four entries that were acknowledged", head, err)
 	}
 	c.Staleness = time.Hour
-	if err := s.Update(t.Context(), "support", save(sample(t))); err != nil {
+	theirs, err := store.Open(t.Context(), server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer theirs.Close()
+	if err := theirs.Update(t.Context(), "support", save(sample(t))); err != nil {
 		t.Fatal(err)
 	}
 	for n := 0; ; n++ { // a change may come before it listens again
 		suspended.Name = "support"
-		if err := s.Suspend(t.Context(), suspended, entry("persona.suspend")); err != nil {
+		if err := theirs.Suspend(t.Context(), suspended, entry("persona.suspend")); err != nil {
 			t.Fatal(err)
 		}
 		found, err := c.Suspensions(t.Context())
@@ -144,7 +161,7 @@ func TestDatabaseGoesAway(t *testing.T) {
 			t.Fatal("it does not hear again")
 		}
 		time.Sleep(50 * time.Millisecond)
-		if err := s.Resume(t.Context(), suspended, entry("persona.resume")); err != nil {
+		if err := theirs.Resume(t.Context(), suspended, entry("persona.resume")); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -37,6 +37,7 @@ type Store struct {
 	journal atomic.Pointer[journal] // nil unless calls are recorded through one
 	unknown int                     // calls in flight that were found in a journal when the store was opened
 	quiet   atomic.Pointer[quiet]   // the newest run of such transactions of ours
+	changes atomic.Int64            // transactions of ours that may have changed what a request is decided by
 }
 
 // Open opens a database and brings its tables up to date: a postgres:// URL, or the path of a file, which is created for its

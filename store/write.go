@@ -88,7 +88,10 @@ func (s *Store) commit(batch []write) {
 		}
 		return chain.flush()
 	})
-	if err == nil && onlyRecords && commits != nil {
+	switch {
+	case err == nil && !onlyRecords:
+		s.changes.Add(1)
+	case err == nil && commits != nil:
 		run := s.quiet.Load().after(before)
 		s.quiet.Store(&run)
 	}
