@@ -234,7 +234,9 @@ func TestHostileExchanges(t *testing.T) {
 		"a page":                {instead: body(200, "text/html", "<p>canary"), want: ""},
 		"500":                   {instead: body(500, "text/plain", "canary"), want: "HTTP 500"},
 		"too much":              {instead: body(200, "application/json", `{"canary":"`+strings.Repeat("x", 2<<20)+`"}`), want: ""},
-		"elsewhere":             {instead: func(rw http.ResponseWriter, r *http.Request) { http.Redirect(rw, r, "http://127.0.0.1:1/canary", http.StatusTemporaryRedirect) }, want: ""},
+		"elsewhere": {instead: func(rw http.ResponseWriter, r *http.Request) {
+			http.Redirect(rw, r, "http://127.0.0.1:1/canary", http.StatusTemporaryRedirect)
+		}, want: ""},
 	} {
 		w.provider.Do(func() {
 			w.provider.Exchange = tc.answer

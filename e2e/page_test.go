@@ -298,18 +298,20 @@ func TestAccessibility(t *testing.T) {
 	send(reviewer, "/personas/waits/comments", url.Values{"revision": {"1"}, "tool": {"crm/search_customers"}, "text": {"Why?"}})
 	in.cli("suspend", "tool", "chat/post_message", "--reason", "a test")
 
-	var out struct{ Looked int }
 	pages := []string{"/", "/new", "/new?from=live", "/personas/drafted", "/personas/drafted?group=effect&q=refund", "/personas/drafted/drafts", "/personas/drafted/explain?tool=crm/search_customers&q=refund",
 		"/personas/drafted/explain", "/personas/drafted/review", "/personas/empty", "/personas/waits/review", "/personas/waits/review?group=server", "/personas/live", "/personas/live/live",
 		"/personas/live/diff?from=1&to=2", "/personas/live/shadow", "/personas/live/unused", "/catalog", "/catalog?q=customer", "/catalog/duplicates", "/tool?id=crm/search_customers", "/tool?id=chat/post_message",
-		"/approvals", "/reach", "/servers", "/evals", "/audit", "/people", "/account", "/account/tokens", "/connections", "/nothing"}
-	if strings.Contains(page(author, "/personas/live/shadow"), "Not found") {
-		pages = slices.DeleteFunc(pages, func(p string) bool { return strings.HasSuffix(p, "/shadow") })
+		"/approvals", "/reach", "/servers", "/evals", "/audit", "/people", "/account", "/account/tokens", "/nothing"}
+	looked, batches := 0, 0
+	strangers := []string{"/sign-in", "/link/none"}
+	for batch := range slices.Chunk(pages, 3) { // a script has its time, which a slow machine needs for a few pages
+		var out struct{ Looked int }
+		batches++
+		browse(t, &out, "a11y.mjs", map[string]any{"link": in.person(fmt.Sprintf("all%d", batches), "admin,author,reviewer"), "url": in.url, "pages": batch, "strangers": strangers,
+			"dialogs": map[string]string{"/new": "#progress", "/personas/waits/review": "#keys"}})
+		looked, strangers = looked+out.Looked, []string{}
 	}
-	pages = slices.DeleteFunc(pages, func(p string) bool { return p == "/connections" }) // no server here is called with people's accounts
-	browse(t, &out, "a11y.mjs", map[string]any{"link": in.person("all", "admin,author,reviewer"), "url": in.url, "pages": pages, "strangers": []string{"/sign-in", "/link/none"},
-		"dialogs": map[string]string{"/new": "#progress", "/personas/waits/review": "#keys"}})
-	if want := 4 * (len(pages) + 4); out.Looked != want {
-		t.Errorf("looked %d times, want %d", out.Looked, want)
+	if want := 4 * (len(pages) + 4); looked != want {
+		t.Errorf("looked %d times, want %d", looked, want)
 	}
 }

@@ -353,6 +353,7 @@ func TestTokensOfSeveralIssuers(t *testing.T) {
 	if got := i.list("clerk", of(i.other, "clerk", nil)); got != 200 {
 		t.Errorf("a token of the other issuer: got %d", got)
 	}
+	i.text(i.post(t.Context(), "clerk", "", call("refund", `{"cents":5}`), "Authorization", "Bearer "+of(i.other, "clerk", nil)))
 	if last := i.last(); last.User != "dora" {
 		t.Errorf("its subject s1 is carol's at the first issuer; the record names %q", last.User)
 	}
