@@ -120,7 +120,11 @@ func record(file string, texts []string) error {
 // openRaw opens the database of a script as an attacker has it.
 func openRaw(file string) (*sql.DB, error) {
 	if postgres := os.Getenv("REMIT_DATABASE"); postgres != "" {
-		return sql.Open("pgx", postgres+"&default_query_exec_mode=simple_protocol")
+		db, err := sql.Open("pgx", postgres+"&default_query_exec_mode=simple_protocol")
+		if err == nil { // what scripts say in SQLite's words
+			_, err = db.Exec("create or replace function json_extract(text, text) returns text language sql as $$ select $1::json ->> substr($2, 3) $$")
+		}
+		return db, err
 	}
 	return sql.Open("sqlite", file)
 }

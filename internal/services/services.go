@@ -13,6 +13,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -43,6 +44,9 @@ type Server struct {
 	up      func() error // nil when it answers
 }
 
+// running holds every server that was started: the input of one that is forgotten would be closed, which ends it.
+var running sync.Map
+
 // launch starts a server in dir, which the signal ends at once, and waits until it answers.
 func launch(dir, signal string, up func() error, argv ...string) (*Server, error) {
 	cmd := exec.Command("sh", append([]string{"-c", supervise, "supervise", dir, signal}, argv...)...)
@@ -59,6 +63,7 @@ func launch(dir, signal string, up func() error, argv ...string) (*Server, error
 		return nil, err
 	}
 	s := &Server{dir: dir, orders: orders, answers: bufio.NewReader(answers), up: up}
+	running.Store(s, true)
 	return s, s.wait()
 }
 
