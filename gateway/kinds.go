@@ -2,9 +2,9 @@ package gateway
 
 import (
 	"bytes"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -74,16 +74,17 @@ func templateOf(g persona.Grant) (*regexp.Regexp, error) {
 	return regexp.Compile("^(?:" + parsed.Regexp().String() + ")$")
 }
 
-// resolve finds under which key the view has what the client asks for. A resource that is granted by its own URI is that;
-// otherwise exactly one granted template has to stand for it.
+// resolve finds under which key the revision has what the client asks for. A resource that is granted by its own URI is that;
+// otherwise exactly one granted template has to stand for it. A key that is narrowed changes nothing of it: what it may not have is
+// not found by another grant.
 func (v *view) resolve(kind catalog.Kind, name string) string {
-	own := keyFor(kind, name)
-	if _, ok := v.grants[own]; ok || kind != catalog.AResource {
+	own, whole := keyFor(kind, name), v.whole()
+	if _, ok := whole.grants[own]; ok || kind != catalog.AResource || climbs(name) || respelt.MatchString(name) {
 		return own
 	}
 	var found []string
-	for _, t := range v.templates {
-		if t.template.MatchString(name) && !climbs(name) {
+	for _, t := range whole.templates {
+		if t.template.MatchString(name) {
 			found = append(found, t.key())
 		}
 	}
@@ -93,14 +94,23 @@ func (v *view) resolve(kind catalog.Kind, name string) string {
 	return own
 }
 
+// respelt finds characters that need no encoding and have one (RFC 3986, section 2.3): another spelling of a URI that may be granted,
+// frozen or suspended by itself.
+var respelt = regexp.MustCompile(`(?i)%(2[de]|3[0-9]|[46][1-9a-f]|[57][0-9a]|5f|7e)`)
+
+var encoded = regexp.MustCompile("%[0-9A-Fa-f]{2}")
+
 // climbs says that a URI has a segment "..", in whatever encoding: what a template is filled with is to stay where it stands.
 func climbs(uri string) bool {
 	for {
-		if slices.Contains(strings.FieldsFunc(uri, func(r rune) bool { return strings.ContainsRune(`/\?#;`, r) }), "..") {
+		if slices.Contains(strings.FieldsFunc(uri, func(r rune) bool { return strings.ContainsRune(`/\?#;:=&,@`, r) }), "..") {
 			return true
 		}
-		plain, err := url.PathUnescape(uri)
-		if err != nil || plain == uri {
+		plain := encoded.ReplaceAllStringFunc(uri, func(one string) string {
+			b, _ := hex.DecodeString(one[1:]) // of two hex digits
+			return string(b)
+		})
+		if plain == uri {
 			return false
 		}
 		uri = plain

@@ -38,7 +38,8 @@ func TestTemplatesDoNotClimb(t *testing.T) {
 	w := newWorld(t, nil)
 	calls := w.calls()
 	for _, uri := range []string{"crm://customers/..", "crm://customers/..%2fnotes", "crm://customers/%2e%2e%2Fnotes", "crm://customers/a%2f..%2fb", "crm://customers/..%5cnotes",
-		"crm://customers/%252e%252e%252fnotes", "crm://customers/../notes", "crm://customers/..%3b%2fnotes", "crm://customers/7%0a"} {
+		"crm://customers/%252e%252e%252fnotes", "crm://customers/../notes", "crm://customers/..%3b%2fnotes", "crm://customers/%252e%252e%252Fnotes%25zz",
+		"crm://customers/a%3D..%2Fnotes", "crm://customers/%76ip", "crm://customers/7%0a"} {
 		got := w.text(w.post(t.Context(), "writer", "", `{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"`+uri+`",`+meta+`}}`, "Mcp-Name", uri))
 		if refused := strings.Contains(got, "Resource not found"); refused == strings.HasSuffix(uri, "%0a") {
 			t.Errorf("%s: got %s", uri, got)

@@ -46,6 +46,42 @@ func TestNarrowViewIsMadeOnce(t *testing.T) {
 	}
 }
 
+// What a narrowed key may not have is not found by another grant of it, nor is another spelling of a resource.
+func TestNarrowedResources(t *testing.T) {
+	whole := &view{grants: map[string]*grant{}}
+	add := func(id catalog.ID) {
+		g := persona.Grant{Name: id.Own(), Pin: persona.Pin{Tool: id}}
+		template, err := templateOf(g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole.add(&grant{Grant: g, template: template})
+	}
+	add("s/@resource/crm://customers/vip")
+	add("s/@resourceTemplate/crm://customers/{id}")
+	add("s/@resourceTemplate/crm://{kind}/{id}")
+	add("s/@resourceTemplate/files:{+path}")
+	add("s/@resourceTemplate/docs://search{?path}")
+	for _, tc := range []struct {
+		uri  string
+		key  []string
+		want bool
+	}{
+		{"crm://customers/vip", nil, true}, {"crm://customers/vip", []string{"s/@resource/crm://customers/vip"}, true},
+		{"crm://customers/vip", []string{"s/@resourceTemplate/crm://customers/{id}"}, false}, // it has rules of its own
+		{"crm://customers/7", nil, false}, {"crm://customers/7", []string{"s/@resourceTemplate/crm://customers/{id}"}, false}, // two stand for it
+		{"crm://orders/7", []string{"s/@resourceTemplate/crm://{kind}/{id}"}, true}, {"crm://orders/7", []string{"s/@resourceTemplate/crm://customers/{id}"}, false},
+		{"crm://orders/%76ip", nil, false}, {"crm://orders/v%69p", nil, false}, {"crm://orders/a%2Fb", nil, true}, {"crm://orders/100%25", nil, true},
+		{"files:a/b", nil, true}, {"files:../secret", nil, false}, {"files:a/%252e%252e/b%25zz", nil, false},
+		{"docs://search?path=a", nil, true}, {"docs://search?path=..%2Fsecret", nil, false},
+	} {
+		v := whole.of(identity.Bounds{Tools: tc.key}, "}")
+		if _, got := v.grants[v.resolve(catalog.AResource, tc.uri)]; got != tc.want {
+			t.Errorf("%s with a key for %v: granted is %v, want %v", tc.uri, tc.key, got, tc.want)
+		}
+	}
+}
+
 // Progress goes on as it came, under the client's token, after masks; what masks cannot read does not.
 func TestProgressEvent(t *testing.T) {
 	rules, err := policy.Policy{Mask: []policy.Mask{{Detector: "email", Mode: policy.Redact}}}.Compile(nil)
