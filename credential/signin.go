@@ -100,7 +100,7 @@ func (s *SignIns) load(ctx context.Context, person string) (r Sealed, in signIn,
 	if err == nil && json.Unmarshal(text, &in) != nil {
 		err = ErrDamaged
 	}
-	if errors.Is(err, ErrNone) || errors.Is(err, ErrDamaged) {
+	if errors.Is(err, ErrNone) {
 		return r, in, fmt.Errorf("%w: nothing is kept that renews the sign-in", identity.ErrNotFound)
 	}
 	if err != nil {

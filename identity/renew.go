@@ -45,16 +45,24 @@ func (d *Directory) Recheck(ctx context.Context, name string) error {
 	case errors.Is(err, ErrNotFound):
 		return nil
 	case errors.Is(err, ErrEnded):
-		return errors.Join(d.SignIns.Forget(ctx, name), d.withdraw(ctx, p, "the identity provider has ended their sign-in"))
+		return d.end(ctx, p, "the identity provider has ended their sign-in")
 	case err != nil:
 		return err
 	case now.Issuer != p.Issuer || now.Subject != p.Subject:
 		return fmt.Errorf("%w: it is about somebody else", ErrAnswer)
 	case now.Mapped && len(now.Roles) == 0:
-		return errors.Join(d.SignIns.Forget(ctx, name), d.withdraw(ctx, p, "the identity provider gives them no role any more"))
+		return d.end(ctx, p, "the identity provider gives them no role any more")
 	}
 	_, err = d.adopt(ctx, p, now.Provided)
 	return err
+}
+
+// end withdraws a person, and only then forgets their sign-in: until both are done they are asked about again.
+func (d *Directory) end(ctx context.Context, p Person, reason string) error {
+	if err := d.withdraw(ctx, p, reason); err != nil {
+		return err
+	}
+	return d.SignIns.Forget(ctx, p.Name)
 }
 
 // adopt makes a person what the provider says of them now: their roles, teams and groups.

@@ -24,6 +24,11 @@ func (s *Store) Begun(ctx context.Context, of policy.Subject, since time.Time, m
 	if err := s.settled(ctx); err != nil {
 		return nil, err
 	}
+	// Intents come before entries: a call that ends between the two is counted twice rather than not at all.
+	open, err := collect(ctx, s.reads, scanEntry, "select body from audit_intent")
+	if err != nil {
+		return nil, err
+	}
 	by, value := "tool", of.Tool
 	if of.Tool == "" {
 		by, value = "agent_key", of.Key
@@ -31,10 +36,6 @@ func (s *Store) Begun(ctx context.Context, of policy.Subject, since time.Time, m
 	entries, err := collect(ctx, s.reads, scanEntry, `select body from audit where `+by+` = $1 and time > $2 and kind = $3
 		and decision in ('allowed', 'failed', 'unknown') and ($4 = '' or persona = $4) order by seq desc limit 100000`,
 		value, micros(since), audit.ToolCall, of.Persona)
-	if err != nil {
-		return nil, err
-	}
-	open, err := collect(ctx, s.reads, scanEntry, "select body from audit_intent")
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -43,7 +44,9 @@ func (a *app) limiter(s *store.Store, log *slog.Logger) (l gateway.Limiter, kept
 		if err != nil {
 			return nil, nil, err
 		}
-		if err := r.Ping(a.ctx); err != nil {
+		if err := r.Ping(a.ctx); errors.Is(err, coord.ErrEvicts) {
+			return nil, nil, errors.Join(err, r.Close())
+		} else if err != nil {
 			log.Error("Redis does not answer: calls that something limits are refused until it does", "err", err)
 		}
 		shared.Place = r

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"remit/internal/coord"
 	"remit/internal/services"
 	"remit/policy"
@@ -236,5 +238,34 @@ func TestAddress(t *testing.T) {
 		if _, err := coord.NewRedis(url); err == nil || len(err.Error()) < 20 || errors.Is(err, context.Canceled) {
 			t.Errorf("%s: got %v", url, err)
 		}
+	}
+}
+
+// A Redis that may forget counts is found out.
+func TestRedisThatEvicts(t *testing.T) {
+	server, err := services.NewRedis()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Stop() })
+	r, err := coord.NewRedis(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if err := r.Ping(t.Context()); err != nil {
+		t.Error(err)
+	}
+	o, err := redis.ParseURL(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin := redis.NewClient(o)
+	defer admin.Close()
+	if err := admin.ConfigSet(t.Context(), "maxmemory-policy", "volatile-lru").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Ping(t.Context()); !errors.Is(err, coord.ErrEvicts) {
+		t.Errorf("got %v, want %v", err, coord.ErrEvicts)
 	}
 }

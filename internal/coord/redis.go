@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -33,8 +34,17 @@ func NewRedis(url string) (*Redis, error) {
 // Close ends the connections.
 func (r *Redis) Close() error { return r.client.Close() }
 
-// Ping says why Redis cannot be used.
-func (r *Redis) Ping(ctx context.Context) error { return r.client.Ping(ctx).Err() }
+// ErrEvicts says that Redis may forget what was counted, which would open limits.
+var ErrEvicts = errors.New("redis drops keys when its memory is full, and with them what limits have counted: set its maxmemory-policy to noeviction, or give Remit a Redis of its own")
+
+// Ping says why Redis cannot be used now.
+func (r *Redis) Ping(ctx context.Context) error {
+	memory, err := r.client.Info(ctx, "memory").Result()
+	if err == nil && !strings.Contains(memory, "maxmemory_policy:noeviction") {
+		err = ErrEvicts
+	}
+	return err
+}
 
 // A count is a sorted set of calls by when they began, in microseconds. Beside it is its state: whether everything is in it.
 // What is known of Redis itself, its run, is part of the state, so that a count that Redis had before it was started again, of which it
