@@ -78,20 +78,25 @@ func NewCache(ctx context.Context, s *Store) (*Cache, error) {
 	return c, nil
 }
 
+// countedFor is for how long the count of transactions is believed without asking the database: should the count be wrong for a reason
+// that nobody thought of, a change is missed for no longer.
+const countedFor = time.Second
+
 // askTimeout bounds how long a request waits to hear whether what is remembered still holds.
 const askTimeout = 5 * time.Second
 
 // memory returns what may be answered from now.
 func (c *Cache) memory(ctx context.Context) (*memory, error) {
 	m, count := c.now.Load(), uint32(0)
+	now := &asking{time.Now(), c.heard.Load() + c.changes.Load()}
+	last := m.asked.Load()
 	if c.commits != nil {
 		count = c.commits.Load()
-		if m.version != 0 && c.quiet.Load().covers(m.seen.Load(), count) {
+		if last != nil && now.began.Sub(last.began) < countedFor && c.quiet.Load().covers(m.seen.Load(), count) {
 			return m, nil
 		}
 	}
-	now := &asking{time.Now(), c.heard.Load() + c.changes.Load()}
-	if last := m.asked.Load(); last != nil && last.heard == now.heard && now.began.Sub(last.began) < c.Staleness {
+	if last != nil && last.heard == now.heard && now.began.Sub(last.began) < c.Staleness {
 		return m, nil
 	}
 	if c.engine.shared {

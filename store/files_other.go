@@ -9,8 +9,6 @@ import (
 
 func mapShared(*os.File, int) ([]byte, error) { return nil, errors.ErrUnsupported }
 
-func unmap([]byte) {}
-
 // lockFile locks nothing here: only who is to wait for it gets the lock.
 func lockFile(_ *os.File, wait bool) error {
 	if !wait {

@@ -16,8 +16,6 @@ func mapShared(f *os.File, size int) ([]byte, error) {
 	return syscall.Mmap(int(f.Fd()), 0, size, syscall.PROT_READ, syscall.MAP_SHARED)
 }
 
-func unmap(mem []byte) { _ = syscall.Munmap(mem) }
-
 // lockFile takes the lock of an open file, which ends with the process or the file.
 func lockFile(f *os.File, wait bool) error {
 	how := syscall.LOCK_EX

@@ -23,6 +23,7 @@ type journal struct {
 	s     *Store
 	path  string // of the database
 	files [2]*journalFile
+	lock  *os.File // of the first of them
 
 	mu     sync.Mutex
 	next   *frame // notes that wait to be written
@@ -96,16 +97,16 @@ func (s *Store) Journal(ctx context.Context) (unknown int, err error) {
 	}
 	j := &journal{s: s, path: s.index.path, next: newFrame(), spare: newFrame(), write: newFlush(), open: map[int64][]byte{}, moved: make(chan struct{}),
 		wake: make(chan struct{}, 1), due: make(chan struct{}, 1), now: make(chan struct{}, 1), stop: make(chan struct{}), anew: true, at: 1, size: journalSize}
-	for i := range j.files {
-		if j.files[i], err = openJournalFile(journalPath(j.path, i)); err == nil && i == 0 {
-			err = lockFile(j.files[i].File, true)
-		}
-		if err != nil {
-			return 0, errors.Join(fmt.Errorf("the journal of calls beside the database: %w", err), j.closeFiles())
-		}
+	if j.lock, err = lockJournal(journalPath(j.path, 0)); err != nil {
+		return 0, fmt.Errorf("the journal of calls beside the database: %w", err)
 	}
 	if unknown, j.applied, j.epoch, err = s.recoverJournal(ctx); err != nil {
-		return 0, errors.Join(err, j.closeFiles())
+		return 0, errors.Join(err, j.lock.Close())
+	}
+	for i := range j.files { // which cuts them: nothing in them is needed any more
+		if j.files[i], err = openJournalFile(journalPath(j.path, i)); err != nil {
+			return 0, errors.Join(fmt.Errorf("the journal of calls beside the database: %w", err), j.closeFiles(), j.lock.Close())
+		}
 	}
 	j.entries = j.applied
 	j.done.Go(j.writeLoop)
@@ -266,7 +267,8 @@ func (j *journal) flush() {
 	}
 	f, w := j.next, j.write
 	j.next, j.write = j.spare, newFlush()
-	if file := j.files[j.at]; j.anew || file.end+int64(len(f.b))+block > j.size && int64(j.kept()) < j.size/2 {
+	end, kept := j.files[j.at].end, int64(j.kept())
+	if full := end+int64(len(f.b))+block > j.size; j.anew || full && (kept < j.size/2 || kept < end/4) {
 		f = j.carry(f, w)
 	}
 	j.mu.Unlock()
@@ -492,6 +494,7 @@ func (j *journal) close() error {
 	j.done.Wait()
 	_, err := j.settleAll() // what was written last
 	err = errors.Join(err, j.closeFiles())
+	defer j.lock.Close()
 	if err != nil || len(j.open) > 0 {
 		return err
 	}

@@ -50,6 +50,25 @@ type journalFile struct {
 	end int64 // where the next frame goes
 }
 
+// lockJournal waits until no other process holds the journal, whose first file it makes if need be.
+func lockJournal(path string) (*os.File, error) {
+	for {
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, private)
+		if err != nil {
+			return nil, err
+		}
+		err = lockFile(f, true)
+		mine, statErr := f.Stat()
+		if now, nowErr := os.Stat(path); err == nil && statErr == nil && nowErr == nil && os.SameFile(mine, now) {
+			return f, nil
+		}
+		if err = errors.Join(err, statErr, f.Close()); err != nil {
+			return nil, err
+		}
+		// whoever held it has removed the file
+	}
+}
+
 // openJournalFile makes a file, with blocks that are allocated.
 func openJournalFile(path string) (*journalFile, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, private)

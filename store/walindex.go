@@ -53,10 +53,7 @@ func (x *walIndex) release() {
 		return
 	}
 	delete(indexes.of, x.path)
-	if x.mem != nil {
-		unmap(x.mem)
-	}
-	x.file.Close() // of nil, too
+	x.file.Close() // of nil, too. The page stays: a request that outlived the server may still read it
 }
 
 // The header of the index, whose numbers have the byte order of the machine.

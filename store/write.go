@@ -91,7 +91,7 @@ func (s *Store) commit(batch []write) {
 	switch {
 	case err == nil && !onlyRecords:
 		s.changes.Add(1)
-	case err == nil && commits != nil:
+	case err == nil && commits != nil && !slices.ContainsFunc(batch, func(w write) bool { return w.record.problem != nil }): // or else it may have written nothing
 		run := s.quiet.Load().after(before)
 		s.quiet.Store(&run)
 	}

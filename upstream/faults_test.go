@@ -1,10 +1,17 @@
 package upstream
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -248,6 +255,51 @@ func TestRedirectsAreNotFollowedElsewhere(t *testing.T) {
 	}
 	if got := fake.Stats().Header; got != nil {
 		t.Errorf("the other host was asked: %v", got)
+	}
+}
+
+// A call that is answered with a redirect was sent once: only 307 and 308 say that the server has done nothing with it, and then it
+// is sent where it belongs.
+func TestRedirectedCallIsSentOnce(t *testing.T) {
+	for status, want := range map[int]map[string]int{301: {"/mcp": 1}, 302: {"/mcp": 1}, 303: {"/mcp": 1},
+		307: {"/mcp": 1, "/moved": 1}, 308: {"/mcp": 1, "/moved": 1}} {
+		t.Run(strconv.Itoa(status), func(t *testing.T) {
+			fake, err := fakemcp.New(fakemcp.Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var mu sync.Mutex
+			got := map[string]int{}
+			web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				body, _ := io.ReadAll(r.Body)
+				r.Body = io.NopCloser(bytes.NewReader(body))
+				if bytes.Contains(body, []byte(`"tools/call"`)) {
+					mu.Lock()
+					got[r.URL.Path]++
+					mu.Unlock()
+					if r.URL.Path == "/mcp" {
+						http.Redirect(w, r, "/moved", status)
+						return
+					}
+				}
+				fake.ServeHTTP(w, r)
+			}))
+			t.Cleanup(func() {
+				web.CloseClientConnections()
+				web.Close()
+			})
+			s := one(t, Config{Name: "moves", URL: web.URL + "/mcp"})
+			until(t, s, "ready", isReady)
+			_, err = s.Call(within(t), Call{Tool: "echo", Arguments: json.RawMessage(`{"text":"a"}`)})
+			if moved := want["/moved"] > 0; moved != (err == nil) || !moved && !strings.Contains(err.Error(), "redirects") {
+				t.Errorf("got %v", err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if !maps.Equal(want, got) {
+				t.Errorf("calls by address: got %v, want %v", got, want)
+			}
+		})
 	}
 }
 

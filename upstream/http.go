@@ -132,14 +132,9 @@ func (g *gate) direct(ctx context.Context, p *pending, method string, params jso
 	req.Header.Set("Content-Type", "application/json")
 	maps.Copy(req.Header, header)
 	resp, err := g.sendOwn(req)
-	if err == nil && isRedirect(resp.StatusCode) { // the server did nothing but to say where
+	if err == nil && isRedirect(resp.StatusCode) {
 		resp.Body.Close()
-		if req.Body, err = req.GetBody(); err == nil {
-			resp, err = g.client.Do(req.WithContext(context.WithValue(ctx, pendingKey{}, p)))
-		}
-		if err == nil {
-			resp.Body.Close()
-		}
+		err = g.follow(context.WithValue(ctx, pendingKey{}, p), req, resp)
 		return p.result, err
 	}
 	if err == nil {
@@ -150,6 +145,30 @@ func (g *gate) direct(ctx context.Context, p *pending, method string, params jso
 		return nil, err
 	}
 	return p.result, nil
+}
+
+// follow sends a request where the answer says that it belongs. Only 307 and 308 say that the server has done nothing with it;
+// after the others, which would not carry the method and the body on, it is not sent again.
+func (g *gate) follow(ctx context.Context, req *http.Request, resp *http.Response) error {
+	next := req.Clone(ctx)
+	if resp.StatusCode != http.StatusTemporaryRedirect && resp.StatusCode != http.StatusPermanentRedirect {
+		next.Method = http.MethodGet
+	}
+	var err error
+	if next.URL, err = req.URL.Parse(resp.Header.Get("Location")); err != nil {
+		next.URL = &url.URL{}
+	}
+	next.Host = next.URL.Host
+	if err := g.redirect(next, []*http.Request{req}); err != nil {
+		return err
+	}
+	if next.Body, err = req.GetBody(); err != nil {
+		return err
+	}
+	if resp, err = g.client.Do(next); err == nil {
+		resp.Body.Close()
+	}
+	return err
 }
 
 // transfer does one exchange.

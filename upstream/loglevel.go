@@ -3,11 +3,15 @@ package upstream
 import (
 	"context"
 	"slices"
+	"time"
 )
 
 // LogLevels are the levels of log messages, from the most that is told to the
 // gravest.
 var LogLevels = []string{"debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"}
+
+// setLevelTimeout is for how long a call waits for its level to be set.
+const setLevelTimeout = 2 * time.Second
 
 // setLevel asks a server of the older era, whose level is one for the whole
 // session, for as much as any call has wanted so far; each call is then given
@@ -24,6 +28,8 @@ func (c *conn) setLevel(ctx context.Context, level string) {
 	}
 	c.mu.Unlock()
 	if set {
+		ctx, cancel := context.WithTimeout(ctx, setLevelTimeout)
+		defer cancel()
 		_, _ = c.do(ctx, request{method: "logging/setLevel", params: map[string]any{"level": level}})
 	}
 }

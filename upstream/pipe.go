@@ -226,7 +226,10 @@ func (p *pipes) exchange(c *pipe, req *http.Request) (*http.Response, error) {
 		if err != nil {
 			return nil, err
 		}
-		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
+		if resp.StatusCode == http.StatusSwitchingProtocols {
+			return nil, errors.New("the server wants to speak another protocol")
+		}
+		if resp.StatusCode >= 200 {
 			return resp, nil
 		}
 	}
