@@ -25,7 +25,7 @@ unit:
 	$(GO) test ./...
 
 race:
-	CGO_ENABLED=1 $(GO) test -race -timeout 20m $$($(GO) list ./... | grep -v /e2e)
+	CGO_ENABLED=1 $(GO) test -race -timeout 30m $$($(GO) list ./... | grep -v /e2e)
 
 e2e:
 	$(GO) test -count=1 -timeout 20m ./e2e
