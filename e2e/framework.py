@@ -3,12 +3,13 @@ tries one outside it.
 
 python framework.py URL KEY TOOL ARGUMENTS OUTSIDE  -> one line of JSON
 """
-import asyncio
 import json
 import sys
 
 from agents import Agent, RunContextWrapper
 from agents.mcp import MCPServerStreamableHttp
+
+from report import report
 
 url, key, tool, args, outside = sys.argv[1:]
 
@@ -26,11 +27,4 @@ async def main(out):
             out["outside"] = str(e)
 
 
-out = {}
-try:
-    asyncio.run(main(out))
-except BaseException as e:
-    while isinstance(e, BaseExceptionGroup):
-        e = e.exceptions[0]
-    out["error"] = str(e) or repr(e)
-print(json.dumps(out))
+report(main)

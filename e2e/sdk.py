@@ -2,13 +2,14 @@
 
 python sdk.py URL KEY TOOL ARGUMENTS OUTSIDE MODE  -> one line of JSON
 """
-import asyncio
 import json
 import sys
 
 import httpx2
 from mcp.client.client import Client
 from mcp.client.streamable_http import streamable_http_client
+
+from report import report
 
 url, key, tool, args, outside, mode = sys.argv[1:]
 
@@ -25,11 +26,4 @@ async def main(out):
                 out["outside"] = str(e)
 
 
-out = {}
-try:
-    asyncio.run(main(out))
-except BaseException as e:
-    while isinstance(e, BaseExceptionGroup):
-        e = e.exceptions[0]
-    out["error"] = str(e) or repr(e)
-print(json.dumps(out))
+report(main)

@@ -69,7 +69,7 @@ func (s *site) showDraft(c echo.Context, by identity.Principal, p persona.Person
 		return err
 	}
 	page := draftPage{frame: s.frame(c, by, p.Title, "personas"), head: h, Revision: r, Base: base(r),
-		Editable: r.State == persona.Draft && h.Ours && by.Has(identity.Author), Tools: s.grantCards(r), findings: s.findings(r),
+		Editable: h.mayEdit(by, r), Tools: s.grantCards(r), findings: s.findings(r),
 		CatalogTokens: s.Catalog.Tokens(), CatalogTools: len(s.Catalog.Tools())}
 	mark(page.Tools, h.stopped)
 	page.Job = pieces(r.Job, r.Grants, page.Spans)

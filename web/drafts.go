@@ -263,7 +263,7 @@ func (s *site) drafts(c echo.Context, by identity.Principal) error {
 		return err
 	}
 	r := p.Latest()
-	page := draftsPage{frame: s.frame(c, by, "Drafts: "+p.Title, "personas"), head: h, Base: base(r), Editable: r.State == persona.Draft && h.Ours && by.Has(identity.Author)}
+	page := draftsPage{frame: s.frame(c, by, "Drafts: "+p.Title, "personas"), head: h, Base: base(r), Editable: h.mayEdit(by, r)}
 	all := append([]earlier{asEarlier(r)}, notesOf(r).Earlier...)
 	for i, e := range all {
 		column := draftColumn{Number: i, How: e.How, By: e.By, Made: e.Made, Job: e.Notes.Job, SameJob: e.Notes.Job == r.Job, Tools: len(e.Grants)}

@@ -44,7 +44,7 @@ func (s *site) explain(c echo.Context, by identity.Principal) error {
 		return err
 	}
 	r := p.Latest()
-	page := explainPage{frame: s.frame(c, by, "Explain: "+p.Title, "personas"), head: h, Number: r.Number, Base: base(r), Editable: r.State == persona.Draft && h.Ours && by.Has(identity.Author)}
+	page := explainPage{frame: s.frame(c, by, "Explain: "+p.Title, "personas"), head: h, Number: r.Number, Base: base(r), Editable: h.mayEdit(by, r)}
 	if id := catalog.ID(c.QueryParam("tool")); id != "" {
 		t, ok := s.Catalog.Tool(id)
 		if !ok {

@@ -179,6 +179,11 @@ func (s *site) newHead(c echo.Context, by identity.Principal, p persona.Persona,
 	return h, err
 }
 
+// mayEdit says whether whoever looks may change the revision.
+func (h head) mayEdit(by identity.Principal, r persona.Revision) bool {
+	return r.State == persona.Draft && h.Ours && by.Has(identity.Author)
+}
+
 // dates is what comes near or has come of p's dates, and why everything of it is refused, if it is.
 func (s *site) dates(p persona.Persona) (due []persona.Reminder, over string) {
 	if _, live := p.Live(); !live {
