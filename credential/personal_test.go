@@ -122,7 +122,7 @@ func TestSwappedRows(t *testing.T) {
 	w := newWorld(t, personal)
 	w.connect("ada")
 	w.connect("bob")
-	db, err := sql.Open("sqlite", w.file())
+	db, err := sql.Open("sqlite", w.file()+"?_pragma=busy_timeout(60000)")
 	must(t, err)
 	defer db.Close()
 	for _, move := range []string{

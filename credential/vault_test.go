@@ -194,7 +194,7 @@ func TestSwappedSecrets(t *testing.T) {
 	s := newSafe(t)
 	must(t, s.Set(ctx, operator, "A", "a"))
 	must(t, s.Set(ctx, operator, "B", "b"))
-	db, err := sql.Open("sqlite", s.db)
+	db, err := sql.Open("sqlite", s.db+"?_pragma=busy_timeout(60000)")
 	must(t, err)
 	defer db.Close()
 	_, err = db.Exec("update sealed set body = (select body from sealed where name = 'B') where name = 'A'")

@@ -230,7 +230,7 @@ func TestJournalIsCut(t *testing.T) {
 func TestJournalFailsClosed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "remit.db")
 	s, _ := journaling(t, path)
-	db, err := sql.Open("sqlite", path)
+	db, err := sql.Open("sqlite", path+"?_pragma=busy_timeout(60000)") // the store writes beside it
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,7 +37,7 @@ func newOffice(t *testing.T) *office {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	db, err := sql.Open("sqlite", filepath.Join(dir, "remit.db"))
+	db, err := sql.Open("sqlite", filepath.Join(dir, "remit.db")+"?_pragma=busy_timeout(60000)")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -126,7 +126,7 @@ func openRaw(file string) (*sql.DB, error) {
 		}
 		return db, err
 	}
-	return sql.Open("sqlite", file)
+	return sql.Open("sqlite", file+"?_pragma=busy_timeout(60000)")
 }
 
 // commands are what scripts say beside the binary's own.

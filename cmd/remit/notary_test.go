@@ -116,7 +116,7 @@ func TestKilledBetweenArchiveAndRemoval(t *testing.T) {
 	if err := record(file, []string{old, old, old}); err != nil {
 		t.Fatal(err)
 	}
-	lock := must(sql.Open("sqlite", "file:"+file+"?_txlock=immediate"))
+	lock := must(sql.Open("sqlite", "file:"+file+"?_txlock=immediate&_pragma=busy_timeout(60000)"))
 	defer lock.Close()
 	hold := must(lock.Begin()) // nobody else can write
 	remit := filepath.Join(t.TempDir(), "remit")
