@@ -2,7 +2,6 @@ package audit
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"time"
@@ -86,17 +85,9 @@ func (v *Verifier) add(e Entry, sealed []byte) error {
 // AddText takes the next entry as it is kept. Also an edit that a decoder would not notice, such as another case of a name, is
 // found.
 func (v *Verifier) AddText(text []byte) (Entry, error) {
-	e, ok := readEntry(text)
-	sealed := []byte(nil)
-	if ok {
-		sealed = e.encode()
-	}
-	if !bytes.Equal(sealed, text) {
-		e = Entry{}
-		if err := json.Unmarshal(text, &e); err != nil {
-			return e, fmt.Errorf("audit: the entry after entry %d was edited: %w", v.at.Seq, err)
-		}
-		sealed = e.encode()
+	e, sealed, err := parse(text)
+	if err != nil {
+		return e, fmt.Errorf("audit: the entry after entry %d was edited: %w", v.at.Seq, err)
 	}
 	if err := v.add(e, sealed); err != nil {
 		return e, err

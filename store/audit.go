@@ -80,7 +80,7 @@ func (s *Store) Recover(ctx context.Context) (n int, err error) {
 func scanEntry(r *sql.Rows) (e audit.Entry, err error) {
 	var body []byte
 	if err = r.Scan(&body); err == nil {
-		err = json.Unmarshal(body, &e)
+		e, err = audit.Parse(body)
 	}
 	return e, err
 }
