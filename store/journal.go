@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -39,7 +40,8 @@ type journal struct {
 	applied int64 // of the last entry in the database
 	moved   chan struct{}
 
-	// Of the goroutine that writes.
+	turn sync.Mutex // of whoever writes, to these:
+
 	spare  *frame
 	epoch  int64
 	frames int64
@@ -47,10 +49,10 @@ type journal struct {
 	size   int64 // of one that is full
 	anew   bool
 
-	wake, due chan struct{} // of the goroutine that writes, and of the one that brings into the database
-	now       chan struct{} // somebody waits for the latter
-	done      sync.WaitGroup
-	stop      chan struct{}
+	due  chan struct{} // of the goroutine that brings into the database
+	now  chan struct{} // somebody waits for it
+	done chan struct{} // it has ended
+	stop chan struct{}
 }
 
 // owed is an entry on its way from the journal into the database.
@@ -68,8 +70,9 @@ func (o owed) kind() byte {
 	return noteEntry
 }
 
-// flush is one write that several wait for.
+// flush is one write that several wait for. The first of them writes for all, when the write before has ended.
 type flush struct {
+	led   bool
 	done  chan struct{}
 	err   error
 	begun []int64 // intents
@@ -96,7 +99,7 @@ func (s *Store) Journal(ctx context.Context) (unknown int, err error) {
 		return 0, nil
 	}
 	j := &journal{s: s, path: s.index.path, next: newFrame(), spare: newFrame(), write: newFlush(), open: map[int64][]byte{}, moved: make(chan struct{}),
-		wake: make(chan struct{}, 1), due: make(chan struct{}, 1), now: make(chan struct{}, 1), stop: make(chan struct{}), anew: true, at: 1, size: journalSize}
+		due: make(chan struct{}, 1), now: make(chan struct{}, 1), done: make(chan struct{}), stop: make(chan struct{}), anew: true, at: 1, size: journalSize}
 	if j.lock, err = lockJournal(journalPath(j.path, 0)); err != nil {
 		return 0, fmt.Errorf("the journal of calls beside the database: %w", err)
 	}
@@ -109,8 +112,7 @@ func (s *Store) Journal(ctx context.Context) (unknown int, err error) {
 		}
 	}
 	j.entries = j.applied
-	j.done.Go(j.writeLoop)
-	j.done.Go(j.settleLoop)
+	go j.settleLoop()
 	s.journal.Store(j)
 	return unknown + s.unknown, nil
 }
@@ -233,8 +235,15 @@ func (j *journal) end(t audit.Ticket, e audit.Entry) error {
 // wait unlocks mu and returns when what the caller added to the frame is on the disk, or cannot be.
 func (j *journal) wait() error {
 	w := j.write
+	led := w.led
+	w.led = true
 	j.mu.Unlock()
-	poke(j.wake)
+	if !led {
+		j.turn.Lock()
+		runtime.Gosched() // whoever can run may still add what is written then; a thread that waits for the disk runs nobody
+		j.flush()
+		j.turn.Unlock()
+	}
 	<-w.done
 	return w.err
 }
@@ -246,19 +255,7 @@ func poke(c chan struct{}) {
 	}
 }
 
-// writeLoop writes what waits together with one write.
-func (j *journal) writeLoop() {
-	for {
-		select {
-		case <-j.wake:
-			j.flush()
-		case <-j.stop:
-			j.flush()
-			return
-		}
-	}
-}
-
+// flush writes what waits. The caller has the turn.
 func (j *journal) flush() {
 	j.mu.Lock()
 	if j.next.empty() {
@@ -342,6 +339,7 @@ func (j *journal) put(f *frame) error {
 
 // settleLoop brings entries into the database, at once when it was idle and else every settleEvery.
 func (j *journal) settleLoop() {
+	defer close(j.done)
 	for {
 		select {
 		case <-j.due:
@@ -490,8 +488,11 @@ func (j *journal) close() error {
 	j.mu.Lock()
 	j.closed = true
 	j.mu.Unlock()
+	j.turn.Lock()
+	j.flush()
+	j.turn.Unlock()
 	close(j.stop)
-	j.done.Wait()
+	<-j.done
 	_, err := j.settleAll() // what was written last
 	err = errors.Join(err, j.closeFiles())
 	defer j.lock.Close()
