@@ -180,6 +180,17 @@ func (r *entryReader) has(part string) bool {
 	return true
 }
 
+// take reads n bytes.
+func (r *entryReader) take(n int) string {
+	if r.bad || len(r.rest) < n {
+		r.bad = true
+		return ""
+	}
+	part := r.rest[:n]
+	r.rest = r.rest[n:]
+	return string(part)
+}
+
 func (r *entryReader) want(part string) {
 	if !r.has(part) {
 		r.bad = true
