@@ -17,8 +17,8 @@ import (
 )
 
 // journal makes what is recorded of calls durable before it is in the database, many calls with one write to the disk: an intent
-// before its call is forwarded, an entry before its answer leaves. The entries follow into the chain within settleEvery, or settleBusy
-// where there are many, in one transaction; whoever reads the record through the same store waits for those that were acknowledged before. What a process
+// before its call is forwarded, an entry before its answer leaves. The entries follow into the chain within settleEvery, in one
+// transaction; whoever reads the record through the same store waits for those that were acknowledged before. What a process
 // that died left in the files, the next start puts into the record, once.
 type journal struct {
 	s     *Store
@@ -80,9 +80,7 @@ type flush struct {
 }
 
 const (
-	settleEvery = 20 * time.Millisecond
-	settleBusy  = 100 * time.Millisecond // after busy entries at once
-	busy        = 32
+	settleEvery = 100 * time.Millisecond
 	retryAfter  = 500 * time.Millisecond
 	// maxOwed bounds what waits for the database, in bytes. Nothing new begins beyond it.
 	maxOwed  = 64 << 20
@@ -348,14 +346,10 @@ func (j *journal) settleLoop() {
 			j.settleAll()
 			return
 		}
-		n, err := j.settleAll()
 		pause := settleEvery
-		switch {
-		case err != nil:
+		if j.settleAll() != nil {
 			pause = retryAfter
 			poke(j.due)
-		case n >= busy:
-			pause = settleBusy
 		}
 		timer := time.NewTimer(pause)
 		select {
@@ -368,13 +362,13 @@ func (j *journal) settleLoop() {
 	}
 }
 
-// settleAll brings what is owed now into the database, and returns how many entries that is.
-func (j *journal) settleAll() (int, error) {
+// settleAll brings what is owed now into the database.
+func (j *journal) settleAll() error {
 	j.mu.Lock()
 	batch := j.owed
 	j.mu.Unlock()
 	if len(batch) == 0 {
-		return 0, nil
+		return nil
 	}
 	entries := make([]audit.Entry, len(batch))
 	for i, o := range batch {
@@ -393,7 +387,7 @@ func (j *journal) settleAll() (int, error) {
 	}
 	close(j.moved)
 	j.moved = make(chan struct{})
-	return len(batch), err
+	return err
 }
 
 // settled returns when the entries that were acknowledged before, by whichever process of this machine, are in the database.
@@ -493,8 +487,7 @@ func (j *journal) close() error {
 	j.turn.Unlock()
 	close(j.stop)
 	<-j.done
-	_, err := j.settleAll() // what was written last
-	err = errors.Join(err, j.closeFiles())
+	err := errors.Join(j.settleAll(), j.closeFiles()) // of what was written last
 	defer j.lock.Close()
 	if err != nil || len(j.open) > 0 {
 		return err
