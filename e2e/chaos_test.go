@@ -102,6 +102,7 @@ type chaos struct {
 	ada, ravi, dan *api.Client
 
 	keys                             sync.Map // id of each issued key → whether its revocation was acknowledged
+	requests                         sync.Map // id of each request of which a decision was sent → the n of its call
 	decisions                        sync.Map // id of each request that was decided → acknowledged as approved
 	revisions                        sync.Map // number of each revision of the persona "moving" that was acknowledged as live
 	kills, restarts, cuts, unordered int
@@ -282,19 +283,10 @@ func (c *chaos) decide(ctx context.Context) {
 		move := "/approve"
 		if deny {
 			move = "/deny"
-		} else {
-			c.mu.Lock()
-			c.approved[arguments.N]++ // before it is sent: it may hold although its answer is lost
-			c.mu.Unlock()
 		}
-		if c.dan.Post(ctx, "/approvals/"+w.ID+move, api.Decide{Seen: whole.Seen}, &whole) != nil {
-			continue
-		}
-		c.decisions.Store(w.ID, !deny)
-		if deny {
-			c.mu.Lock()
-			c.denied[arguments.N] = true
-			c.mu.Unlock()
+		c.requests.Store(w.ID, arguments.N)
+		if c.dan.Post(ctx, "/approvals/"+w.ID+move, api.Decide{Seen: whole.Seen}, &whole) == nil {
+			c.decisions.Store(w.ID, !deny)
 		}
 	}
 }
@@ -564,18 +556,24 @@ func (c *chaos) disturb(ctx context.Context, lasts, kills time.Duration, outages
 	})
 	busy.Go(func() {
 		cuts := []struct {
-			names []string
+			name  string // none is the link
 			lasts time.Duration
-		}{{nil, 8 * time.Second}, {[]string{"postgres"}, 40 * time.Second}, {[]string{"redis"}, 10 * time.Second}, {nil, 40 * time.Second}}[:1+3*(outages-1)]
+		}{{"", 8 * time.Second}, {announcements, 8 * time.Second}}
+		if outages > 1 {
+			cuts = append(cuts, cuts[0], cuts[1])
+			cuts[2].lasts, cuts[3].lasts = 40*time.Second, 40*time.Second
+			cuts = append(cuts, cuts[0], cuts[0])
+			cuts[4].name, cuts[5].name, cuts[5].lasts = "redis", "postgres", 40*time.Second
+		}
 		for k, cut := range cuts {
-			if !at((float64(k) + 0.4) / float64(len(cuts))) {
+			if !at((float64(k) + 0.6) / float64(len(cuts))) {
 				return
 			}
 			i := k % len(c.replicas)
 			apart.Store(int64(i + 1))
-			must(c.replicas[i].cut(cut.names...))
+			must(c.replicas[i].cut(cut.name))
 			pause(ctx, cut.lasts)
-			must(c.replicas[i].mend(cut.names...))
+			must(c.replicas[i].mend(cut.name))
 			apart.Store(0)
 			c.cuts++
 		}
@@ -617,7 +615,7 @@ func (c *chaos) judge(began, calm, rolled time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	entries, record, decisions := 0, recorded{}, map[audit.Decision]int{}
-	decided := map[string]string{} // by request: the last that was decided
+	decided, approved, denied := map[string]string{}, map[string]int{}, 0 // by request, and by n
 	for line := range strings.Lines(c.in.cli("audit", "export", "--format", "jsonl")) {
 		var e audit.Entry
 		if err := json.Unmarshal([]byte(line), &e); err != nil {
@@ -633,13 +631,23 @@ func (c *chaos) judge(began, calm, rolled time.Time) {
 			record[arguments.N] = append(record[arguments.N], e.Decision)
 			decisions[e.Decision]++
 		case "approval.approve", "approval.deny":
+			if decided[e.Approval] != "" {
+				t.Errorf("entry %d: %s decided on again", e.Seq, e.Approval)
+			}
 			decided[e.Approval] = e.Kind
+			if n, sent := c.requests.Load(e.Approval); !sent {
+				t.Errorf("entry %d: nobody decided on %s", e.Seq, e.Approval)
+			} else if e.Kind == "approval.approve" {
+				approved[n.(string)]++
+			} else {
+				denied++
+			}
 		}
 	}
 	verified := strings.TrimSpace(c.in.cli("audit", "verify"))
 	c.inRecord(t, record)
-	total := c.reached(t)
-	sent, arrived, bans := c.stale(t, staleness)
+	total := c.reached(t, approved)
+	late := c.stale(t, staleness)
 	peak := c.peak("scarce", time.Minute)
 	if most := perMinute + limitCallers; peak > most {
 		t.Errorf("%d calls of the limited tool began within a minute, want %d at most", peak, most)
@@ -673,12 +681,13 @@ func (c *chaos) judge(began, calm, rolled time.Time) {
 		{"partitions", c.cuts},
 		{"keys revoked", c.revocations.Load()},
 		{"personas suspended and narrowed", fmt.Sprint(c.suspensions.Load(), " and ", c.moves.Load())},
-		{"calls approved and denied by a person", fmt.Sprint(sum(c.approved), " and ", len(c.denied))},
+		{"calls approved and denied by a person", fmt.Sprint(sum(approved), " and ", denied)},
 		{"calls: answered, refused, turned away for a revoked key, without such an answer", fmt.Sprint(all[answered], ", ", all[refused], ", ", all[turnedAway], ", ", all[failed])},
 		{"longest call", longest.Round(time.Millisecond)},
 		{"calls that reached the server", total},
 		{"entries in the record; of calls", fmt.Sprint(entries-1, "; ", decisions)},
-		{"bans; latest call after one that passed, by when it was sent and by when it arrived", fmt.Sprint(bans, "; ", sent.Round(time.Millisecond), ", ", arrived.Round(time.Millisecond))},
+		{"times in which calls were to be refused; calls sent then", fmt.Sprint(late.bans, "; ", late.tried)},
+		{"latest call that passed after such a time began: sent, arrived", fmt.Sprint(late.sent.Round(time.Millisecond), ", ", late.arrived.Round(time.Millisecond))},
 		{fmt.Sprintf("most calls in a minute where %d may be made", perMinute), peak},
 		{"rolling restart: answered, refused, failed", fmt.Sprint(rolling[answered], ", ", rolling[refused], ", ", rolling[failed])},
 	} {
@@ -688,7 +697,7 @@ func (c *chaos) judge(began, calm, rolled time.Time) {
 		t.Error(err)
 	}
 	t.Logf("\n%s%s", &b, verified)
-	if all[answered] == 0 || all[refused] == 0 || all[turnedAway] == 0 || all[failed] == 0 || c.kills == 0 || c.cuts == 0 || c.restarts < 2 || bans == 0 || peak == 0 || len(c.denied) == 0 || sum(c.approved) == 0 {
+	if all[answered] == 0 || all[refused] == 0 || all[turnedAway] == 0 || all[failed] == 0 || c.kills == 0 || c.cuts == 0 || c.restarts < 2 || late.tried == 0 || peak == 0 || denied == 0 || len(approved) == 0 {
 		t.Error("too little happened")
 	}
 }

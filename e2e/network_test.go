@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -9,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -19,7 +21,7 @@ import (
 // Databases are reached through relays at the other end of the link.
 type network struct {
 	replica, databases *os.File // namespaces; nil for the machine's own
-	relays             map[string]*relay
+	relays             []*relay
 }
 
 // isolated says whether network namespaces may be made here; why not is in the error.
@@ -32,7 +34,7 @@ func isolated() error {
 }
 
 func newNetwork(isolate bool) (n *network, err error) {
-	n = &network{relays: map[string]*relay{}}
+	n = &network{}
 	if !isolate {
 		return n, nil
 	}
@@ -138,43 +140,41 @@ func (n *network) relay(t *testing.T, name string, dial func() (net.Conn, error)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &relay{listener: l, dial: dial, passes: make(chan struct{})}
-	close(r.passes)
-	n.relays[name] = r
+	r := &relay{listener: l, dial: dial, gates: map[string]*gate{name: newGate(), announcements: newGate()}}
+	n.relays = append(n.relays, r)
 	go r.serve()
 	return l.Addr().String()
 }
 
-// cut has nothing pass between the replica and the named databases, or with no name on the link, and mend has it pass again. Connections
-// stay open, and no side is told. A link that is down drops what is sent, as a cable that was pulled does; a relay that is cut keeps
-// it, and acknowledges it, as a middle box that hangs.
-func (n *network) cut(names ...string) error {
-	if len(names) == 0 && n.databases != nil {
-		return ip(n.databases, "link set back down")
-	}
-	n.each(names, (*relay).hold)
-	return nil
-}
+// announcements are the connections on which PostgreSQL tells of changes, for cut and mend.
+const announcements = "announcements"
 
-func (n *network) mend(names ...string) error {
-	if len(names) == 0 && n.databases != nil {
-		return ip(n.databases, "link set back up")
-	}
-	n.each(names, (*relay).pass)
-	return nil
-}
+// cut has nothing pass between the replica and the named (postgres, redis, announcements), or with no name on the link, and mend has it
+// pass again. Connections stay open, and no side is told. A link that is down drops what is sent, as a cable that was pulled does; a relay
+// that is cut keeps it, and acknowledges it, as a middle box that hangs. Where there is no link, no name means all relays.
+func (n *network) cut(name string) error { return n.let(name, "down", (*gate).shut) }
 
-func (n *network) each(names []string, do func(*relay)) {
-	for name, r := range n.relays {
-		if len(names) == 0 || strings.Contains(strings.Join(names, " "), name) {
-			do(r)
+func (n *network) mend(name string) error { return n.let(name, "up", (*gate).open) }
+
+func (n *network) let(name, link string, do func(*gate)) error {
+	if name == "" && n.databases != nil {
+		return ip(n.databases, "link set back "+link)
+	}
+	for _, r := range n.relays {
+		for what, g := range r.gates {
+			if name == "" || name == what {
+				do(g)
+			}
 		}
 	}
+	return nil
 }
 
 func (n *network) close() {
 	for _, r := range n.relays {
-		r.pass()
+		for _, g := range r.gates {
+			g.open()
+		}
 		r.listener.Close()
 	}
 	for _, f := range []*os.File{n.replica, n.databases} {
@@ -188,36 +188,7 @@ func (n *network) close() {
 type relay struct {
 	listener net.Listener
 	dial     func() (net.Conn, error)
-
-	mu     sync.Mutex
-	passes chan struct{} // closed while bytes pass
-}
-
-func (r *relay) hold() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	select {
-	case <-r.passes:
-		r.passes = make(chan struct{})
-	default:
-	}
-}
-
-func (r *relay) pass() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	select {
-	case <-r.passes:
-	default:
-		close(r.passes)
-	}
-}
-
-func (r *relay) wait() {
-	r.mu.Lock()
-	passes := r.passes
-	r.mu.Unlock()
-	<-passes
+	gates    map[string]*gate // announcements: for connections that listen for them; the other one for all
 }
 
 func (r *relay) serve() {
@@ -227,26 +198,39 @@ func (r *relay) serve() {
 			return // closed at the end of the test
 		}
 		go func() {
-			r.wait()
+			var listens atomic.Bool
+			wait := func() {
+				for name, g := range r.gates {
+					if name != announcements || listens.Load() {
+						g.wait()
+					}
+				}
+			}
+			wait()
 			to, err := r.dial()
 			if err != nil {
 				from.Close()
 				return
 			}
-			go r.copy(to, from)
-			r.copy(from, to)
+			go pass(to, from, func(sent []byte) {
+				if bytes.Contains(sent, []byte("listen remit_")) {
+					listens.Store(true)
+				}
+				wait()
+			})
+			pass(from, to, func([]byte) { wait() })
 		}()
 	}
 }
 
-// copy passes on until one side ends, which ends both.
-func (r *relay) copy(to, from net.Conn) {
+// pass hands on what one side sends, each time after before, until it ends, which ends both.
+func pass(to, from net.Conn, before func([]byte)) {
 	defer to.Close()
 	defer from.Close()
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buffer)
-		r.wait()
+		before(buffer[:n])
 		if n > 0 {
 			if _, err := to.Write(buffer[:n]); err != nil {
 				return
@@ -256,4 +240,43 @@ func (r *relay) copy(to, from net.Conn) {
 			return
 		}
 	}
+}
+
+// gate is shut or open.
+type gate struct {
+	mu     sync.Mutex
+	opened chan struct{} // closed while it is open
+}
+
+func newGate() *gate {
+	g := &gate{opened: make(chan struct{})}
+	close(g.opened)
+	return g
+}
+
+func (g *gate) shut() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	select {
+	case <-g.opened:
+		g.opened = make(chan struct{})
+	default:
+	}
+}
+
+func (g *gate) open() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	select {
+	case <-g.opened:
+	default:
+		close(g.opened)
+	}
+}
+
+func (g *gate) wait() {
+	g.mu.Lock()
+	opened := g.opened
+	g.mu.Unlock()
+	<-opened
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -22,12 +21,10 @@ type witness struct {
 	calls    map[string][]*asked  // by n; more than one where a client repeats a call
 	arrivals map[string][]arrival // by n
 	bans     map[string][]*ban    // by what they are about
-	approved map[string]int       // by n: how often an approval was sent
-	denied   map[string]bool      // by n: acknowledged
 }
 
 func newWitness() *witness {
-	return &witness{calls: map[string][]*asked{}, arrivals: map[string][]arrival{}, bans: map[string][]*ban{}, approved: map[string]int{}, denied: map[string]bool{}}
+	return &witness{calls: map[string][]*asked{}, arrivals: map[string][]arrival{}, bans: map[string][]*ban{}}
 }
 
 // asked is one call of a client.
@@ -100,37 +97,50 @@ func (w *witness) before(server http.Handler) http.Handler {
 	})
 }
 
-// stale is how long after an acknowledged ban calls were still sent that passed, and how long after it the last call arrived, whenever it
-// was sent. What was sent later than allowed is an error.
-func (w *witness) stale(t *testing.T, allowed time.Duration) (sent, arrived time.Duration, bans int) {
+// stale holds the calls against the bans: what was sent later after an acknowledgement than allowed, and reached the server, is an error.
+type stale struct {
+	bans, tried   int           // calls that were sent when none was to pass
+	sent, arrived time.Duration // the latest after an acknowledgement of those that passed, by when they were sent and by when they arrived
+}
+
+func (w *witness) stale(t *testing.T, allowed time.Duration) (s stale) {
+	under := map[string][]*asked{}
+	for _, calls := range w.calls {
+		for _, about := range calls[0].under {
+			under[about] = append(under[about], calls[0])
+		}
+	}
 	for about, all := range w.bans {
-		bans += len(all)
+		s.bans += len(all)
 		for _, b := range all {
-			for n, calls := range w.calls {
-				for _, at := range w.arrivals[n] {
-					if c := calls[0]; len(calls) == 1 && slices.Contains(c.under, about) && at.at.After(b.from) && (b.until.IsZero() || at.at.Before(b.until)) {
-						late := c.sent.Sub(b.from)
-						sent, arrived = max(sent, late), max(arrived, at.at.Sub(b.from))
-						if late > allowed {
-							t.Errorf("%s: %s of %s was sent %v after it was acknowledged, and reached the server %v after", about, n, c.client, late, at.at.Sub(b.from))
-						}
+			during := func(at time.Time) bool { return at.After(b.from) && (b.until.IsZero() || at.Before(b.until)) }
+			for _, c := range under[about] {
+				late := c.sent.Sub(b.from)
+				if late > allowed && during(c.sent) {
+					s.tried++
+				}
+				for _, at := range w.arrivals[c.n] {
+					if !during(at.at) {
+						continue
+					}
+					s.sent, s.arrived = max(s.sent, late), max(s.arrived, at.at.Sub(b.from))
+					if late > allowed {
+						t.Errorf("%s: %s of %s was sent %v after it was acknowledged, and reached the server %v after", about, c.n, c.client, late, at.at.Sub(b.from))
 					}
 				}
 			}
 		}
 	}
-	return sent, arrived, bans
+	return s
 }
 
-// reached holds what the server saw against what clients sent, and returns how many calls it saw.
-func (w *witness) reached(t *testing.T) (total int) {
+// reached holds what the server saw against what clients sent, and how often a person approved it, and returns how many calls it saw.
+func (w *witness) reached(t *testing.T, approved map[string]int) (total int) {
 	for n, at := range w.arrivals {
 		total += len(at)
 		most := 1
 		if at[0].tool == "refund" {
-			if most = w.approved[n]; w.denied[n] && most == 0 {
-				t.Errorf("%s was denied and reached the server", n)
-			}
+			most = approved[n]
 		}
 		if len(at) > most {
 			t.Errorf("%s reached the server %d times, want %d at most", n, len(at), most)
