@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -181,11 +182,8 @@ func (w *witness) peak(tool string, length time.Duration) (most int) {
 	return most
 }
 
-// recorded is what the record has of calls, by n.
-type recorded map[string][]audit.Decision
-
 // inRecord holds the record against what clients were answered and what the server saw: every answer and every arrival has its entry.
-func (w *witness) inRecord(t *testing.T, record recorded) {
+func (w *witness) inRecord(t *testing.T, record map[string][]audit.Decision) {
 	for n, calls := range w.calls {
 		yes, no := 0, 0
 		for _, c := range calls {
@@ -212,12 +210,12 @@ func countOf[E comparable](all []E, one E) (count int) {
 	return count
 }
 
-// tally counts the calls of clients whose names begin so, sent within a time.
-func (w *witness) tally(client string, from, to time.Time) (counts map[outcome]int, fails []string, longest time.Duration) {
+// tally counts the calls of clients whose names begin with one of these, sent within a time.
+func (w *witness) tally(clients []string, from, to time.Time) (counts map[outcome]int, fails []string, longest time.Duration) {
 	counts = map[outcome]int{}
 	for n, calls := range w.calls {
 		for _, c := range calls {
-			if !strings.HasPrefix(c.client, client) || c.sent.Before(from) || c.sent.After(to) {
+			if !slices.ContainsFunc(clients, func(name string) bool { return strings.HasPrefix(c.client, name) }) || c.sent.Before(from) || c.sent.After(to) {
 				continue
 			}
 			counts[c.outcome]++
