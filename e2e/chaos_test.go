@@ -256,9 +256,10 @@ func (c *chaos) judge(began, calm, rolled time.Time) {
 	}
 	c.kept(b.decided)
 	all, _, longest := c.tally([]string{""}, began, rolled)
-	rolling, fails, _ := c.tally([]string{"steady", "sdk"}, calm, rolled)
-	if len(fails) > 0 || rolling[answered] == 0 {
-		t.Errorf("in the rolling restart %d calls were answered, %d refused and %d failed:\n%s", rolling[answered], rolling[refused], rolling[failed], strings.Join(fails, "\n"))
+	_, fails, _ := c.tally([]string{"steady", "sdk"}, calm, rolled, answered)
+	rolling, more, _ := c.tally([]string{""}, calm, rolled, answered, refused, turnedAway)
+	if fails = append(fails, more...); len(fails) > 0 || rolling[answered] == 0 {
+		t.Errorf("in the rolling restart %d calls were answered, and these failed:\n%s", rolling[answered], strings.Join(fails, "\n"))
 	}
 	starts, ends := int64(0), int64(0)
 	for _, r := range c.replicas {
@@ -281,7 +282,7 @@ func (c *chaos) judge(began, calm, rolled time.Time) {
 		{"times in which calls were to be refused; calls sent then", late.bans, late.tried},
 		{"latest call that passed after such a time began: sent, arrived", late.sent.Round(time.Millisecond), late.arrived.Round(time.Millisecond)},
 		{fmt.Sprintf("most calls in a minute where %d may be made", perMinute), peak},
-		{"rolling restart: answered, refused, failed", rolling[answered], rolling[refused], rolling[failed]},
+		{"rolling restart: answered, refused, turned away, none of these", rolling[answered], rolling[refused], rolling[turnedAway], rolling[failed]},
 	} {
 		fmt.Fprintf(table, "%v\t%s\n", row[0], strings.Join(strings.Fields(fmt.Sprintln(row[1:]...)), ", "))
 	}

@@ -210,8 +210,9 @@ func countOf[E comparable](all []E, one E) (count int) {
 	return count
 }
 
-// tally counts the calls of clients whose names begin with one of these, sent within a time.
-func (w *witness) tally(clients []string, from, to time.Time) (counts map[outcome]int, fails []string, longest time.Duration) {
+// tally counts the calls of clients whose names begin with one of these, sent within a time, and tells of some that ended otherwise
+// than is fine.
+func (w *witness) tally(clients []string, from, to time.Time, fine ...outcome) (counts map[outcome]int, fails []string, longest time.Duration) {
 	counts = map[outcome]int{}
 	for n, calls := range w.calls {
 		for _, c := range calls {
@@ -220,7 +221,7 @@ func (w *witness) tally(clients []string, from, to time.Time) (counts map[outcom
 			}
 			counts[c.outcome]++
 			longest = max(longest, c.ended.Sub(c.sent))
-			if c.outcome != answered && len(fails) < 10 {
+			if !slices.Contains(fine, c.outcome) && len(fails) < 10 {
 				fails = append(fails, fmt.Sprintf("%s of %s at %s: %.200s", n, c.client, c.sent.Format("15:04:05.000"), c.text))
 			}
 		}
