@@ -65,6 +65,7 @@ func newFleet(t *testing.T, size int, isolate bool, upstream http.Handler, setti
 			t.Fatal(err)
 		}
 		*s.at = server
+		t.Cleanup(func() { _ = server.Stop() })
 	}
 	var err error
 	if f.database, err = f.postgres.Database("chaos"); err != nil {
