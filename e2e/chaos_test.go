@@ -54,7 +54,7 @@ func TestChaos(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := newWitness()
-	f := newFleet(t, 3, cause == nil, w.before(server), "drain: 2s\napproval-wait: 3s\n")
+	f := newFleet(t, 3, cause == nil, w.before(server), "drain: 5s\napproval-wait: 3s\n")
 	c := &chaos{t: t, fleet: f, witness: w}
 	c.sign()
 	c.personas()
