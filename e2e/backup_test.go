@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"fmt"
-	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
@@ -13,7 +12,6 @@ import (
 	"testing"
 
 	"remit/internal/services"
-	"remit/persona"
 )
 
 // commands are the blocks of docs/operations.md below a heading, which the tests run as they are.
@@ -91,10 +89,7 @@ func backUpAndRestore(t *testing.T, engine string) {
 	}
 	sh("echo a-token | remit secret set TOKEN")
 	in.start()
-	w := &crashWorld{in: in, author: in.browser(in.person("ada", "author")), reviewer: in.browser(in.person("ravi", "reviewer")), reached: map[persona.ID]persona.State{}}
-	for _, c := range []*http.Client{w.author, w.reviewer} {
-		c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	}
+	w := peopled(in)
 	waitFor(t, "crawling", func() bool { return strings.Contains(w.get(w.author, "/catalog"), "search_customers") })
 	if !w.persona("steady", "Look up a customer in the CRM and add a note to their record.") {
 		t.Fatal("the persona could not be approved")

@@ -21,7 +21,6 @@ import (
 	"time"
 
 	"remit/internal/services"
-	"remit/persona"
 )
 
 // composeFile is what is read of deploy/compose/compose.yaml, as the tool reads it that runs it.
@@ -363,10 +362,7 @@ func TestComposeServes(t *testing.T) {
 		defer res.Body.Close()
 		return res.StatusCode == http.StatusOK && res.Header.Get("Strict-Transport-Security") != ""
 	})
-	w := &crashWorld{in: in, author: in.browser(in.person("ada", "author")), reviewer: in.browser(in.person("ravi", "reviewer")), reached: map[persona.ID]persona.State{}}
-	for _, c := range []*http.Client{w.author, w.reviewer} {
-		c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	}
+	w := peopled(in)
 	waitFor(t, "crawling the example's server", func() bool { return strings.Contains(w.get(w.author, "/catalog"), "search_customers") })
 	if !w.persona("support", "Look up a customer in the CRM and add a note to their record.") {
 		t.Fatal("the persona could not be approved")
