@@ -15,7 +15,7 @@ import (
 
 // notCopied are tables of one database alone: versions that are counted, processes and their leases, files beside it, and calls under way,
 // of which there are none.
-var notCopied = []string{"standing", "replica", "lease", "audit_journal", "audit_intent", "goose_db_version", "sqlite_sequence"}
+var notCopied = []string{"standing", "replica", "lease", "crawl", "audit_journal", "audit_intent", "goose_db_version", "sqlite_sequence"}
 
 // table is one to copy.
 type table struct {

@@ -34,7 +34,7 @@ func (w *world) listed(t *testing.T, server string) {
 			tools = append(tools, tool)
 		}
 	}
-	if _, err := w.store.SaveListing(t.Context(), server, tools, time.Now()); err != nil {
+	if _, err := w.store.SaveListing(t.Context(), crawl.Turn{Server: server}, tools, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	w.servers = append(w.servers, crawl.ServerStatus{Server: server, LastCrawl: time.Now(), Tools: len(tools)})

@@ -25,6 +25,12 @@ import (
 
 func TestMain(m *testing.M) {
 	fakemcp.RunIfAsked()
+	if where := os.Getenv(replicaOn); where != "" {
+		if err := replica(where); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
 	goleak.VerifyTestMain(m)
 }
 

@@ -55,12 +55,27 @@ func (c *Crawler) rebuild(ctx context.Context, progress func(Event)) (embedded i
 	if c.cfg.Embedder == nil {
 		return 0, nil
 	}
+	model := c.cfg.Embedder.Model()
 	hashes, texts := c.missing()
-	if len(texts) == 0 {
+	if len(texts) > 0 && c.cfg.Turns != nil {
+		found, err := c.cfg.Store.Vectors(ctx, model, hashes...) // another process may have embedded them
+		if err != nil {
+			return 0, err
+		}
+		if c.learn(found); len(found) > 0 {
+			if err := c.replace(); err != nil {
+				return 0, err
+			}
+			hashes, texts = c.missing()
+		}
+	}
+	if len(texts) == 0 || !c.embeds() {
 		return 0, c.prune(ctx, false)
 	}
-	model := c.cfg.Embedder.Model()
 	for from := 0; from < len(texts); from += embedBatch {
+		if !c.embeds() {
+			return embedded, nil // another process goes on
+		}
 		to := min(from+embedBatch, len(texts))
 		vectors, err := c.cfg.Embedder.Embed(ctx, texts[from:to])
 		if err != nil {
@@ -107,10 +122,23 @@ func (c *Crawler) prune(ctx context.Context, added bool) error {
 		}
 	}
 	c.mu.Unlock()
-	if !added {
+	if !added || !c.embeds() {
 		return nil
 	}
-	return c.cfg.Store.KeepVectors(ctx, c.cfg.Embedder.Model(), used)
+	c.texts.Lock()
+	turn := c.texts.turn
+	c.texts.Unlock()
+	if c.cfg.Turns == nil {
+		turn = Turn{}
+	}
+	return c.cfg.Store.KeepVectors(ctx, turn, c.cfg.Embedder.Model(), used)
+}
+
+// embeds says whether it is this process that embeds what is new.
+func (c *Crawler) embeds() bool {
+	c.texts.Lock()
+	defer c.texts.Unlock()
+	return c.cfg.Turns == nil || c.texts.mine(c.cfg.Now())
 }
 
 func (c *Crawler) missing() (hashes []TextHash, texts []string) {

@@ -123,7 +123,7 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 	})
 	g.Go(func() error { return s.crawler.Run(ctx) })
 	g.Go(func() error { return s.store.Lead(ctx, "lookout", a.lookout(s, gate, log).Run) })
-	g.Go(func() error { return s.cache.Run(ctx, hear(gate, desk)) })
+	g.Go(func() error { return s.cache.Run(ctx, hear(gate, desk, s.crawler)) })
 	g.Go(func() error { recoverOthers(ctx, s.store, log); return nil })
 	if s.signIns != nil {
 		recheck := identity.Rechecks{Directory: s.people, Every: a.opts.OIDC.Renew, Log: log}
