@@ -19,7 +19,8 @@ type Chain interface {
 	Head(ctx context.Context) (audit.Head, error)
 	VerifyEach(ctx context.Context, after audit.Head, each func(audit.Entry) error) (audit.Proof, error)
 	LastBefore(ctx context.Context, t time.Time) (seq int64, err error)
-	Remove(ctx context.Context) (n int64, err error)
+	LastWhole(ctx context.Context, t time.Time) (seq int64, err error)
+	Remove(ctx context.Context) error
 }
 
 // Verified is what the whole chain was held against.

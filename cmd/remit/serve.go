@@ -130,6 +130,11 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 		g.Go(func() error { return s.store.Lead(ctx, "recheck", recheck.Run) })
 	}
 	g.Go(func() error { return s.store.Lead(ctx, "notary", n.Run) })
+	g.Go(func() error {
+		return s.store.Lead(ctx, "months", func(ctx context.Context) error {
+			return s.store.KeepMonths(ctx, func(err error) { log.Warn(err.Error()) })
+		})
+	})
 	for _, follow := range followers {
 		g.Go(func() error { return s.store.Lead(ctx, "sink "+follow.name, follow.run) })
 	}
