@@ -53,7 +53,8 @@ func benchmarkColdReplica(b *testing.B, n int) {
 		}
 		opened := lap()
 		c := catalog.New(catalog.Config{Embedder: embedder, NewVectors: vector.New})
-		if _, err := crawl.New(b.Context(), crawl.Config{Servers: servers, Store: s, Turns: s, Catalog: c, Embedder: embedder, Tokens: func([]byte) int { return 1 }}); err != nil {
+		crawler := crawl.New(crawl.Config{Servers: servers, Store: s, Turns: s, Catalog: c, Embedder: embedder, Tokens: func([]byte) int { return 1 }})
+		if err := crawler.Load(b.Context()); err != nil {
 			b.Fatal(err)
 		}
 		loaded := lap()

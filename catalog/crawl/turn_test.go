@@ -55,8 +55,8 @@ func beside(ctx context.Context, where string, crm upstream.Config, c crawl.Conf
 	pool.Start(life)
 	cat := catalog.New(catalog.Config{Embedder: embedder, NewVectors: vector.New})
 	c.Servers, c.Store, c.Turns, c.Catalog, c.Tokens, c.Embedder = pool.Servers(), s, s, cat, func([]byte) int { return 1 }, embedder
-	crawler, err := crawl.New(ctx, c)
-	if err != nil {
+	crawler := crawl.New(c)
+	if err := crawler.Load(ctx); err != nil {
 		end()
 		return nil, nil, nil, nil, err
 	}
