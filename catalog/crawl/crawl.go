@@ -130,6 +130,7 @@ type Crawler struct {
 
 	building sync.Mutex // one rebuild at a time
 	vectors  map[TextHash][]float32
+	passages map[catalog.ID]passages // of tools, so that they are cut out once
 }
 
 // ServerStatus is how a server looks to a person.
@@ -219,9 +220,13 @@ func (c *Crawler) begin(ctx context.Context) error {
 		return nil
 	}
 	turns, err := c.cfg.Turns.Turns(ctx, nil, c.cfg.Lease)
+	c.texts.Lock()
+	defer c.texts.Unlock()
 	for _, t := range turns {
 		if f := c.followers[t.Server]; f != nil {
+			f.mu.Lock()
 			f.loaded = t.Kept
+			f.mu.Unlock()
 		} else if t.Server == textsTurn {
 			c.texts.turn = t
 		}
