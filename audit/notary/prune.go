@@ -153,6 +153,9 @@ const slack = 24 * time.Hour
 
 // retire removes what is older than the retention, once it is a day older; where the record has parts, once a whole one is.
 func (n *Notary) retire(ctx context.Context) error {
+	if err := n.Chain.Remove(ctx); err != nil { // what one that was interrupted left
+		return err
+	}
 	overdue, err := n.Chain.LastWhole(ctx, n.now().Add(-n.Retention-slack))
 	if err != nil || overdue == 0 {
 		return err
