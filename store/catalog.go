@@ -236,19 +236,23 @@ func (s *Store) Vectors(ctx context.Context, model string, texts ...crawl.TextHa
 const vectorsAtOnce = 1000
 
 func (s *Store) vectors(ctx context.Context, into map[crawl.TextHash][]float32, query string, args ...any) error {
-	_, err := collect(ctx, s.reads, func(r *sql.Rows) (struct{}, error) {
-		var text, body []byte
-		if err := r.Scan(&text, &body); err != nil {
-			return struct{}{}, err
+	rows, err := s.reads.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var text, body sql.RawBytes // a large catalog's are hundreds of megabytes, which need not be copied
+		if err := rows.Scan(&text, &body); err != nil {
+			return err
 		}
 		v := make([]float32, len(body)/4)
 		for i := range v {
 			v[i] = math.Float32frombits(binary.LittleEndian.Uint32(body[4*i:]))
 		}
 		into[crawl.TextHash(text)] = v
-		return struct{}{}, nil
-	}, query, args...)
-	return err
+	}
+	return rows.Err()
 }
 
 // SaveVectors keeps vectors of a model.

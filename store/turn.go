@@ -35,7 +35,7 @@ func (s *Store) Turns(ctx context.Context, wanted []string, last time.Duration) 
 		if ok && !t.Free {
 			continue
 		}
-		n, err := s.take(ctx, server, last, fmt.Sprint(" where crawl.fence = ", t.Fence))
+		n, err := s.take(ctx, server, last, fmt.Sprintf(" where crawl.fence = %d and crawl.expires < %s", t.Fence, s.engine.clock))
 		if err != nil {
 			return nil, err
 		}

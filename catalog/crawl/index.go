@@ -3,6 +3,7 @@ package crawl
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"maps"
 	"runtime"
@@ -168,7 +169,11 @@ func (c *Crawler) prune(ctx context.Context, added bool) error {
 	if c.cfg.Turns == nil {
 		turn = Turn{}
 	}
-	return c.cfg.Store.KeepVectors(ctx, turn, c.cfg.Embedder.Model(), used)
+	err := c.cfg.Store.KeepVectors(ctx, turn, c.cfg.Embedder.Model(), used)
+	if errors.Is(err, ErrTurn) {
+		return nil // another process does
+	}
+	return err
 }
 
 // embeds says whether it is this process that embeds what is new.

@@ -151,11 +151,14 @@ func (c *Crawler) see(ctx context.Context, t Turn, now time.Time) error {
 		return nil // another process has it configured
 	}
 	f.mu.Lock()
-	known := t.Kept == f.loaded
+	known := t.Kept <= f.loaded
 	f.mu.Unlock()
 	if !known {
 		if err := c.load(ctx, f, t.Kept); err != nil {
 			return err // what is known stays as it is, with what is doubtful of it
+		}
+		if t.Mine {
+			poke(f.due) // it was not a listing from here
 		}
 	}
 	f.mu.Lock()
