@@ -2,6 +2,7 @@ package crawl
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -69,7 +70,7 @@ func (c *Crawler) follow(ctx context.Context, f *follower) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if err := c.visit(ctx, f); err != nil && ctx.Err() == nil {
+		if err := c.visit(ctx, f); err != nil && !errors.Is(err, ErrTurn) && ctx.Err() == nil {
 			c.cfg.Log.Warn("crawl failed", "server", f.server.Name(), "error", err)
 		}
 		poke(c.dirty)

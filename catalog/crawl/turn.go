@@ -163,6 +163,9 @@ func (c *Crawler) see(ctx context.Context, t Turn, now time.Time) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if t.Mine && !f.mine(now) {
+		c.cfg.Log.Info("this replica crawls the server now", "server", t.Server)
+	}
 	f.follow(t, now, until, c.cfg.Interval)
 	return nil
 }
