@@ -100,8 +100,11 @@ func newIndex(tools []Tool) *index {
 		}
 		each = append(each, p.each...)
 		for f, n := range p.all {
-			average[f] += n / float64(len(tools))
+			average[f] += n
 		}
+	}
+	for f := range average {
+		average[f] /= float64(len(tools))
 	}
 	x.weigh(found, each, average)
 	return x

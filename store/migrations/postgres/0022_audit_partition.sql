@@ -3,17 +3,7 @@
 -- it; that a number is there once is the chain's promise, whose head is locked by whoever appends. What no part is for goes to audit_other.
 alter table audit rename to audit_whole;
 alter table audit_whole rename constraint audit_pkey to audit_whole_pkey;
-alter index audit_persona rename to audit_whole_persona;
-alter index audit_tool rename to audit_whole_tool;
-alter index audit_trace rename to audit_whole_trace;
-alter index audit_key rename to audit_whole_key;
-alter index audit_shadow rename to audit_whole_shadow;
 create table audit (like audit_whole including defaults, primary key (seq, time)) partition by range (time);
-create index audit_persona on audit (persona, seq);
-create index audit_tool on audit (tool, seq);
-create index audit_trace on audit (trace, seq);
-create index audit_key on audit (agent_key, seq);
-create index audit_shadow on audit (persona, shadow, seq) where shadow > 0;
 create table audit_other partition of audit default;
 -- audit_month makes the part for the month of a time, in microseconds, and moves what is in audit_other of it. It says whether it did.
 -- +goose StatementBegin
@@ -49,6 +39,11 @@ end $$;
 -- +goose StatementEnd
 insert into audit select * from audit_whole;
 drop table audit_whole;
+create index audit_persona on audit (persona, seq);
+create index audit_tool on audit (tool, seq);
+create index audit_trace on audit (trace, seq);
+create index audit_key on audit (agent_key, seq);
+create index audit_shadow on audit (persona, shadow, seq) where shadow > 0;
 
 -- +goose Down
 create table audit_whole (like audit including defaults);
