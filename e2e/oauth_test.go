@@ -9,7 +9,6 @@ import (
 	"syscall"
 	"testing"
 
-	"remit/persona"
 )
 
 // signedIn is what came of oauth.mjs.
