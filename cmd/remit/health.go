@@ -18,8 +18,13 @@ type health struct {
 // readyTimeout bounds a probe of the database.
 const readyTimeout = 2 * time.Second
 
+// before also asks clients for a new connection once the process is leaving. Idle ones stay open until the end: a balancer may be sending
+// on one just now, and would not know whether the request was heard.
 func (h *health) before(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if h.leaving.Load() {
+			w.Header().Set("Connection", "close")
+		}
 		if r.URL.Path != "/healthz" && r.URL.Path != "/readyz" {
 			next.ServeHTTP(w, r)
 			return

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"strings"
 	"syscall"
 	"testing"
@@ -69,12 +71,29 @@ func TestServeOnPostgresAndRedis(t *testing.T) {
 	if code, out, errs := s.remit("audit", "verify"); code != exitOK {
 		t.Errorf("the record: got %s%s", out, errs)
 	}
+	balancer := &http.Client{Transport: &http.Transport{}}
+	kept := func() (reused bool, status string) {
+		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) { reused = c.Reused }})
+		res, err := balancer.Do(must(http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/healthz", nil)))
+		if err != nil {
+			return reused, err.Error()
+		}
+		defer res.Body.Close()
+		_, err = io.Copy(io.Discard, res.Body)
+		return reused, fmt.Sprint(res.Status, " ", res.Close, " ", err)
+	}
+	if _, got := kept(); got != "200 OK false <nil>" {
+		t.Errorf("got %s", got)
+	}
 	if err := syscall.Kill(syscall.Getpid(), syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	until(t, "it says that it stops", func() bool { return strings.Contains(s.probe("/readyz"), "503") })
 	if !called() {
 		t.Error("while it drains nothing is served")
+	}
+	if reused, got := kept(); !reused || got != "200 OK true <nil>" {
+		t.Errorf("on a connection that was idle when the drain began: got %s, the same one: %v; want an answer and then its end", got, reused)
 	}
 	if got := <-s.code; got != exitOK {
 		t.Errorf("serve ended with %d", got)

@@ -155,7 +155,6 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 		health.leaving.Store(true)
 		if a.opts.Drain > 0 {
 			log.Info("draining: /readyz says no, and requests are served still", "for", a.opts.Drain)
-			server.SetKeepAlivesEnabled(false)
 			time.Sleep(a.opts.Drain)
 		}
 		log.Info("stopping: calls in flight may finish within 10 s")
