@@ -2,10 +2,14 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
+
+	"remit/internal/config"
 )
 
 // health answers probes, which have no credential and learn nothing else: /healthz whether the process serves, /readyz whether it
@@ -45,4 +49,25 @@ func (h *health) before(next http.Handler) http.Handler {
 		w.WriteHeader(status)
 		_, _ = io.WriteString(w, text) // the prober may have left
 	})
+}
+
+type healthCmd struct{}
+
+// Run is a probe for where nothing else is installed beside remit, such as in its container.
+func (healthCmd) Run(a *app) error {
+	client := &http.Client{Timeout: 2 * readyTimeout, Transport: &http.Transport{}} // no proxy
+	res, err := client.Get(config.Base{Listen: a.opts.Listen}.Address() + "/readyz")
+	if err != nil {
+		return fmt.Errorf("nothing answers at %s: %w", a.opts.Listen, err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(res.Body, 1<<10))
+	if err == nil && res.StatusCode != http.StatusOK {
+		err = fmt.Errorf("not ready: %s", strings.TrimSpace(string(text)))
+	}
+	if err != nil {
+		return err
+	}
+	_, err = a.out.Write(text)
+	return err
 }

@@ -47,6 +47,13 @@ func TestServeOnPostgresAndRedis(t *testing.T) {
 	if got := s.probe("/readyz"); got != "200 OK ok" {
 		t.Errorf("ready: got %s", got)
 	}
+	health := func() string {
+		code, out, errs := s.remit("health", "--listen", strings.TrimPrefix(s.url, "http://"))
+		return fmt.Sprint(code, " ", out, errs)
+	}
+	if got := health(); got != "0 ok\n" {
+		t.Errorf("remit health: got %s", got)
+	}
 	if err := redis.Stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -63,6 +70,9 @@ func TestServeOnPostgresAndRedis(t *testing.T) {
 	until(t, "nothing is called", func() bool { return !called() })
 	if ready, alive := s.probe("/readyz"), s.probe("/healthz"); ready != "503 Service Unavailable the database does not answer" || alive != "200 OK ok" {
 		t.Errorf("without PostgreSQL: got %s and %s", ready, alive)
+	}
+	if got := health(); got != "1 remit: not ready: the database does not answer\n" {
+		t.Errorf("remit health without PostgreSQL: got %s", got)
 	}
 	if err := postgres.Start(); err != nil {
 		t.Fatal(err)
@@ -97,5 +107,8 @@ func TestServeOnPostgresAndRedis(t *testing.T) {
 	}
 	if got := <-s.code; got != exitOK {
 		t.Errorf("serve ended with %d", got)
+	}
+	if got := health(); !strings.HasPrefix(got, "1 remit: nothing answers at 127.0.0.1:") {
+		t.Errorf("remit health when it ended: got %s", got)
 	}
 }
