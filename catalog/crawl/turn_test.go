@@ -75,7 +75,7 @@ func replica(where string) error {
 		defer mu.Unlock()
 		fmt.Println(what...)
 	}
-	crawler, cat, _, _, err := beside(ctx, where, upstream.Config{URL: os.Args[1]}, crawl.Config{Lease: lease(), Pause: 10 * time.Millisecond,
+	crawler, cat, _, _, err := beside(ctx, where, upstream.Config{URL: os.Args[1], ConnectTimeout: 10 * time.Minute, ListTimeout: 10 * time.Minute}, crawl.Config{Lease: lease(), Pause: 10 * time.Millisecond,
 		Listed: func(_ string, _ time.Duration, err error) { say("listed:", err) }}, nil)
 	if err != nil {
 		return err
@@ -135,6 +135,13 @@ func (p *process) listings() (n int) {
 	return n
 }
 
+// said is all that it said.
+func (p *process) said() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return strings.Join(p.lines, "\n")
+}
+
 // knows is what it said last of the tool.
 func (p *process) knows() string {
 	p.mu.Lock()
@@ -191,6 +198,14 @@ func TestOneReplicaCrawls(t *testing.T) {
 	url, stop := serve(d)
 	t.Cleanup(stop)
 	f := &followed{t: t, fake: fake}
+	var replicas []*process
+	t.Cleanup(func() {
+		for _, p := range replicas {
+			if t.Failed() {
+				t.Logf("a replica said:\n%s", p.said())
+			}
+		}
+	})
 	if f.store, err = store.Open(t.Context(), where); err != nil {
 		t.Fatal(err)
 	}
@@ -198,6 +213,7 @@ func TestOneReplicaCrawls(t *testing.T) {
 	a := startReplica(t, where, url)
 	f.until("the first replica crawls", func() bool { return a.knows() == "one, doubt <nil>" })
 	b := startReplica(t, where, url)
+	replicas = []*process{a, b}
 	f.until("the second follows", func() bool { return b.knows() == "one, doubt <nil>" && fake.Stats().Listeners == 2 })
 	fake.SetTools([]json.RawMessage{definition("find", "two")})
 	f.until("both know the change", func() bool { return a.knows() == "two, doubt <nil>" && b.knows() == "two, doubt <nil>" })
@@ -224,11 +240,7 @@ func TestOneReplicaCrawls(t *testing.T) {
 	if err := a.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	f.until("what the first saw is refused", func() bool {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		return strings.Contains(strings.Join(a.lines, "\n"), crawl.ErrTurn.Error())
-	})
+	f.until("what the first saw is refused", func() bool { return strings.Contains(a.said(), crawl.ErrTurn.Error()) })
 	f.until("the first follows", func() bool { return a.knows() == "four, doubt <nil>" })
 	if got := f.entries("catalog.change"); got != changes {
 		t.Errorf("the record has %d changes more", got-changes)
