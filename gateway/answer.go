@@ -138,7 +138,7 @@ const writeTimeout = 30 * time.Second
 
 func (x *exchange) send(status int, body response) {
 	h := x.w.Header()
-	h.Set("Content-Type", "application/json")
+	h["Content-Type"] = asJSON
 	h.Set("Content-Length", strconv.Itoa(len(body[0])+len(body[1])+len(body[2])+len(body[3])))
 	_ = http.NewResponseController(x.w).SetWriteDeadline(time.Now().Add(writeTimeout)) // where there is one
 	x.w.WriteHeader(orDefault(status, http.StatusOK))
@@ -146,6 +146,13 @@ func (x *exchange) send(status int, body response) {
 		_, _ = x.w.Write(part) // a client that is gone misses it
 	}
 }
+
+// What every answer's headers say.
+var (
+	asJSON   = []string{"application/json"}
+	noStore  = []string{"no-store"}
+	noSniffs = []string{"nosniff"}
+)
 
 // stream is an answer that is sent as server-sent events.
 type stream struct {

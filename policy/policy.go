@@ -11,6 +11,8 @@ import (
 	"time"
 
 	strict "github.com/go-json-experiment/json"
+
+	"remit/internal/strictjson"
 )
 
 // Policy of one grant. The zero Policy asks for nothing more than the grant.
@@ -140,7 +142,7 @@ const (
 // Call is what is decided on.
 type Call struct {
 	Agent, User, Persona string
-	Arguments            json.RawMessage // an object, without duplicate members
+	Arguments            strictjson.Value // an object, without duplicate members
 	Now                  time.Time
 }
 
