@@ -85,9 +85,10 @@ type Store interface {
 	// AskApproval returns the open request of r's binding; if there is none it keeps r and e, unless the key or the persona has
 	// as many pending ones as it may (ErrTooMany). What is due at r.Created is closed first.
 	AskApproval(ctx context.Context, r Request, e audit.Entry) (Request, error)
-	Approval(ctx context.Context, id string) (Request, error)                    // ErrNotFound
-	Approvals(ctx context.Context, states []State, limit int) ([]Request, error) // newest first, without arguments; no states are all
-	UpdateApproval(ctx context.Context, id string, change Change) error          // ErrNotFound
+	Approval(ctx context.Context, id string) (Request, error) // ErrNotFound
+	// Approvals returns the newest limit of those that are seen, without arguments; no states and a nil seen are all.
+	Approvals(ctx context.Context, states []State, limit int, seen func(Request) bool) ([]Request, error)
+	UpdateApproval(ctx context.Context, id string, change Change) error // ErrNotFound
 	UseApproval(ctx context.Context, id string, change Change, intent audit.Entry) (audit.Ticket, error)
 	// CloseApprovals ends what is due, with an entry each, and deletes what ended before forget.
 	CloseApprovals(ctx context.Context, now, forget time.Time) error

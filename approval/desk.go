@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -126,8 +125,7 @@ func (d *Desk) Requests(ctx context.Context, by identity.Principal, states []Sta
 	if !decides(by) { // a program may know what waits, without arguments
 		return nil, errRole
 	}
-	found, err := d.Store.Approvals(ctx, states, limit)
-	return slices.DeleteFunc(found, func(r Request) bool { return !by.Sees(r.Team) }), err
+	return d.Store.Approvals(ctx, states, limit, func(r Request) bool { return by.Sees(r.Team) })
 }
 
 // Request returns one with its arguments, to whoever may decide on calls.

@@ -27,7 +27,7 @@ func (w *world) pending(n int) approval.Request {
 	var found []approval.Request
 	eventually(w.t, fmt.Sprintf("%d pending", n), func() bool {
 		var err error
-		found, err = w.store.Approvals(context.Background(), []approval.State{approval.Pending}, 100)
+		found, err = w.store.Approvals(context.Background(), []approval.State{approval.Pending}, 100, nil)
 		must(w.t, err)
 		return len(found) == n
 	})

@@ -154,7 +154,7 @@ func TestAccountBeforeApproval(t *testing.T) {
 			t.Errorf("got %s", got)
 		}
 	}
-	waiting, err := w.store.Approvals(t.Context(), []approval.State{approval.Pending}, 10)
+	waiting, err := w.store.Approvals(t.Context(), []approval.State{approval.Pending}, 10, nil)
 	if err != nil || len(waiting) != 0 || fake.Stats().Calls != 0 {
 		t.Errorf("got %d requests for approval, %d calls, %v; want none", len(waiting), fake.Stats().Calls, err)
 	}

@@ -141,7 +141,7 @@ func (s *story) approvals(t *testing.T) (out string) {
 // decide has a person decide on the request that waits longest, as the page does; want is what they are told, if not nothing.
 func (s *story) decide(t *testing.T, person string, approve bool, want string) {
 	t.Helper()
-	pending, err := s.desk.Store.Approvals(t.Context(), []approval.State{approval.Pending}, 100)
+	pending, err := s.desk.Store.Approvals(t.Context(), []approval.State{approval.Pending}, 100, nil)
 	must(t, err)
 	if len(pending) == 0 {
 		t.Fatal("nothing waits for a decision")

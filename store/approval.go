@@ -61,8 +61,8 @@ func (s *Store) Approval(ctx context.Context, id string) (approval.Request, erro
 }
 
 // Approvals returns requests in any of the states, newest first, without arguments.
-func (s *Store) Approvals(ctx context.Context, states []approval.State, limit int) ([]approval.Request, error) {
-	where, args := "", []any{limit}
+func (s *Store) Approvals(ctx context.Context, states []approval.State, limit int, seen func(approval.Request) bool) (found []approval.Request, err error) {
+	where, args := "", []any(nil)
 	if len(states) > 0 {
 		var marks []string
 		for _, state := range states {
@@ -71,7 +71,21 @@ func (s *Store) Approvals(ctx context.Context, states []approval.State, limit in
 		}
 		where = " where state in (" + strings.Join(marks, ", ") + ")"
 	}
-	return collect(ctx, s.reads, scanApproval, selectApproval+" from approval"+where+" order by created desc, id limit $1", args...)
+	rows, err := s.reads.QueryContext(ctx, selectApproval+" from approval"+where+" order by created desc, id", args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for len(found) < limit && rows.Next() {
+		r, err := scanApproval(rows)
+		if err != nil {
+			return nil, err
+		}
+		if seen == nil || seen(r) {
+			found = append(found, r)
+		}
+	}
+	return found, rows.Err()
 }
 
 // AskApproval returns the open request of r's binding, or keeps r.

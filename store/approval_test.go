@@ -124,7 +124,7 @@ func approvals(t *testing.T, e engine) {
 	if err := s.CloseApprovals(t.Context(), now, now.Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
-	if left, err := s.Approvals(t.Context(), nil, 10); err != nil || len(left) != 1 || left[0].State != approval.Pending || left[0].Text != nil {
+	if left, err := s.Approvals(t.Context(), nil, 10, nil); err != nil || len(left) != 1 || left[0].State != approval.Pending || left[0].Text != nil {
 		t.Errorf("got %+v, %v left, want the pending one without its arguments", left, err)
 	}
 	if _, err := s.Verify(t.Context()); err != nil {
@@ -180,9 +180,14 @@ func approvalBounds(t *testing.T, e engine) {
 		}
 	}
 	wait.Wait()
-	pending, err := s.Approvals(t.Context(), []approval.State{approval.Pending}, 100)
+	pending, err := s.Approvals(t.Context(), []approval.State{approval.Pending}, 100, nil)
 	if err != nil || len(pending) != approval.MaxPerPersona {
-		t.Errorf("got %d pending, %v, want %d", len(pending), err, approval.MaxPerPersona)
+		t.Fatalf("got %d pending, %v, want %d", len(pending), err, approval.MaxPerPersona)
+	}
+	oldest := pending[len(pending)-1].ID // is not hidden by newer ones that are not seen
+	seen := func(r approval.Request) bool { return r.ID == oldest }
+	if one, err := s.Approvals(t.Context(), nil, 1, seen); err != nil || len(one) != 1 || one[0].ID != oldest {
+		t.Errorf("got %v, %v, want %s", one, err, oldest)
 	}
 	of := map[string]int{}
 	for _, r := range pending {

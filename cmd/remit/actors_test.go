@@ -140,7 +140,7 @@ func command(ts *testscript.TestScript, name string, args ...string) *exec.Cmd {
 		if at := filepath.Join(dir, name); executable(at) {
 			cmd := exec.Command(at, args...)
 			cmd.Dir = ts.Getenv("WORK")
-			for _, key := range []string{"PATH", "HOME", "TMPDIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "REMIT_EMBEDDINGS_URL"} {
+			for _, key := range []string{"PATH", "HOME", "TMPDIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "REMIT_EMBEDDINGS_URL", "GORACE"} {
 				cmd.Env = append(cmd.Env, key+"="+ts.Getenv(key))
 			}
 			for upstream := range ts.Value(stageKey{}).(*stage).fakes {

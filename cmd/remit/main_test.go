@@ -173,6 +173,7 @@ func setup(env *testscript.Env) error {
 	env.Setenv("XDG_CONFIG_HOME", "")
 	env.Setenv("XDG_DATA_HOME", "")
 	env.Setenv("REMIT_EMBEDDINGS_URL", "off") // loading the encoder takes most of a command's time; a script that needs it takes it back
+	env.Setenv("GORACE", "atexit_sleep_ms=0") // the race detector holds each process for a second at its end
 	newStage(env)
 	return nil
 }

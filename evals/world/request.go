@@ -77,7 +77,7 @@ func (w *world) move(ctx context.Context, c evals.EnforceCase, m evals.EnforceMo
 
 // decide has the reviewer decide on all calls that wait.
 func (w *world) decide(ctx context.Context, approve bool) error {
-	waiting, err := w.store.Approvals(ctx, []approval.State{approval.Pending}, 100)
+	waiting, err := w.store.Approvals(ctx, []approval.State{approval.Pending}, 100, nil)
 	if err == nil && len(waiting) == 0 {
 		err = errors.New("no call waits for a person")
 	}

@@ -36,7 +36,7 @@ func Env(c Config) map[string]string {
 // Call it first in TestMain; then os.Args[0] with Env is a server.
 func RunIfAsked() {
 	if os.Getenv(EnvVar) != "" {
-		os.Exit(Main(os.Args, os.Stdin, os.Stdout))
+		exit(Main(os.Args, os.Stdin, os.Stdout))
 	}
 }
 
@@ -113,7 +113,7 @@ func (s *Server) ServeStdio(in io.Reader, out io.Writer) error {
 			joined = true
 			defer s.join(send)()
 		}
-		x.send, x.die = send, func() { os.Exit(3) }
+		x.send, x.die = send, func() { exit(3) }
 		running.Go(func() { s.run(ctx, string(x.ID), x) })
 		if s.config.Faults.IgnoreInput && x.Method == "tools/call" {
 			select {}

@@ -1,0 +1,7 @@
+//go:build !race || !linux
+
+package fakemcp
+
+import "os"
+
+var exit = os.Exit
