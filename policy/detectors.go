@@ -11,24 +11,25 @@ type Detector struct {
 	About    string // for a page
 	find     func(*sample) []span
 	spelling func(string) string // one spelling of a value, so that equal values have equal hashes
+	digits   int                 // that a value has at least; 0 for one that has an "@", a long word or dashes
 }
 
 // Detectors are the kinds of values that a mask can name. How often each is right is in docs/masking.md. There is none for names
 // of persons: a list of names finds "May" and "Will", misses most, and only a model does better; mask the member by its path.
 var Detectors = []Detector{
-	{"email", "E-mail addresses, also with letters of other scripts.", emails, strings.ToLower},
-	{"phone", "Telephone numbers: international, the usual national forms, others after a word such as “tel”.", phones, digitsOnly},
-	{"payment_card", "Numbers of payment cards, by issuer, length and check digit.", cards, digitsOnly},
-	{"iban", "International bank account numbers, by country, length and check digits.", ibans, compact},
-	{"us_ssn", "US social security and taxpayer numbers (SSN, ITIN), without those never issued.", socialSecurity, digitsOnly},
-	{"uk_nino", "UK national insurance numbers.", insuranceNumbers, compact},
-	{"de_tax_id", "German tax identification numbers, by check digit.", taxIDs, digitsOnly},
-	{"es_dni", "Spanish identity numbers (DNI, NIE), by check letter.", identityNumbers, compact},
-	{"fr_nir", "French social security numbers (NIR), by check digits.", nirs, compact},
-	{"nl_bsn", "Dutch citizen service numbers (BSN), by check digit, after a word that announces one.", citizenNumbers, digitsOnly},
-	{"api_key", "Keys and tokens with a known form: AWS, GitHub, GitLab, Slack, Stripe, Google, OpenAI, Anthropic, npm, PyPI, Remit and others.", apiKeys, nil},
-	{"bearer_token", "JSON Web Tokens, and what follows “Bearer” or “Authorization: Basic”.", bearerTokens, nil},
-	{"private_key", "Private keys in PEM and PGP blocks, whole.", privateKeys, nil},
+	{"email", "E-mail addresses, also with letters of other scripts.", emails, strings.ToLower, 0},
+	{"phone", "Telephone numbers: international, the usual national forms, others after a word such as “tel”.", phones, digitsOnly, 1},
+	{"payment_card", "Numbers of payment cards, by issuer, length and check digit.", cards, digitsOnly, 13},
+	{"iban", "International bank account numbers, by country, length and check digits.", ibans, compact, 1},
+	{"us_ssn", "US social security and taxpayer numbers (SSN, ITIN), without those never issued.", socialSecurity, digitsOnly, 1},
+	{"uk_nino", "UK national insurance numbers.", insuranceNumbers, compact, 1},
+	{"de_tax_id", "German tax identification numbers, by check digit.", taxIDs, digitsOnly, 1},
+	{"es_dni", "Spanish identity numbers (DNI, NIE), by check letter.", identityNumbers, compact, 1},
+	{"fr_nir", "French social security numbers (NIR), by check digits.", nirs, compact, 1},
+	{"nl_bsn", "Dutch citizen service numbers (BSN), by check digit, after a word that announces one.", citizenNumbers, digitsOnly, 1},
+	{"api_key", "Keys and tokens with a known form: AWS, GitHub, GitLab, Slack, Stripe, Google, OpenAI, Anthropic, npm, PyPI, Remit and others.", apiKeys, nil, 0},
+	{"bearer_token", "JSON Web Tokens, and what follows “Bearer” or “Authorization: Basic”.", bearerTokens, nil, 0},
+	{"private_key", "Private keys in PEM and PGP blocks, whole.", privateKeys, nil, 0},
 }
 
 // span is a part of a text.
@@ -109,6 +110,18 @@ func (s *sample) look(text, hint string) {
 		s.words = append(s.words, span{word, len(text)})
 	}
 	s.dashes = strings.Contains(text, "-----")
+}
+
+// nothing says that no detector of values with so many digits finds anything in a JSON text, in whatever form: it holds no escape, no
+// character beyond ASCII, and nothing that any of them begins with. Strings and members of the text hold no more than the whole does.
+func (s *sample) nothing(digits int) bool {
+	if len(s.ats)+len(s.words) > 0 || s.dashes || s.wide || strings.ContainsAny(s.text, `\%&`) {
+		return false
+	}
+	for _, group := range s.digits {
+		digits -= group.end - group.start
+	}
+	return digits > 0
 }
 
 // before and after are the bytes next to a place, 0 at the ends of the text.
