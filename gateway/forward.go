@@ -49,9 +49,9 @@ func (g *Gateway) forward(ctx context.Context, c *call) *fault {
 	result, err := c.server.Call(ctx, out)
 	c.entry.UpstreamMicros = g.c.Now().Sub(sent).Microseconds()
 	c.entry.Decision = audit.Failed
-	var rpc *upstream.RPCError
+	rpc, answered := errors.AsType[*upstream.RPCError](err)
 	switch {
-	case errors.As(err, &rpc):
+	case answered:
 		c.entry.Decision = audit.Allowed
 		return c.masked(rpc)
 	case errors.Is(err, upstream.ErrNotConnected):

@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 
 	strict "github.com/go-json-experiment/json"
@@ -81,8 +82,11 @@ func membersOf(object strictjson.Value) (members, bool) {
 // onlyExact refuses members that are one of the known ones in another case: some readers would take them for it.
 func (m members) onlyExact(known ...string) *fault {
 	for name := range m {
+		if slices.Contains(known, name) {
+			continue
+		}
 		for _, k := range known {
-			if name != k && strings.EqualFold(name, k) {
+			if strings.EqualFold(name, k) {
 				return badRequest(codeInvalidRequest, "The member %q is spelled %q here; names are case-sensitive.", k, clean(name, 64))
 			}
 		}

@@ -73,9 +73,12 @@ func (s *Server) Call(ctx context.Context, call Call) (result strictjson.Value, 
 		return result, err
 	}
 	defer release()
-	r := request{method: "tools/call", params: map[string]any{}, meta: call.Meta, schema: call.InputSchema, call: true}
+	r := request{method: "tools/call", meta: call.Meta, schema: call.InputSchema, call: true}
 	if call.Method != "" {
 		r.method = call.Method
+	}
+	if len(call.More) > 0 {
+		r.params = make(map[string]any, len(call.More))
 	}
 	for name, value := range call.More {
 		if !jsontext.Value(value).IsValid(lenient) {
@@ -84,13 +87,11 @@ func (s *Server) Call(ctx context.Context, call Call) (result strictjson.Value, 
 		r.params[name] = value
 	}
 	switch r.method {
-	case ReadResource:
-		r.params["uri"] = call.Tool
 	case Complete:
+	case ReadResource:
+		r.called = call.Tool
 	default:
-		if r.params["name"] = call.Tool; call.Arguments.Text != nil {
-			r.params["arguments"] = json.RawMessage(call.Arguments.Text)
-		}
+		r.called, r.arguments = call.Tool, call.Arguments.Text
 	}
 	if r.schema == nil && call.Method == "" {
 		r.schema = s.schema(call.Tool)

@@ -93,14 +93,16 @@ type pendingKey struct{}
 
 // request is one JSON-RPC request.
 type request struct {
-	method   string
-	params   map[string]any
-	meta     map[string]json.RawMessage
-	progress bool            // is wanted
-	level    string          // of log messages that are wanted; empty is none
-	notices  chan notice     // what comes of both
-	schema   json.RawMessage // the called tool's input schema, for x-mcp-header
-	call     bool            // made for an agent
+	method    string
+	params    map[string]any
+	called    string          // the tool or prompt that is params.name, or the resource that is params.uri
+	arguments json.RawMessage // params.arguments; nil is none
+	meta      map[string]json.RawMessage
+	progress  bool            // is wanted
+	level     string          // of log messages that are wanted; empty is none
+	notices   chan notice     // what comes of both
+	schema    json.RawMessage // the called tool's input schema, for x-mcp-header
+	call      bool            // made for an agent
 }
 
 // do sends a request and returns the result's bytes. When ctx ends, the
@@ -283,10 +285,8 @@ func (c *conn) rpcError(raw json.RawMessage) *RPCError {
 // params are the request's parameters with the _meta that the era asks for.
 // Raw values, which are valid JSON, go in as they are, to the byte.
 func (c *conn) params(id int64, r request) (pieces, error) {
-	if c.direct != nil && r.method == "tools/call" && len(r.meta) == 0 && !r.progress && r.level == "" {
-		if plain := c.plainCall(r.params); plain != nil {
-			return plain, nil
-		}
+	if c.direct != nil && r.method == "tools/call" && len(r.meta)+len(r.params) == 0 && r.arguments != nil && !r.progress && r.level == "" {
+		return c.plainCall(r.called, r.arguments), nil
 	}
 	meta := map[string]any{}
 	for name, value := range r.meta {
@@ -305,13 +305,21 @@ func (c *conn) params(id int64, r request) (pieces, error) {
 	if r.level != "" && c.modern() {
 		meta["io.modelcontextprotocol/logLevel"] = r.level
 	}
-	params := r.params
-	if len(meta) > 0 {
-		params = maps.Clone(params)
+	params := maps.Clone(r.params)
+	set := func(name string, value any) {
 		if params == nil {
 			params = map[string]any{}
 		}
-		params["_meta"] = meta
+		params[name] = value
+	}
+	if r.called != "" {
+		set(r.named(), r.called)
+	}
+	if r.arguments != nil {
+		set("arguments", r.arguments)
+	}
+	if len(meta) > 0 {
+		set("_meta", meta)
 	}
 	if params == nil {
 		return pieces{[]byte("{}")}, nil // many servers drop a message whose params are null
@@ -334,19 +342,22 @@ func (c *conn) params(id int64, r request) (pieces, error) {
 }
 
 // plainCall is what params would make of a call of a tool that carries a
-// name and arguments and nothing else; nil for another. The arguments are as
-// sent, white space included, which HTTP does not mind.
-func (c *conn) plainCall(params map[string]any) pieces {
-	name, _ := params["name"].(string)
-	arguments, _ := params["arguments"].(json.RawMessage)
-	if name == "" || arguments == nil || len(params) != 2 {
-		return nil
-	}
+// name and arguments and nothing else. The arguments are as sent, white space
+// included, which HTTP does not mind.
+func (c *conn) plainCall(name string, arguments json.RawMessage) pieces {
 	start := `{"arguments":`
 	if c.modern() {
 		start = c.plainMeta()
 	}
 	return pieces{[]byte(start), arguments, append(append([]byte(`,"name":`), quote(name)...), '}')}
+}
+
+// named is the parameter that says what is called.
+func (r request) named() string {
+	if r.method == ReadResource {
+		return "uri"
+	}
+	return "name"
 }
 
 // plainMeta is the _meta of every request of the newer era, up to the arguments.
@@ -365,12 +376,8 @@ func (c *conn) headers(r request, params pieces) http.Header {
 		return nil
 	}
 	h := http.Header{mcp.HeaderMethod: {r.method}}
-	named := "name"
-	if r.method == ReadResource {
-		named = "uri"
-	}
-	if name, ok := r.params[named].(string); ok && mcp.MethodRequiresNameHeader(mcp.MCPMethod(r.method)) {
-		if encoded, ok := mcp.EncodeHeaderValue(name); ok {
+	if r.called != "" {
+		if encoded, ok := mcp.EncodeHeaderValue(r.called); ok {
 			h[mcp.HeaderName] = []string{encoded}
 		}
 	}

@@ -147,7 +147,7 @@ func (p *plain) member(members *[]Member, name []byte) bool {
 	if *members == nil {
 		*members = make([]Member, 0, 4)
 	}
-	*members = append(*members, Member{Name: string(name)})
+	*members = append(*members, Member{Name: said(name)})
 	return p.value(&(*members)[len(*members)-1].Value)
 }
 

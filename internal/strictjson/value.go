@@ -14,8 +14,8 @@ type Member struct {
 	Value
 }
 
-// Read reads a text in one pass, and keeps the members of the objects in it that are at most so deep: 1 is the value itself. The
-// values are parts of the text. It reports false for a text that is not valid, and for one of which only [Check] can say whether it is
+// Read reads a text in one pass, and keeps the members of the objects in it that are at most so deep: 1 is the value itself. Names and
+// values are parts of the text, which is not to be changed as long as they are used. It reports false for a text that is not valid, and for one of which only [Check] can say whether it is
 // unambiguous and within the default limits; that on bytes is the caller's.
 func Read(text []byte, deep int) (Value, bool) {
 	limits := Limits{}.orDefaults()
