@@ -96,6 +96,9 @@ func newPipes(address string, keep int, dial func(ctx context.Context, network, 
 	return &pipes{dial: dial, url: u, target: u.RequestURI(), keep: keep}
 }
 
+// readAtOnce is how much of an answer one system call brings: nearly all are smaller.
+const readAtOnce = 16 << 10
+
 // take returns an idle connection that the server has not ended, or a new one.
 func (p *pipes) take(ctx context.Context) (*pipe, error) {
 	for {
@@ -122,7 +125,7 @@ func (p *pipes) take(ctx context.Context) (*pipe, error) {
 		return nil, err
 	}
 	c := &pipe{Conn: conn, ended: endOf(conn)}
-	c.in = bufio.NewReader(c)
+	c.in = bufio.NewReaderSize(c, readAtOnce)
 	return c, nil
 }
 
