@@ -62,11 +62,14 @@ func (m members) object(name string) (members, bool) {
 	if !ok || raw.Kind() != '{' {
 		return nil, false
 	}
-	return membersOf(strictjson.Unread(raw))
+	return membersOf(raw)
 }
 
-// membersOf reads an object's members, which are parts of it where they can be.
-func membersOf(object strictjson.Value) (members, bool) {
+// membersOf reads an object's members, which are parts of raw where they can be.
+func membersOf(raw []byte) (members, bool) { return membersIn(strictjson.Unread(raw)) }
+
+// membersIn returns the members of an object.
+func membersIn(object strictjson.Value) (members, bool) {
 	if known, ok := object.Members(); ok {
 		out := make(members, len(known))
 		for _, m := range known {
@@ -172,7 +175,7 @@ func parse(body []byte) (message, *fault) {
 		}
 		whole = strictjson.Unread(body)
 	}
-	outer, ok := membersOf(whole)
+	outer, ok := membersIn(whole)
 	if !ok || outer == nil {
 		return m, badRequest(codeInvalidRequest, "The request is not a JSON object.")
 	}
@@ -220,7 +223,7 @@ func (m *message) take(whole strictjson.Value, outer members) *fault {
 	if !given {
 		return nil
 	}
-	if m.params, ok = membersOf(params); !ok || m.params == nil {
+	if m.params, ok = membersIn(params); !ok || m.params == nil {
 		return badRequest(codeInvalidParams, `The member "params" must be an object.`)
 	}
 	if f := m.params.onlyExact(paramNames...); f != nil {
@@ -231,7 +234,7 @@ func (m *message) take(whole strictjson.Value, outer members) *fault {
 	if !given {
 		return nil
 	}
-	if m.meta, ok = membersOf(meta); !ok || m.meta == nil {
+	if m.meta, ok = membersIn(meta); !ok || m.meta == nil {
 		return badRequest(codeInvalidParams, `The member "_meta" must be an object.`)
 	}
 	return m.meta.onlyExact(metaNames...)
