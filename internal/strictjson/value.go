@@ -2,7 +2,7 @@ package strictjson
 
 // Value is JSON that may have been read: then what it holds is found without reading it again.
 type Value struct {
-	Text    []byte   // as it stands, without white space around it
+	Text    []byte   // as it stands; without white space around it where it was read
 	plain   bool     // it was read, and is valid and unambiguous
 	sorted  bool     // and it is its own canonical form
 	members []Member // of an object, where they were kept
@@ -15,8 +15,8 @@ type Member struct {
 }
 
 // Read reads a text in one pass, and keeps the members of the objects in it that are at most so deep: 1 is the value itself. Names and
-// values are parts of the text, which is not to be changed as long as they are used. It reports false for a text that is not valid, and for one of which only [Check] can say whether it is
-// unambiguous and within the default limits; that on bytes is the caller's.
+// values are parts of the text, which is not to be changed as long as they are used. It reports false for a text that is not valid, and
+// for one of which only [Check] can say whether it is unambiguous and within the default limits; that on bytes is the caller's.
 func Read(text []byte, deep int) (Value, bool) {
 	limits := Limits{}.orDefaults()
 	p := plain{b: text, depth: limits.Depth, names: limits.Names, keep: deep, sorted: true}
