@@ -43,6 +43,7 @@ const (
 // sample is a text that was looked over once, so that detectors look only at places where they can find something.
 type sample struct {
 	text, hint string // hint is the name of the member that holds the text
+	about      string // the same, in words, once it was asked for
 	ats        []int  // where "@" is
 	digits     []span // groups of digits
 	words      []span // long stretches of what keys and base64 are made of
@@ -160,21 +161,29 @@ func (s *sample) apart(start, end int) bool {
 
 // announced says that one of the words stands shortly before a place, or names the member. Words of up to four letters stand alone.
 func (s *sample) announced(at, reach int, words []string) bool {
-	return announces(strings.ToLower(s.text[max(0, at-reach):at]), words) || s.hint != "" && announces(spaced(s.hint), words)
+	return announces(strings.ToLower(s.text[max(0, at-reach):at]), words) || s.hint != "" && announces(s.called(), words)
+}
+
+// called is the member's name in small letters, with its words apart.
+func (s *sample) called() string {
+	if s.about == "" {
+		s.about = spaced(s.hint)
+	}
+	return s.about
 }
 
 func announces(text string, words []string) bool {
-	for _, w := range words {
-		for from := 0; ; {
-			i := strings.Index(text[from:], w)
-			if i < 0 {
-				break
+	for i := range len(text) {
+		if i > 0 && letter(text[i-1]) {
+			continue
+		}
+		for _, w := range words {
+			if text[i] != w[0] || !strings.HasPrefix(text[i:], w) {
+				continue
 			}
-			i += from
-			if end := i + len(w); (i == 0 || !letter(text[i-1])) && (len(w) > 4 || end == len(text) || !letter(text[end])) {
+			if end := i + len(w); len(w) > 4 || end == len(text) || !letter(text[end]) {
 				return true
 			}
-			from = i + 1
 		}
 	}
 	return false
