@@ -14,6 +14,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"remit/audit"
+	"remit/internal/strictjson"
 	"remit/policy"
 	"remit/upstream"
 )
@@ -48,9 +49,9 @@ func (g *Gateway) forward(ctx context.Context, c *call) *fault {
 	result, err := c.server.Call(ctx, out)
 	c.entry.UpstreamMicros = g.c.Now().Sub(sent).Microseconds()
 	c.entry.Decision = audit.Failed
-	var rpc *upstream.RPCError
+	rpc, answered := errors.AsType[*upstream.RPCError](err)
 	switch {
-	case errors.As(err, &rpc):
+	case answered:
 		c.entry.Decision = audit.Allowed
 		return c.masked(rpc)
 	case errors.Is(err, upstream.ErrNotConnected):
@@ -62,16 +63,16 @@ func (g *Gateway) forward(ctx context.Context, c *call) *fault {
 		}
 		return failure(ctx, server, err)
 	}
-	if limit := c.grant.rules.MaxResultBytes; limit > 0 && len(result) > limit {
-		f := toolFault(fmt.Sprintf("Withheld by the policy of this persona: the result has %d bytes, and at most %d are let through. The call has taken effect; ask for less.", len(result), limit),
-			fmt.Sprintf("the result has %d bytes, over the limit of %d", len(result), limit))
+	if limit := c.grant.rules.MaxResultBytes; limit > 0 && len(result.Text) > limit {
+		f := toolFault(fmt.Sprintf("Withheld by the policy of this persona: the result has %d bytes, and at most %d are let through. The call has taken effect; ask for less.", len(result.Text), limit),
+			fmt.Sprintf("the result has %d bytes, over the limit of %d", len(result.Text), limit))
 		f.policy = "forward/result size"
 		return f
 	}
 	if c.seen != nil && upstream.Failed(result) {
 		c.seen.Error = toolError
 	}
-	if f := c.conform(result); f != nil {
+	if f := c.conform(result.Text); f != nil {
 		return f
 	}
 	if f := c.mask(&result); f != nil {
@@ -91,7 +92,7 @@ func (c *call) streams() jsontext.Value {
 	if !validID(token) {
 		token = nil
 	}
-	if !acceptsStream(c.r) || token == nil && c.logLevel() == "" {
+	if token == nil && c.logLevel() == "" || !acceptsStream(c.r) {
 		return nil
 	}
 	if c.progress == nil {
@@ -101,11 +102,11 @@ func (c *call) streams() jsontext.Value {
 }
 
 // mask hides in the result what the policy says, and notes in the record how much of what was found, never what.
-func (c *call) mask(result *json.RawMessage) *fault {
+func (c *call) mask(result *strictjson.Value) *fault {
 	if len(c.grant.rules.Mask) == 0 {
 		return nil
 	}
-	masked, found, err := c.grant.rules.MaskResult(*result)
+	masked, found, err := c.grant.rules.MaskResult(result.Text)
 	for name, n := range found {
 		c.entry.Detail["mask "+name] = fmt.Sprint(n)
 	}
@@ -114,7 +115,7 @@ func (c *call) mask(result *json.RawMessage) *fault {
 		f.policy = "forward/mask"
 		return f
 	}
-	*result = masked
+	*result = strictjson.Unread(masked)
 	return nil
 }
 
@@ -186,12 +187,12 @@ func splice(object []byte, name string, other func(value []byte) []byte) (out []
 
 // finished returns the server's result as sent, with resultType added for the stateless era where it lacks one. A server
 // that asks the client for input is refused: a persona carries no requests back to the client.
-func (c *call) finished(result json.RawMessage) (parts [2][]byte, err error) {
-	result = bytes.TrimLeft(result, " \t\r\n")
+func (c *call) finished(read strictjson.Value) (parts [2][]byte, err error) {
+	result := bytes.TrimLeft(read.Text, " \t\r\n")
 	if len(result) == 0 || result[0] != '{' {
 		return parts, errors.New("its answer is not a result")
 	}
-	kind, err := resultType(result)
+	kind, err := resultType(read)
 	switch {
 	case err != nil:
 		return parts, errors.New("its answer is not a result")
@@ -211,8 +212,17 @@ func (c *call) finished(result json.RawMessage) (parts [2][]byte, err error) {
 }
 
 // resultType returns the member of that name. A name can be spelled in no other way than as such or with \u escapes, so
-// results without either, which are most, are not read.
-func resultType(result []byte) (string, error) {
+// results without either are not read for it.
+func resultType(read strictjson.Value) (string, error) {
+	if read.Known() {
+		value, given := read.Member("resultType")
+		kind, text := strictjson.Text(value.Text)
+		if given && !text {
+			return "", errors.New("resultType is not a string")
+		}
+		return kind, nil
+	}
+	result := read.Text
 	if !bytes.Contains(result, []byte(`"resultType"`)) && !bytes.Contains(result, []byte(`\u`)) {
 		return "", nil
 	}

@@ -7,7 +7,6 @@ package gateway
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -21,6 +20,7 @@ import (
 	"remit/catalog"
 	"remit/identity"
 	"remit/internal/remote"
+	"remit/internal/strictjson"
 	"remit/persona"
 	"remit/policy"
 	"remit/upstream"
@@ -49,7 +49,7 @@ type Upstreams interface {
 
 // Caller calls a tool at most once and returns the result as the server sent it. An *upstream.Server is one.
 type Caller interface {
-	Call(ctx context.Context, call upstream.Call) (json.RawMessage, error)
+	Call(ctx context.Context, call upstream.Call) (strictjson.Value, error)
 }
 
 // Limiter lets calls begin, or says why not, and counts them. A *policy.Limiter is one for one process, a *policy.Shared for several.
@@ -199,8 +199,8 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer g.busy.Done()
 	g.serving.Add(1)
 	defer g.serving.Add(-1)
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
+	h := w.Header()
+	h["Cache-Control"], h["X-Content-Type-Options"] = noStore, noSniffs
 	x := &exchange{w: w, r: r, seen: g.watch()}
 	defer g.ended(x)
 	if g.admit(x) {
