@@ -332,3 +332,55 @@ func TestLogs(t *testing.T) {
 		}
 	})
 }
+
+// A server may ask the client of a call for what both the call and the configuration let it, and is told of nothing else. In the older
+// era only HTTP says to whose call a question belongs.
+func TestServerAsks(t *testing.T) {
+	form := json.RawMessage(`{"method":"elicitation/create","params":{"message":"secret-of-ours?"}}`)
+	eachKind(t, func(t *testing.T, k kind) {
+		c := k.reach(t, fakemcp.Config{Asks: map[string][]json.RawMessage{"asker": {form}}, Tools: []json.RawMessage{
+			json.RawMessage(`{"name":"asker","inputSchema":{}}`), json.RawMessage(`{"name":"stats","inputSchema":{}}`)}})
+		c.Asks, c.Secrets = []string{Form}, []string{"secret-of-ours"}
+		s := one(t, c)
+		call := Call{Tool: "asker", Asks: []string{Form, Model}, Answer: func(_ context.Context, a Asked) (json.RawMessage, error) {
+			if a.Method != Elicit || string(a.Params) != `{"message":"[redacted]?"}` {
+				t.Errorf("got asked %s %s", a.Method, a.Params)
+			}
+			return json.RawMessage(`{"action":"accept","n":1.0}`), nil
+		}}
+		heard := func(call Call) (text, can string) {
+			t.Helper()
+			result, err := s.Call(within(t), call)
+			if err != nil {
+				t.Fatal(err)
+			}
+			raw, err := s.Call(within(t), Call{Tool: "stats"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var seen struct{ StructuredContent struct{ Can json.RawMessage } }
+			if err := json.Unmarshal(raw, &seen); err != nil {
+				t.Fatal(err)
+			}
+			return string(result), string(seen.StructuredContent.Can)
+		}
+		modern := k.era == fakemcp.Modern || k.era == fakemcp.Both
+		want, can := `heard {\"action\":\"accept\",\"n\":1.0}`, `{"elicitation":{"form":{}}}`
+		switch {
+		case modern:
+			want = `{"method":"elicitation/create","params":{"message":"[redacted]?"}}`
+		case !k.http:
+			want, can = "Remit offers servers no sampling", "{}"
+		}
+		if text, told := heard(call); !strings.Contains(text, want) || told != can {
+			t.Errorf("got %s told %s, want %s told %s", text, told, want, can)
+		}
+		call.Asks = nil
+		if want = "Remit offers servers no sampling"; modern {
+			want, can = "input_required", "{}"
+		}
+		if text, told := heard(call); !strings.Contains(text, want) || told != can {
+			t.Errorf("a call that may not be asked: got %s told %s, want %s told %s", text, told, want, can)
+		}
+	})
+}

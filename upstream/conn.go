@@ -30,6 +30,9 @@ type conn struct {
 	// encodes each message on both ways. Nil for stdio.
 	direct func(ctx context.Context, p *pending, method string, params json.RawMessage, header http.Header) (json.RawMessage, error)
 	reply  func(raw []byte) // sends an answer to the server's request; never blocks
+	// answer does the same, and waits until it is sent. Nil for stdio, where
+	// calls are asked for nothing.
+	answer func(ctx context.Context, raw []byte)
 	stop   func(context.Context)
 	// listen keeps the stream open on which an HTTP server of the older era
 	// announces changes. Nil for stdio.
@@ -99,6 +102,8 @@ type request struct {
 	notices  chan notice     // what comes of both
 	schema   json.RawMessage // the called tool's input schema, for x-mcp-header
 	call     bool            // made for an agent
+	asks     []string        // what the server may ask for
+	answer   func(context.Context, Asked) (json.RawMessage, error)
 }
 
 // do sends a request and returns the result's bytes. When ctx ends, the
@@ -122,6 +127,12 @@ func (c *conn) do(ctx context.Context, r request) (json.RawMessage, error) {
 	send := c.relay
 	if p.direct {
 		send = c.direct
+	}
+	if len(r.asks) > 0 && c.answer != nil {
+		asked, end := context.WithCancel(ctx)
+		p.asking = &asking{ctx: asked, answer: r.answer}
+		defer p.asking.tasks.Wait()
+		defer end()
 	}
 	result, err := send(ctx, p, r.method, params, c.headers(r, params))
 	if err != nil && ctx.Err() != nil {
@@ -281,7 +292,7 @@ func (c *conn) rpcError(raw json.RawMessage) *RPCError {
 // params are the request's parameters with the _meta that the era asks for.
 // Raw values, which are valid JSON, go in as they are, to the byte.
 func (c *conn) params(id int64, r request) (json.RawMessage, error) {
-	if c.direct != nil && r.method == "tools/call" && len(r.meta) == 0 && !r.progress && r.level == "" {
+	if c.direct != nil && r.method == "tools/call" && len(r.meta) == 0 && !r.progress && r.level == "" && len(r.asks) == 0 {
 		if plain := c.plainCall(r.params); plain != nil {
 			return plain, nil
 		}
@@ -293,7 +304,7 @@ func (c *conn) params(id int64, r request) (json.RawMessage, error) {
 	if c.modern() {
 		meta["io.modelcontextprotocol/protocolVersion"] = c.protocol()
 		meta["io.modelcontextprotocol/clientInfo"] = clientInfo
-		meta["io.modelcontextprotocol/clientCapabilities"] = struct{}{}
+		meta["io.modelcontextprotocol/clientCapabilities"] = c.offered(r)
 	}
 	if r.progress {
 		meta["progressToken"] = id

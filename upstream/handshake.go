@@ -83,9 +83,13 @@ func isLegacy(version string) bool {
 // initialize is the handshake of the older era.
 func (c *conn) initialize(ctx context.Context) error {
 	c.use("")
+	can := capabilities(nil)
+	if c.answer != nil {
+		can = capabilities(c.cfg.Asks)
+	}
 	raw, err := c.do(ctx, request{method: "initialize", params: map[string]any{
 		"protocolVersion": mcp.LATEST_LEGACY_PROTOCOL_VERSION,
-		"capabilities":    struct{}{},
+		"capabilities":    can,
 		"clientInfo":      clientInfo,
 	}})
 	if err != nil {

@@ -36,6 +36,7 @@ type pending struct {
 	// direct: the request is not mcp-go's, which sees nothing of the answer.
 	direct bool
 	result json.RawMessage // of an answer to a direct request, as received
+	asking *asking         // nil: the server may ask for nothing
 }
 
 // lenient: what a server's values hold inside is not this package's to refuse.
@@ -102,7 +103,7 @@ func (c *conn) receive(raw []byte, only *pending) (envelope []byte) {
 	case !ok:
 		c.skipped.Add(1)
 	case m.Method != "" && m.hasID():
-		c.refuse(m)
+		c.asked(m, only)
 	case m.Method != "":
 		c.notified(m, only)
 	default:
@@ -218,8 +219,8 @@ func (p *pending) notice(n notice) {
 	}
 }
 
-// refuse answers a request from the server: we lend it no model, no user and
-// no files. In the newer era servers send no requests and get no answer.
+// refuse answers a request from the server that nobody is asked: no call lends
+// it a model or a user, and none files. In the newer era servers send no requests and get no answer.
 func (c *conn) refuse(m message) {
 	if c.modern() || len(m.ID) > 256 {
 		c.skipped.Add(1)

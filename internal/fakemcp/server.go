@@ -39,6 +39,8 @@ type Stats struct {
 	Listeners  int               // streams open for announcements
 	Sessions   int               // sessions open
 	Replies    []json.RawMessage // the client's answers to our requests
+	Can        json.RawMessage   // what the client says that it can do, with initialize or the last call
+	States     []string          // that clients sent back
 	Header     http.Header       // of the last HTTP request
 	CallHeader http.Header       // of the last tools/call over HTTP
 }
@@ -117,9 +119,13 @@ type params struct {
 	Cursor    string          `json:"cursor"`
 	Version   string          `json:"protocolVersion"`
 	RequestID json.RawMessage `json:"requestId"`
+	Responses json.RawMessage `json:"inputResponses"`
+	State     string          `json:"requestState"`
+	Can       json.RawMessage `json:"capabilities"`
 	Meta      struct {
 		Version  string          `json:"io.modelcontextprotocol/protocolVersion"`
 		Progress json.RawMessage `json:"progressToken"`
+		Can      json.RawMessage `json:"io.modelcontextprotocol/clientCapabilities"`
 	} `json:"_meta"`
 }
 
@@ -194,6 +200,9 @@ func (s *Server) serve(ctx context.Context, x *exchange) {
 		x.complete(fmt.Sprintf(`"supportedVersions":["2026-07-28"],"capabilities":%s,"instructions":%s,"ttlMs":0,"cacheScope":"private","_meta":{"io.modelcontextprotocol/serverInfo":%s}`,
 			s.capabilities(), quote(s.config.Instructions), s.info()))
 	case "initialize":
+		s.mu.Lock()
+		s.stats.Can = x.Can
+		s.mu.Unlock()
 		x.result(fmt.Sprintf(`{"protocolVersion":%q,"capabilities":%s,"serverInfo":%s,"instructions":%s}`,
 			s.config.olderVersion(x.Version), s.capabilities(), s.info(), quote(s.config.Instructions)))
 	case "ping":
@@ -210,7 +219,7 @@ func (s *Server) serve(ctx context.Context, x *exchange) {
 	case "subscriptions/listen":
 		s.listen(ctx, x)
 	case "prompts/list", "resources/list", "resources/templates/list", "prompts/get", "resources/read", "completion/complete":
-		s.other(x)
+		s.other(ctx, x)
 	default:
 		x.fail(-32601, "method not found", "")
 	}
@@ -233,7 +242,7 @@ func (s *Server) capabilities() string {
 }
 
 // other serves what is no tool.
-func (s *Server) other(x *exchange) {
+func (s *Server) other(ctx context.Context, x *exchange) {
 	s.mu.Lock()
 	now := s.config
 	s.mu.Unlock()
@@ -250,6 +259,9 @@ func (s *Server) other(x *exchange) {
 	s.stats.ByTool[x.Name+x.URI]++
 	s.mu.Unlock()
 	name := x.Name + x.URI
+	if !s.asks(ctx, name, x) {
+		return
+	}
 	if raw, ok := s.config.Errors[name]; ok {
 		x.answered = true
 		x.send([]byte(`{"jsonrpc":"2.0","id":` + string(x.ID) + `,"error":` + string(raw) + `}`))
