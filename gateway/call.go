@@ -7,7 +7,10 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"remit/approval"
 	"remit/audit"
@@ -36,6 +39,10 @@ type call struct {
 	release   func() // of the limiter
 	unshadow  func() // the same, of the shadow's
 	progress  *stream
+	round     round                     // of which this one is the next; the zero round is none
+	answers   map[string]jsontext.Value // to what was asked in it
+	noted     sync.Mutex                // what is recorded of asking
+	interim   interim
 	result    [2][]byte // what is added at its start, and the rest as the server sent it
 	entry     audit.Entry
 }
@@ -51,6 +58,7 @@ var steps = slices.Concat([]step{
 	{"identify", (*Gateway).identifyCall},
 	{"shadow", (*Gateway).shadow},
 }, deciding, []step{
+	{"answers", (*Gateway).continued},
 	{"account", (*Gateway).account},
 	{"approve", (*Gateway).approve},
 	counting,

@@ -24,7 +24,7 @@ import (
 func (g *Gateway) forward(ctx context.Context, c *call) *fault {
 	server, _ := c.grant.Tool.Split()
 	out := c.outgoing()
-	out.Meta, out.InputSchema = c.traceMeta(g.c.ForwardBaggage), c.grant.schema.raw
+	out.Meta, out.InputSchema, out.Asks = c.traceMeta(g.c.ForwardBaggage), c.grant.schema.raw, c.askable()
 	if token := c.streams(); token != nil {
 		out.Progress = func(params json.RawMessage) {
 			if event := progressEvent(params, token, c.grant.rules); event != nil {
@@ -45,12 +45,23 @@ func (g *Gateway) forward(ctx context.Context, c *call) *fault {
 		defer cancel()
 	}
 	sent := g.c.Now()
-	result, err := c.server.Call(ctx, out)
-	c.entry.UpstreamMicros = g.c.Now().Sub(sent).Microseconds()
+	t, err := g.turn(ctx, c, out)
+	c.entry.UpstreamMicros = (g.c.Now().Sub(sent) - c.interim.waited).Microseconds()
 	c.entry.Decision = audit.Failed
 	var rpc *upstream.RPCError
 	switch {
+	case c.interim.over != nil:
+		if c.interim.unsent {
+			c.entry.Decision = audit.Refused
+		}
+		return c.interim.over
 	case errors.As(err, &rpc):
+		if rpc.Code == codePages {
+			return c.pages(rpc)
+		}
+		if ask := c.keptFrom(rpc); ask != "" {
+			return askFault(c, fmt.Errorf("it has to ask for %s, which this persona does not let it ask for; a reviewer can change that", ask))
+		}
 		c.entry.Decision = audit.Allowed
 		return c.masked(rpc)
 	case errors.Is(err, upstream.ErrNotConnected):
@@ -62,6 +73,21 @@ func (g *Gateway) forward(ctx context.Context, c *call) *fault {
 		}
 		return failure(ctx, server, err)
 	}
+	if t.held != "" {
+		return g.askedBack(c, t.asks, t.held)
+	}
+	if len(out.Asks) > 0 && isAsking(t.result) {
+		asks, err := c.inputAsked(t.result)
+		if err != nil {
+			return askFault(c, err)
+		}
+		return g.askedBack(c, asks, "")
+	}
+	return c.receive(server, t.result)
+}
+
+// receive takes the server's result for the client.
+func (c *call) receive(server string, result json.RawMessage) *fault {
 	if limit := c.grant.rules.MaxResultBytes; limit > 0 && len(result) > limit {
 		f := toolFault(fmt.Sprintf("Withheld by the policy of this persona: the result has %d bytes, and at most %d are let through. The call has taken effect; ask for less.", len(result), limit),
 			fmt.Sprintf("the result has %d bytes, over the limit of %d", len(result), limit))
@@ -77,7 +103,10 @@ func (g *Gateway) forward(ctx context.Context, c *call) *fault {
 	if f := c.mask(&result); f != nil {
 		return f
 	}
-	if c.result, err = c.finished(result); err != nil {
+	var err error
+	if c.result, err = c.finished(result); errors.Is(err, errAsks) {
+		return askFault(c, err)
+	} else if err != nil {
 		return toolFault(fmt.Sprintf("The server %s did not finish the call: %v. Tell the operator of Remit.", server, err), "")
 	}
 	c.entry.Decision = audit.Allowed
@@ -184,8 +213,8 @@ func splice(object []byte, name string, other func(value []byte) []byte) (out []
 	return append(out, object[at:]...), found, nil
 }
 
-// finished returns the server's result as sent, with resultType added for the stateless era where it lacks one. A server
-// that asks the client for input is refused: a persona carries no requests back to the client.
+// finished returns the server's result as sent, with resultType added for the stateless era where it lacks one. A server that asks
+// for input which the persona does not let it ask for is refused.
 func (c *call) finished(result json.RawMessage) (parts [2][]byte, err error) {
 	result = bytes.TrimLeft(result, " \t\r\n")
 	if len(result) == 0 || result[0] != '{' {
@@ -195,8 +224,10 @@ func (c *call) finished(result json.RawMessage) (parts [2][]byte, err error) {
 	switch {
 	case err != nil:
 		return parts, errors.New("its answer is not a result")
+	case kind == "input_required":
+		return parts, errAsks
 	case kind != "" && kind != "complete":
-		return parts, fmt.Errorf("it answered %q, and this endpoint carries no further requests to the client", clean(kind, 64))
+		return parts, fmt.Errorf("it answered %q, which this endpoint does not carry", clean(kind, 64))
 	}
 	result = c.cacheable(result)
 	if kind == "" && c.modern {

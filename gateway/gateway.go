@@ -7,6 +7,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/cipher"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -100,8 +101,11 @@ type Config struct {
 	// SessionKey, which replicas share, lets each of them serve the sessions of the older era that another opened. Without one, a
 	// session is its gateway's.
 	SessionKey []byte
-	Recheck    time.Duration // how often the key of an open stream is checked; default 15 seconds
-	Version    string        // of Remit, as clients are told; default "dev"
+	// StateKey, which replicas share, is what clients' states between the rounds of a call are encrypted with. Default one that nobody
+	// else has: the states end with the gateway.
+	StateKey []byte
+	Recheck  time.Duration // how often the key of an open stream is checked; default 15 seconds
+	Version  string        // of Remit, as clients are told; default "dev"
 	// ForwardBaggage passes a caller's W3C baggage on to the servers. Default not: it is text of the agent's own that
 	// neither schemas nor policies see.
 	ForwardBaggage bool
@@ -137,6 +141,8 @@ type Gateway struct {
 	views   map[persona.ID]*view
 	shadows map[persona.ID]*beside
 	busy    sync.WaitGroup
+	states  cipher.AEAD // of what clients carry between the rounds of a call
+	held    parking
 	closed  bool
 	closing chan struct{} // closed by Close: streams end
 	life    context.Context
@@ -172,6 +178,7 @@ func New(c Config) *Gateway {
 	for _, o := range c.AllowedOrigins {
 		g.origins[o] = true
 	}
+	g.states = sealing(c.StateKey)
 	g.sessions.idle, g.sessions.now, g.sessions.key = c.SessionIdle, c.Now, c.SessionKey
 	g.refusals.Append = c.Audit.Append
 	g.refusals.Failed = func(err error) { g.complain("how many requests were refused could not be recorded", err) }
@@ -243,6 +250,7 @@ func (g *Gateway) Close(ctx context.Context) error {
 		close(g.closing)
 	}
 	g.mu.Unlock()
+	g.held.end() // whose clients cannot come back
 	idle := make(chan struct{})
 	go func() { g.busy.Wait(); close(idle) }()
 	var err error

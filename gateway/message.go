@@ -24,9 +24,13 @@ type members map[string]jsontext.Value
 type message struct {
 	id     json.RawMessage // a string or an integer as sent; nil for a notification
 	method string          // empty for a response
+	answer reply           // of a response
 	params members
 	meta   members // params._meta
 }
+
+// reply is what a client answers to a request of ours: one of the two.
+type reply struct{ result, failure jsontext.Value }
 
 // tool is the name in a call, or the URI of a resource, for the record.
 func (m *message) tool() string {
@@ -167,6 +171,7 @@ func (m *message) read(outer members) *fault {
 		return badRequest(codeInvalidRequest, `A message has either a "method", or a "result" or "error".`)
 	}
 	if !hasMethod {
+		m.answer = reply{outer["result"], outer["error"]}
 		return nil
 	}
 	var ok bool

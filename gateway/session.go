@@ -15,12 +15,14 @@ type session struct {
 	id, key, persona string
 	version          string
 	client           software
+	can              can // be asked for
 
 	mu     sync.Mutex
 	level  string                             // of log messages that the client asked for; empty is none
 	calls  map[string]context.CancelCauseFunc // in flight, by request id as sent
 	listen context.CancelFunc                 // ends its stream; nil when there is none
 	turn   int                                // which stream that is
+	asked  map[string]chan<- reply            // of what its client was asked, by the request's id as sent
 	over   bool
 	seen   time.Time // guarded by sessions.mu
 }
@@ -39,8 +41,8 @@ type sessions struct {
 }
 
 // open starts a session. It ends those that were idle too long, and the key's longest idle one when it has too many.
-func (s *sessions) open(who identity.Principal, version string, client software) *session {
-	n := &session{key: who.Key, persona: who.Persona, version: version, client: client}
+func (s *sessions) open(who identity.Principal, version string, client software, can can) *session {
+	n := &session{key: who.Key, persona: who.Persona, version: version, client: client, can: can}
 	n.id = s.seal(n)
 	s.keep(n)
 	return n
@@ -49,7 +51,7 @@ func (s *sessions) open(who identity.Principal, version string, client software)
 // keep has a session in memory from now on.
 func (s *sessions) keep(n *session) {
 	now := s.now()
-	n.calls, n.seen = map[string]context.CancelCauseFunc{}, now
+	n.calls, n.asked, n.seen = map[string]context.CancelCauseFunc{}, map[string]chan<- reply{}, now
 	var ended []*session
 	s.mu.Lock()
 	if s.byID == nil {
