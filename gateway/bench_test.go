@@ -38,6 +38,7 @@ func (s *still) Append(context.Context, audit.Entry) error                    { 
 func (s *still) Begin(context.Context, audit.Entry) (audit.Ticket, error)     { return 1, nil }
 func (s *still) Finish(context.Context, audit.Ticket, audit.Entry) error      { return nil }
 func (s *still) Server(string) (gateway.Caller, bool)                         { return s, true }
+func (s *still) Watch(context.Context, string, func(), func()) error          { return nil }
 func (s *still) Call(context.Context, upstream.Call) (json.RawMessage, error) { return s.result, nil }
 func (s *still) current(id catalog.ID) (catalog.Tool, bool)                   { t, ok := s.tools[id]; return t, ok }
 func (s *still) Authenticate(context.Context, string, netip.Addr) (identity.Principal, error) {

@@ -22,6 +22,10 @@ import (
 // _meta the trace context only. Neither headers nor cookies nor the key go along; whom the call is made for decides which
 // token does.
 func (g *Gateway) forward(ctx context.Context, c *call) *fault {
+	if c.updates != nil {
+		c.entry.Detail["subscribed"] = "yes"
+		return g.hearOf(ctx, c)
+	}
 	server, _ := c.grant.Tool.Split()
 	out := c.outgoing()
 	out.Meta, out.InputSchema, out.Asks = c.traceMeta(g.c.ForwardBaggage), c.grant.schema.raw, c.askable()

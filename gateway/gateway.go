@@ -51,6 +51,8 @@ type Upstreams interface {
 // Caller calls a tool at most once and returns the result as the server sent it. An *upstream.Server is one.
 type Caller interface {
 	Call(ctx context.Context, call upstream.Call) (json.RawMessage, error)
+	// Watch has updated called when the resource changes, until ctx ends; ready, once the server has agreed.
+	Watch(ctx context.Context, uri string, ready, updated func()) error
 }
 
 // Limiter lets calls begin, or says why not, and counts them. A *policy.Limiter is one for one process, a *policy.Shared for several.
@@ -137,16 +139,18 @@ type Gateway struct {
 	streams  streams
 	serving  atomic.Int64 // requests
 
-	mu      sync.Mutex
-	views   map[persona.ID]*view
-	shadows map[persona.ID]*beside
-	busy    sync.WaitGroup
-	states  cipher.AEAD // of what clients carry between the rounds of a call
-	held    parking
-	closed  bool
-	closing chan struct{} // closed by Close: streams end
-	life    context.Context
-	end     context.CancelFunc // ends calls in flight
+	mu       sync.Mutex
+	views    map[persona.ID]*view
+	shadows  map[persona.ID]*beside
+	busy     sync.WaitGroup
+	states   cipher.AEAD // of what clients carry between the rounds of a call
+	held     parking
+	closed   bool
+	closing  chan struct{}   // closed by Close: streams end
+	stopping context.Context // the same
+	stop     context.CancelFunc
+	life     context.Context
+	end      context.CancelFunc // ends calls in flight
 }
 
 // New returns a gateway. It panics when a required field is missing, which is a defect of the program.
@@ -172,6 +176,7 @@ func New(c Config) *Gateway {
 	}
 	g := &Gateway{c: c, hosts: map[string]bool{}, origins: map[string]bool{}, views: map[persona.ID]*view{}, shadows: map[persona.ID]*beside{}, closing: make(chan struct{})}
 	g.life, g.end = context.WithCancel(context.Background())
+	g.stopping, g.stop = context.WithCancel(context.Background())
 	for _, h := range c.AllowedHosts {
 		g.hosts[hostName(h)] = true
 	}
@@ -250,6 +255,7 @@ func (g *Gateway) Close(ctx context.Context) error {
 		close(g.closing)
 	}
 	g.mu.Unlock()
+	g.stop()
 	g.held.end() // whose clients cannot come back
 	idle := make(chan struct{})
 	go func() { g.busy.Wait(); close(idle) }()

@@ -31,6 +31,10 @@ func (g *Gateway) serveLegacy(x *exchange) {
 	switch x.method {
 	case "ping":
 		x.succeed([]byte("{}"))
+	case subscribe:
+		g.getOther(x)
+	case "resources/unsubscribe":
+		x.unsubscribe()
 	case "logging/setLevel":
 		x.setLevel()
 	default:
@@ -93,6 +97,6 @@ func (g *Gateway) legacyStream(x *exchange) {
 				changed = append(changed, []byte(`{"jsonrpc":"2.0","method":"`+a.method+`"}`))
 			}
 		}
-		g.follow(ctx, x, changed, nil, nil)
+		g.follow(ctx, x, following{changed: changed, updates: x.session.updates})
 	})
 }

@@ -35,7 +35,7 @@ type reply struct{ result, failure jsontext.Value }
 // tool is the name in a call, or the URI of a resource, for the record.
 func (m *message) tool() string {
 	member := "name"
-	if m.method == upstream.ReadResource {
+	if m.method == upstream.ReadResource || m.method == subscribe {
 		member = "uri"
 	}
 	name, _ := m.params.text(member)

@@ -158,22 +158,31 @@ func (g *Gateway) stillMay(ctx context.Context, c *call, kind policy.Ask) *fault
 	}
 	x := *c.exchange
 	x.seen = nil
-	v, f := g.view(&x)
+	now, f := g.decideAgain(ctx, &x, c)
 	if f != nil {
+		f.message += " The call that waited for an answer may have taken effect: check before you repeat it."
 		return f
-	}
-	now := &call{exchange: &x, began: c.began, kind: c.kind, name: c.name, key: v.resolve(c.kind, c.name), arguments: c.arguments, revision: v}
-	for _, s := range deciding {
-		if f := s.run(g, ctx, now); f != nil {
-			f.policy = orDefault(f.policy, s.name)
-			f.message += " The call that waited for an answer may have taken effect: check before you repeat it."
-			return f
-		}
 	}
 	if now.grant.Digest != c.grant.Digest || !slices.Contains(now.grant.rules.Asks, kind) {
 		return askFault(c, errors.New("it may no longer ask for "+string(kind)))
 	}
 	return nil
+}
+
+// decideAgain passes a call through the steps that decide, on how things are now.
+func (g *Gateway) decideAgain(ctx context.Context, x *exchange, of *call) (*call, *fault) {
+	v, f := g.view(x)
+	if f != nil {
+		return nil, f
+	}
+	now := &call{exchange: x, began: g.c.Now(), kind: of.kind, name: of.name, key: v.resolve(of.kind, of.name), arguments: of.arguments, revision: v}
+	for _, s := range deciding {
+		if f := s.run(g, ctx, now); f != nil {
+			f.policy = orDefault(f.policy, s.name)
+			return nil, f
+		}
+	}
+	return now, nil
 }
 
 // expect has the session wait for the answer to a request of ours.

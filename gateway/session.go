@@ -17,14 +17,15 @@ type session struct {
 	client           software
 	can              can // be asked for
 
-	mu     sync.Mutex
-	level  string                             // of log messages that the client asked for; empty is none
-	calls  map[string]context.CancelCauseFunc // in flight, by request id as sent
-	listen context.CancelFunc                 // ends its stream; nil when there is none
-	turn   int                                // which stream that is
-	asked  map[string]chan<- reply            // of what its client was asked, by the request's id as sent
-	over   bool
-	seen   time.Time // guarded by sessions.mu
+	mu      sync.Mutex
+	level   string                             // of log messages that the client asked for; empty is none
+	calls   map[string]context.CancelCauseFunc // in flight, by request id as sent
+	listen  context.CancelFunc                 // ends its stream; nil when there is none
+	turn    int                                // which stream that is
+	asked   map[string]chan<- reply            // of what its client was asked, by the request's id as sent
+	updates *updates
+	over    bool
+	seen    time.Time // guarded by sessions.mu
 }
 
 // sessions are kept in memory: after a restart clients are told 404 and initialize again. With a key that replicas share, what a
@@ -51,6 +52,7 @@ func (s *sessions) open(who identity.Principal, version string, client software,
 // keep has a session in memory from now on.
 func (s *sessions) keep(n *session) {
 	now := s.now()
+	n.updates = newUpdates()
 	n.calls, n.asked, n.seen = map[string]context.CancelCauseFunc{}, map[string]chan<- reply{}, now
 	var ended []*session
 	s.mu.Lock()
@@ -153,6 +155,7 @@ func (x *session) finish() {
 	if x.listen != nil {
 		x.listen()
 	}
+	x.updates.end()
 }
 
 // begin makes a call of the session cancellable by its request id. It fails when the id is in use.

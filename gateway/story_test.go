@@ -330,6 +330,11 @@ func (s *story) do(t *testing.T, words []string) {
 	case "replace": // in what a server offers: a text by another
 		old, now, _ := strings.Cut(strings.Join(words[2:], " "), " => ")
 		s.replace(words[1], old, now)
+	case "update": // crm crm://notes/today, which the server says has changed, once it knows that somebody wants to hear of it
+		eventually(t, "a subscription", func() bool { return s.fakes[words[1]].Stats().Watched[words[2]] > 0 })
+		s.fakes[words[1]].Update(words[2])
+	case "nobody-watches": // crm crm://notes/today
+		eventually(t, "no subscription", func() bool { return s.fakes[words[1]].Stats().Watched[words[2]] == 0 })
 	case "prompts": // crm, by a text in place of another in all of them
 		old, now, _ := strings.Cut(strings.Join(words[2:], " "), " => ")
 		var all []json.RawMessage

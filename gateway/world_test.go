@@ -190,7 +190,7 @@ func newWorldOn(t testing.TB, where string, change func(*gateway.Config)) *world
 		offered := fakemcp.Config{Name: name, Tools: tools, Results: results, Errors: failures, Before: map[string][]string{"logs": logs}}
 		switch name {
 		case "old":
-			offered.Era, offered.Asks = fakemcp.Legacy, questions
+			offered.Era, offered.Asks, offered.Resources = fakemcp.Legacy, questions, raw(`{"uri":"old://notes","name":"notes"}`)
 		case "crm":
 			offered.Tools, offered.Asks = append(slices.Clone(tools), asking()...), questions
 			offered.Prompts, offered.Resources, offered.Templates = prompts, resources, templates

@@ -384,3 +384,44 @@ func TestServerAsks(t *testing.T) {
 		}
 	})
 }
+
+// Who watches a resource hears of its changes, also after the connection was lost; when they stop, the server is told.
+func TestWatch(t *testing.T) {
+	for _, era := range []string{fakemcp.Modern, fakemcp.Legacy} {
+		t.Run(era, func(t *testing.T) {
+			fake, err := fakemcp.New(fakemcp.Config{Era: era, Resources: []json.RawMessage{json.RawMessage(`{"uri":"r://a","name":"a"}`)}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			at := httptest.NewServer(fake)
+			t.Cleanup(at.Close)
+			t.Cleanup(at.CloseClientConnections)
+			s := one(t, Config{Name: "fake", URL: at.URL, Lists: []string{Resources}})
+			ctx, stop := context.WithCancel(within(t))
+			ready, updated, over := make(chan struct{}), make(chan struct{}, 100), make(chan error, 1)
+			go func() {
+				over <- s.Watch(ctx, "r://a", func() { close(ready) }, func() {
+					select {
+					case updated <- struct{}{}:
+					default:
+					}
+				})
+			}()
+			select {
+			case <-ready:
+			case err := <-over:
+				t.Fatalf("it ended: %v", err)
+			}
+			waitFor(t, "the stream", func() bool { return fake.Stats().Listeners > 0 })
+			fake.Update("r://a")
+			<-updated
+			at.CloseClientConnections()
+			waitFor(t, "the stream once more", func() bool { fake.Update("r://a"); return len(updated) > 0 })
+			stop()
+			if err := <-over; !errors.Is(err, context.Canceled) {
+				t.Errorf("got %v", err)
+			}
+			waitFor(t, "the end of the subscription", func() bool { return fake.Stats().Watched["r://a"] == 0 })
+		})
+	}
+}

@@ -60,7 +60,8 @@ type conn struct {
 	down    error // why every request fails from now on
 	idle    *sync.Cond
 	pending map[int64]*pending
-	level   string // of log messages that an older server was asked for; the most that any call wanted
+	watched map[string][]*watcher // resources of an older server, by URI
+	level   string                // of log messages that an older server was asked for; the most that any call wanted
 	tasks   sync.WaitGroup
 }
 
@@ -68,11 +69,12 @@ type conn struct {
 type serverInfo struct {
 	name, version, instructions string
 	listChanged                 bool
+	subscribes                  bool            // it tells of changes of single resources
 	offers                      map[string]bool // beside tools
 }
 
 func newConn(cfg *Config, secret *redactor, log *slog.Logger, onChanged func()) *conn {
-	c := &conn{cfg: cfg, secret: secret, log: log, onChanged: onChanged, pending: map[int64]*pending{}}
+	c := &conn{cfg: cfg, secret: secret, log: log, onChanged: onChanged, pending: map[int64]*pending{}, watched: map[string][]*watcher{}}
 	c.idle = sync.NewCond(&c.mu)
 	c.version.Store("")
 	c.life, c.lose = context.WithCancelCause(context.Background())
@@ -102,6 +104,7 @@ type request struct {
 	notices  chan notice     // what comes of both
 	schema   json.RawMessage // the called tool's input schema, for x-mcp-header
 	call     bool            // made for an agent
+	heard    func(message)   // gets the notifications of a subscription, one at a time
 	asks     []string        // what the server may ask for
 	answer   func(context.Context, Asked) (json.RawMessage, error)
 }
@@ -113,7 +116,7 @@ func (c *conn) do(ctx context.Context, r request) (json.RawMessage, error) {
 	id := c.nextID.Add(1)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	p := &pending{id: id, cancel: cancel, progress: r.progress, logs: r.level != "", notices: r.notices, direct: c.direct != nil && r.call}
+	p := &pending{id: id, cancel: cancel, progress: r.progress, logs: r.level != "", notices: r.notices, direct: c.direct != nil && r.call, heard: r.heard}
 	params, err := c.params(id, r)
 	if err == nil {
 		err = c.register(p)

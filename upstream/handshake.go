@@ -124,6 +124,7 @@ const maxInstructions = 16 << 10
 func (c *conn) introduce(i implementation, capabilities json.RawMessage, instructions string) {
 	type list struct {
 		ListChanged bool `json:"listChanged"`
+		Subscribe   bool `json:"subscribe"`
 	}
 	var can struct {
 		Tools     list  `json:"tools"`
@@ -137,6 +138,7 @@ func (c *conn) introduce(i implementation, capabilities json.RawMessage, instruc
 		version:      c.secret.words(i.Version, 100),
 		instructions: c.secret.words(instructions, maxInstructions),
 		listChanged:  can.Tools.ListChanged,
+		subscribes:   can.Resources != nil && can.Resources.Subscribe,
 		offers:       map[string]bool{Prompts: can.Prompts != nil, Resources: can.Resources != nil, "logging": can.Logging != nil},
 	}
 	for kind, l := range map[string]*list{Prompts: can.Prompts, Resources: can.Resources} {
@@ -151,7 +153,8 @@ func (c *conn) introduce(i implementation, capabilities json.RawMessage, instruc
 // or the server offers no such stream.
 func (c *conn) watch() {
 	_, overHTTP := c.wire.(transport.HTTPConnection)
-	if !c.info.listChanged || (!c.modern() && !overHTTP) {
+	tells := c.info.listChanged || !c.modern() && c.info.subscribes && slices.Contains(c.cfg.Lists, Resources)
+	if !tells || (!c.modern() && !overHTTP) {
 		return
 	}
 	wait := retryDelays(c.retryFrom, c.retryTo)
@@ -180,6 +183,7 @@ func (c *conn) watch() {
 			return
 		}
 		c.onChanged() // something may have been missed meanwhile
+		c.missed()
 	}
 }
 

@@ -37,6 +37,7 @@ type pending struct {
 	direct bool
 	result json.RawMessage // of an answer to a direct request, as received
 	asking *asking         // nil: the server may ask for nothing
+	heard  func(message)   // of a subscription; nil for any other request
 }
 
 // lenient: what a server's values hold inside is not this package's to refuse.
@@ -198,6 +199,12 @@ func (c *conn) notified(m message, only *pending) {
 		defer c.mu.Unlock()
 		if only != nil && c.pending[only.id] == only && only.logs {
 			only.notice(notice{log: true, params: c.secret.data(bytes.Clone(m.Params))})
+		}
+	case resourceUpdated, "notifications/subscriptions/acknowledged":
+		if !c.modern() {
+			c.resourceChanged(m.Params)
+		} else if p := c.subscriptionOf(m.Params, only); p != nil && p.heard != nil {
+			p.heard(m)
 		}
 	case "notifications/tools/list_changed":
 		c.onChanged()
