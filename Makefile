@@ -3,7 +3,7 @@ GO ?= go
 export CGO_ENABLED = 0
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
-.PHONY: build run test deps lint unit race e2e fuzz bench benchmarks soak measure reproduce fit clean
+.PHONY: build run test deps lint unit race e2e fuzz bench benchmarks soak chaos measure reproduce fit clean
 
 build: ## the whole product, one binary
 	$(GO) build -trimpath -o bin/remit ./cmd/remit
@@ -43,6 +43,10 @@ bench: ## the gateway beside a raw relay and a reverse proxy, as a table: docs/p
 SOAK ?= 10m
 soak: ## calls without pause while personas, keys and servers come and go, for SOAK; memory, goroutines, descriptors and children are printed
 	REMIT_SOAK=$(SOAK) $(GO) test -count=1 -v -timeout 0 -run '^TestSoak$$' ./e2e
+
+CHAOS ?= 10m
+chaos: ## three replicas under load for CHAOS, while they are killed, PostgreSQL and Redis crash and the network between them is cut; counts are printed
+	REMIT_CHAOS=$(CHAOS) $(GO) test -count=1 -v -timeout 0 -run '^TestChaos$$' ./e2e
 
 measure: ## crawl, search and draft over a real catalog: REMIT_EVAL_DATA names the folder with persona/catalog.jsonl
 	$(GO) test -run '^$$' -bench Catalog -benchtime 1x -timeout 20m ./e2e

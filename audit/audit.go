@@ -112,7 +112,7 @@ func (e Entry) SealJSON(seq int64, prev string) (Entry, []byte) {
 	}
 	e.Hash = sum(text)
 	const end = `"}` // the hash is the last member, and empty
-	return e, append(append(text[:len(text)-len(end):len(text)-len(end)], e.Hash...), end...)
+	return e, append(append(text[:len(text)-len(end)], e.Hash...), end...)
 }
 
 // sumWithout is the hex SHA-256 of an entry's JSON with an empty hash. The hash is its last member.
@@ -130,7 +130,7 @@ func sum(text []byte) string {
 }
 
 // encode is deterministic: fields come in order, the keys of maps sorted.
-func (e Entry) encode() []byte { return e.AppendJSON(make([]byte, 0, 1024)) }
+func (e Entry) encode() []byte { return e.AppendJSON(make([]byte, 0, 2048)) }
 
 // Head names the last entry of a chain. It is stored apart from the entries, so that a cut-off tail is found, and can
 // be written down elsewhere to prove later that history was not rewritten as a whole.

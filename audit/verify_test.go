@@ -53,12 +53,31 @@ func TestVerifyAfterARemoval(t *testing.T) {
 	}
 }
 
+// What is about the record itself is read, and so is what cannot be told without.
+func TestAddSealed(t *testing.T) {
+	for name, e := range map[string]audit.Entry{
+		"a checkpoint":    audit.Entry{Kind: audit.Checkpointed, Decision: audit.Changed}.Seal(1, strings.Repeat("0", 64)),
+		"the first entry": audit.Entry{Kind: audit.ToolCall, Decision: audit.Allowed}.Seal(0, ""),
+	} {
+		text := e.AppendJSON(nil)
+		got, read, err := audit.After(audit.Head{Seq: e.Seq - 1, Hash: e.Prev}).AddSealed(text)
+		if err != nil || !read || got.Kind != e.Kind {
+			t.Errorf("%s: got %+v, read: %v, %v", name, got, read, err)
+		}
+		if _, _, err := audit.After(audit.Head{Seq: e.Seq, Hash: e.Prev}).AddSealed(text); err == nil {
+			t.Errorf("%s: another number was expected", name)
+		}
+	}
+}
+
 // FuzzVerifyText: whatever changes in the text of an entry is found, also what a JSON decoder does not see.
 func FuzzVerifyText(f *testing.F) {
 	entry := audit.Entry{Time: time.Unix(1, 0), Kind: audit.ToolCall, Actor: audit.Actor{Agent: "bot", User: "zoe", Key: "k1"}, Persona: "support", Revision: 2,
 		Tool: "crm/find", Digest: "sha256:ab", Decision: audit.Refused, Reason: "nö", Policy: "policy/hours", Micros: 12,
 		Call:   audit.Call{ArgumentBytes: 1, ArgumentDigest: "sha256:cd", Client: "desk", Trace: "4bf9"},
-		Detail: map[string]string{"name": "find"}}.Seal(0, "")
+		Detail: map[string]string{"name": "find"}}
+	known := audit.Head{Seq: 7, Hash: strings.Repeat("ab", 32)}
+	entry = entry.Seal(known.Seq, known.Hash)
 	sealed, err := json.Marshal(entry)
 	if err != nil {
 		f.Fatal(err)
@@ -70,9 +89,10 @@ func FuzzVerifyText(f *testing.F) {
 		text := append([]byte{}, sealed...)
 		bit = int(uint(bit) % uint(len(text)*8))
 		text[bit/8] ^= flips << (bit % 8)
-		var v audit.Verifier
-		if _, err := v.AddText(text); (err == nil) != (string(text) == string(sealed)) {
-			t.Errorf("got %v for\n%s", err, text)
+		_, err := audit.After(known).AddText(text)
+		_, read, fast := audit.After(known).AddSealed(text)
+		if same := string(text) == string(sealed); (err == nil) != same || (fast == nil) != same || same && read {
+			t.Errorf("got %v and, read: %v, %v for\n%s", err, read, fast, text)
 		}
 	})
 }

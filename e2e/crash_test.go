@@ -105,6 +105,16 @@ type crashWorld struct {
 	calls   int
 }
 
+// peopled is an installation with an author and a reviewer who are signed in.
+func peopled(in *installation) *crashWorld {
+	in.t.Helper()
+	w := &crashWorld{in: in, author: in.browser(in.person("ada", "author")), reviewer: in.browser(in.person("ravi", "reviewer")), reached: map[persona.ID]persona.State{}}
+	for _, c := range []*http.Client{w.author, w.reviewer} {
+		c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	}
+	return w
+}
+
 func (w *crashWorld) note(id persona.ID, s persona.State) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

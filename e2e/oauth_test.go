@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -52,10 +51,7 @@ func TestOwnClientsSignIn(t *testing.T) {
 	p := startProvider(t, port, in.url)
 	p.groups(map[string][]string{"zoe": {"staff", "support"}, "yan": {"staff"}})
 	in.crawled("search_customers")
-	w := &crashWorld{in: in, author: in.browser(in.person("ada", "author")), reviewer: in.browser(in.person("ravi", "reviewer")), reached: map[persona.ID]persona.State{}}
-	for _, c := range []*http.Client{w.author, w.reviewer} {
-		c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	}
+	w := peopled(in)
 	if !w.persona("support", "Look up a customer in the CRM and add a note to their record.") {
 		t.Fatal("the persona could not be approved")
 	}

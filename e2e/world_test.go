@@ -26,7 +26,10 @@ import (
 	"remit/internal/fakemcp"
 )
 
-var binary string // the built remit
+var (
+	binary         string // the built remit
+	manifestReader string // what reads deployments
+)
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
@@ -44,10 +47,11 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	binary = filepath.Join(dir, "remit")
+	binary, manifestReader = filepath.Join(dir, "remit"), filepath.Join(dir, "manifests")
 	for _, build := range [][]string{
 		{"-o", binary, "remit/cmd/remit"},
 		{"-C", "gosdk", "-o", dir + "/", ".", "github.com/modelcontextprotocol/go-sdk/conformance/everything-server"},
+		{"-C", "manifests", "-o", manifestReader, "."},
 	} {
 		if out, err := exec.Command("go", append([]string{"build"}, build...)...).CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "e2e: go build %s: %v\n%s", strings.Join(build, " "), err, out)
@@ -75,6 +79,8 @@ type installation struct {
 	cmd    *exec.Cmd
 	log    *safeBuffer
 	jar    map[string]*http.Client // signed-in people
+
+	transport http.RoundTripper // of people's browsers; nil is the usual one
 }
 
 type safeBuffer struct {
@@ -198,7 +204,7 @@ func (in *installation) cli(args ...string) string {
 func (in *installation) person(name, roles string) string {
 	in.t.Helper()
 	out := in.cli("person", "add", name, "--roles", roles)
-	link := regexp.MustCompile(`http://\S+/link/\S+`).FindString(out)
+	link := regexp.MustCompile(`https?://\S+/link/\S+`).FindString(out)
 	if link == "" {
 		in.t.Fatalf("remit person add printed no link:\n%s", out)
 	}
@@ -212,7 +218,7 @@ func (in *installation) browser(link string) *http.Client {
 	if err != nil {
 		in.t.Fatal(err)
 	}
-	c := &http.Client{Jar: jar, Timeout: 30 * time.Second}
+	c := &http.Client{Jar: jar, Timeout: 30 * time.Second, Transport: in.transport}
 	res, err := c.PostForm(link, url.Values{})
 	if err != nil {
 		in.t.Fatal(err)

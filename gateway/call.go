@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"sync"
@@ -343,6 +344,10 @@ func (g *Gateway) begin(ctx context.Context, c *call) *fault {
 		return rpcFault(codeInternal, "The call could not be recorded, so it was not made; try again later.")
 	}
 	c.open = true
+	if took := g.c.Now().Sub(c.began); took > recordTimeout { // a database that hung: a key may have been revoked meanwhile
+		return toolFault("Refused: it took so long to record the call that what was decided about it may no longer hold. It was not made; call again.",
+			fmt.Sprintf("it was recorded %s after it began", took.Round(time.Millisecond)))
+	}
 	return nil
 }
 

@@ -293,6 +293,36 @@ func TestFailureRefuses(t *testing.T) {
 	}
 }
 
+// late takes a while to record what begins.
+type late struct {
+	audit.Log
+	begun func()
+}
+
+func (l *late) Begin(ctx context.Context, e audit.Entry) (audit.Ticket, error) {
+	defer l.begun()
+	return l.Log.Begin(ctx, e)
+}
+
+// A call whose intent took so long to record that its key may have been revoked meanwhile is not forwarded, and the record says so.
+func TestLateRecordRefuses(t *testing.T) {
+	l := &late{}
+	w := newWorld(t, func(c *gateway.Config) { l.Log, c.Audit = c.Audit, l })
+	for _, tc := range []struct {
+		takes time.Duration
+		want  string
+		calls int // that reached the server until then
+		as    audit.Decision
+	}{{19 * time.Second, "Ada", 1, audit.Allowed}, {21 * time.Second, "took so long to record", 1, audit.Refused}} {
+		l.begun = func() { w.ahead.Add(int64(tc.takes)) }
+		got := w.text(w.post(t.Context(), "support", "", call("find_customer", `{"email":"a"}`)))
+		entries := w.entries()
+		if last := entries[len(entries)-1]; !strings.Contains(got, tc.want) || w.calls() != tc.calls || last.Decision != tc.as {
+			t.Errorf("recorded after %v: got %s and %d calls, recorded as %s", tc.takes, got, w.calls(), last.Decision)
+		}
+	}
+}
+
 func TestDamagedPinIsNotListed(t *testing.T) {
 	o := &outage{}
 	w := newWorld(t, func(c *gateway.Config) { o.Personas, c.Personas = c.Personas, o })

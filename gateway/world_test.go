@@ -213,8 +213,8 @@ func newWorldOn(t testing.TB, where string, change func(*gateway.Config)) *world
 	}
 	w.pool.Start(ctx)
 	t.Cleanup(func() { _ = w.pool.Close(context.Background()) })
-	w.crawler, err = crawl.New(ctx, crawl.Config{Servers: w.pool.Servers(), Store: db, Catalog: w.catalog, Tokens: func(b []byte) int { return len(b) }})
-	must(t, err)
+	w.crawler = crawl.New(crawl.Config{Servers: w.pool.Servers(), Store: db, Catalog: w.catalog, Tokens: func(b []byte) int { return len(b) }})
+	must(t, w.crawler.Load(ctx))
 	w.crawl()
 	w.follow()
 	cache, err := store.NewCache(ctx, db)

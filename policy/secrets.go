@@ -3,12 +3,13 @@ package policy
 import (
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // keyForm is a form of keys: what they begin with and how the whole reads.
 type keyForm struct {
 	prefix string
-	whole  *regexp.Regexp // from the prefix on
+	whole  func() *regexp.Regexp // from the prefix on; compiled when the prefix is first met, since all together take a while
 }
 
 // keyForms are the forms, as their issuers or secret scanners publish them.
@@ -40,7 +41,7 @@ var keyForms = func() (forms []keyForm) {
 		{`remit_`, `[a-z2-7]{10}_[a-z2-7]{59}`},
 	} {
 		for _, prefix := range strings.Fields(line[0]) {
-			forms = append(forms, keyForm{prefix, regexp.MustCompile(`^` + regexp.QuoteMeta(prefix) + line[1])})
+			forms = append(forms, keyForm{prefix, sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^` + regexp.QuoteMeta(prefix) + line[1]) })})
 		}
 	}
 	return forms
@@ -63,7 +64,7 @@ func apiKeys(s *sample) (found []span) {
 				if i > 0 && (letter(word[i-1]) || figure(word[i-1])) {
 					continue
 				}
-				if key := form.whole.FindString(word[i:]); random(key[min(len(key), len(form.prefix)):]) && !figure(s.after(w.start+i+len(key))) {
+				if key := form.whole().FindString(word[i:]); random(key[min(len(key), len(form.prefix)):]) && !figure(s.after(w.start+i+len(key))) {
 					key = strings.TrimRight(key, ".-")
 					found = append(found, span{w.start + i, w.start + i + len(key)})
 				}

@@ -20,7 +20,7 @@ func (s *Store) Append(ctx context.Context, e audit.Entry) error {
 
 // Begin records the intent of a call.
 func (s *Store) Begin(ctx context.Context, e audit.Entry) (audit.Ticket, error) {
-	body := e.AppendJSON(make([]byte, 0, 1024))
+	body := e.AppendJSON(make([]byte, 0, 2048))
 	if j := s.journal.Load(); j != nil {
 		return j.begin(body)
 	}
@@ -80,7 +80,7 @@ func (s *Store) Recover(ctx context.Context) (n int, err error) {
 func scanEntry(r *sql.Rows) (e audit.Entry, err error) {
 	var body []byte
 	if err = r.Scan(&body); err == nil {
-		err = json.Unmarshal(body, &e)
+		e, err = audit.Parse(body)
 	}
 	return e, err
 }

@@ -2,12 +2,17 @@ package store_test
 
 import (
 	"database/sql"
+	"fmt"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
 
 	"remit/audit"
+	"remit/catalog"
 	"remit/internal/services"
+	"remit/persona"
 	"remit/store"
 )
 
@@ -61,4 +66,54 @@ func benchmarkAudit(b *testing.B, where string) {
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "ops/s")
 		})
 	}
+}
+
+// BenchmarkPersonas is what a persona of 30 tools of 1.1 kB, the median of real servers, takes in the memory of a replica that serves it, and
+// what it costs to read it again after a change.
+func BenchmarkPersonas(b *testing.B) {
+	s, err := store.Open(b.Context(), services.Postgres(b))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	grants := make([]persona.Grant, 30)
+	for i := range grants {
+		name := fmt.Sprintf("tool_%d", i)
+		definition := fmt.Appendf(nil, `{"name":%q,"description":%q,"inputSchema":{"type":"object"}}`, name, strings.Repeat("What it does. ", 74))
+		t, err := catalog.Parse("crm", definition)
+		if err != nil {
+			b.Fatal(err)
+		}
+		grants[i] = persona.Grant{Pin: persona.Pin{Tool: t.ID, Digest: t.Digest, Definition: t.Definition}, Name: name}
+	}
+	id := func(i int) persona.ID { return persona.ID(fmt.Sprintf("p%d", i)) }
+	for i := range b.N {
+		p := persona.Persona{ID: id(i), Title: "One of many", Revisions: []persona.Revision{{Number: 1, State: persona.Live, Grants: grants}}}
+		if err := s.Update(b.Context(), p.ID, func(persona.Persona) (persona.Persona, audit.Entry, error) {
+			return p, audit.Entry{Kind: "persona.create", Decision: audit.Changed}, nil
+		}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	c, err := store.NewCache(b.Context(), s)
+	if err != nil {
+		b.Fatal(err)
+	}
+	c.Staleness = time.Hour
+	heap := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	b.ResetTimer()
+	for i := range b.N {
+		if _, err := c.Persona(b.Context(), id(i)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.StopTimer()
+	b.ReportMetric(float64(heap()-before)/float64(b.N), "B/persona")
+	runtime.KeepAlive(c)
 }

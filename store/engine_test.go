@@ -109,6 +109,28 @@ func TestTenStartAtOnce(t *testing.T) {
 	}
 }
 
+// An older Remit does not open what a newer one has changed, and leaves it as it is.
+func TestNewerTables(t *testing.T) {
+	for _, e := range engines(t) {
+		e.open(t).Close()
+		db := e.raw(t)
+		if _, err := db.Exec("insert into goose_db_version (version_id, is_applied) values ($1, $2)", 9999, true); err != nil {
+			t.Fatal(err)
+		}
+		s, err := store.Open(t.Context(), e.where)
+		if err == nil {
+			s.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), "a newer Remit has changed its tables (version 9999, this one knows") || !strings.Contains(err.Error(), "backup") {
+			t.Errorf("%s: got %v, want a refusal with the next step", e.name, err)
+		}
+		if _, err := db.Exec("delete from goose_db_version where version_id = $1", 9999); err != nil {
+			t.Fatal(err)
+		}
+		e.open(t).Close()
+	}
+}
+
 // Errors say which database, what to do, and no password.
 func TestDatabaseThatIsNotThere(t *testing.T) {
 	for where, want := range map[string]string{

@@ -29,22 +29,46 @@ func (s *Store) Begun(ctx context.Context, of policy.Subject, since time.Time, m
 	if err != nil {
 		return nil, err
 	}
+	var out []time.Time
+	take := func(e audit.Entry) {
+		began := e.Began()
+		if e.Kind == audit.ToolCall && (of.Tool == "" || e.Tool == of.Tool) && (of.Persona == "" || e.Persona == of.Persona) && (of.Key == "" || e.Key == of.Key) && began.After(since) {
+			out = append(out, began)
+		}
+	}
+	for _, e := range slices.Concat(calls, open) {
+		take(e)
+	}
 	by, value := "tool", of.Tool
 	if of.Tool == "" {
 		by, value = "agent_key", of.Key
 	}
-	entries, err := collect(ctx, s.reads, scanEntry, `select body from audit where `+by+` = $1 and time > $2 and kind = $3
-		and decision in ('allowed', 'failed', 'unknown') and ($4 = '' or persona = $4) order by seq desc limit 100000`,
-		value, micros(since), audit.ToolCall, of.Persona)
+	rows, err := s.reads.QueryContext(ctx, `select time, body from audit where `+by+` = $1 and kind = $2 and decision in ('allowed', 'failed', 'unknown')
+		and ($3 = '' or tool = $3) and ($4 = '' or persona = $4) and ($5 = '' or agent_key = $5) order by seq desc`, value, audit.ToolCall, of.Tool, of.Persona, of.Key)
 	if err != nil {
 		return nil, err
 	}
-	var out []time.Time
-	for _, e := range slices.Concat(calls, open, entries) {
-		began := e.Time.Add(-time.Duration(e.Micros) * time.Microsecond)
-		if e.Kind == audit.ToolCall && (of.Tool == "" || e.Tool == of.Tool) && (of.Persona == "" || e.Persona == of.Persona) && (of.Key == "" || e.Key == of.Key) && began.After(since) && len(out) < max {
-			out = append(out, began)
+	defer rows.Close()
+	for len(out) < max && rows.Next() {
+		var ended int64
+		var body []byte
+		if err := rows.Scan(&ended, &body); err != nil {
+			return nil, err
 		}
+		if ended < micros(since.Add(-clockStep)) {
+			break
+		}
+		e, err := audit.Parse(body)
+		if err != nil {
+			return nil, err
+		}
+		take(e)
 	}
-	return out, nil
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return out[:min(len(out), max)], nil
 }
+
+// clockStep is by how much a clock may have been set back between two entries, whose times are then not in the order of the record.
+const clockStep = 24 * time.Hour

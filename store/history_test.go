@@ -24,6 +24,7 @@ func history(t *testing.T, e engine) {
 		call("b", "k3", "s/t", time.Hour, 0, audit.Unknown),
 		call("a", "k1", "s/t", time.Minute, 0, audit.Refused),
 		call("a", "k1", "s/other", time.Minute, 0, audit.Allowed),
+		call("a", "k1", "s/t", 40*time.Hour, 0, audit.Allowed), // while the clock was wrong
 		{Time: now, Kind: "tool.change", Tool: "s/t", Decision: audit.Changed},
 	} {
 		if err := s.Append(t.Context(), entry); err != nil {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -16,8 +17,8 @@ import (
 )
 
 // journal makes what is recorded of calls durable before it is in the database, many calls with one write to the disk: an intent
-// before its call is forwarded, an entry before its answer leaves. The entries follow into the chain within settleEvery, or settleBusy
-// where there are many, in one transaction; whoever reads the record through the same store waits for those that were acknowledged before. What a process
+// before its call is forwarded, an entry before its answer leaves. The entries follow into the chain within settleEvery, in one
+// transaction; whoever reads the record through the same store waits for those that were acknowledged before. What a process
 // that died left in the files, the next start puts into the record, once.
 type journal struct {
 	s     *Store
@@ -39,7 +40,8 @@ type journal struct {
 	applied int64 // of the last entry in the database
 	moved   chan struct{}
 
-	// Of the goroutine that writes.
+	turn sync.Mutex // of whoever writes, to these:
+
 	spare  *frame
 	epoch  int64
 	frames int64
@@ -47,10 +49,10 @@ type journal struct {
 	size   int64 // of one that is full
 	anew   bool
 
-	wake, due chan struct{} // of the goroutine that writes, and of the one that brings into the database
-	now       chan struct{} // somebody waits for the latter
-	done      sync.WaitGroup
-	stop      chan struct{}
+	due  chan struct{} // of the goroutine that brings into the database
+	now  chan struct{} // somebody waits for it
+	done chan struct{} // it has ended
+	stop chan struct{}
 }
 
 // owed is an entry on its way from the journal into the database.
@@ -68,8 +70,9 @@ func (o owed) kind() byte {
 	return noteEntry
 }
 
-// flush is one write that several wait for.
+// flush is one write that several wait for. The first of them writes for all, when the write before has ended.
 type flush struct {
+	led   bool
 	done  chan struct{}
 	err   error
 	begun []int64 // intents
@@ -77,9 +80,7 @@ type flush struct {
 }
 
 const (
-	settleEvery = 20 * time.Millisecond
-	settleBusy  = 100 * time.Millisecond // after busy entries at once
-	busy        = 32
+	settleEvery = 100 * time.Millisecond
 	retryAfter  = 500 * time.Millisecond
 	// maxOwed bounds what waits for the database, in bytes. Nothing new begins beyond it.
 	maxOwed  = 64 << 20
@@ -96,7 +97,7 @@ func (s *Store) Journal(ctx context.Context) (unknown int, err error) {
 		return 0, nil
 	}
 	j := &journal{s: s, path: s.index.path, next: newFrame(), spare: newFrame(), write: newFlush(), open: map[int64][]byte{}, moved: make(chan struct{}),
-		wake: make(chan struct{}, 1), due: make(chan struct{}, 1), now: make(chan struct{}, 1), stop: make(chan struct{}), anew: true, at: 1, size: journalSize}
+		due: make(chan struct{}, 1), now: make(chan struct{}, 1), done: make(chan struct{}), stop: make(chan struct{}), anew: true, at: 1, size: journalSize}
 	if j.lock, err = lockJournal(journalPath(j.path, 0)); err != nil {
 		return 0, fmt.Errorf("the journal of calls beside the database: %w", err)
 	}
@@ -109,8 +110,7 @@ func (s *Store) Journal(ctx context.Context) (unknown int, err error) {
 		}
 	}
 	j.entries = j.applied
-	j.done.Go(j.writeLoop)
-	j.done.Go(j.settleLoop)
+	go j.settleLoop()
 	s.journal.Store(j)
 	return unknown + s.unknown, nil
 }
@@ -207,7 +207,7 @@ func (j *journal) end(t audit.Ticket, e audit.Entry) error {
 	if e.Time.IsZero() {
 		e.Time = time.Now()
 	}
-	text := e.AppendJSON(make([]byte, 0, 1024))
+	text := e.AppendJSON(make([]byte, 0, 2048))
 	number := int64(-t)
 	j.mu.Lock()
 	if number != 0 {
@@ -233,8 +233,15 @@ func (j *journal) end(t audit.Ticket, e audit.Entry) error {
 // wait unlocks mu and returns when what the caller added to the frame is on the disk, or cannot be.
 func (j *journal) wait() error {
 	w := j.write
+	led := w.led
+	w.led = true
 	j.mu.Unlock()
-	poke(j.wake)
+	if !led {
+		j.turn.Lock()
+		runtime.Gosched() // whoever can run may still add what is written then; a thread that waits for the disk runs nobody
+		j.flush()
+		j.turn.Unlock()
+	}
 	<-w.done
 	return w.err
 }
@@ -246,19 +253,7 @@ func poke(c chan struct{}) {
 	}
 }
 
-// writeLoop writes what waits together with one write.
-func (j *journal) writeLoop() {
-	for {
-		select {
-		case <-j.wake:
-			j.flush()
-		case <-j.stop:
-			j.flush()
-			return
-		}
-	}
-}
-
+// flush writes what waits. The caller has the turn.
 func (j *journal) flush() {
 	j.mu.Lock()
 	if j.next.empty() {
@@ -342,6 +337,7 @@ func (j *journal) put(f *frame) error {
 
 // settleLoop brings entries into the database, at once when it was idle and else every settleEvery.
 func (j *journal) settleLoop() {
+	defer close(j.done)
 	for {
 		select {
 		case <-j.due:
@@ -350,14 +346,10 @@ func (j *journal) settleLoop() {
 			j.settleAll()
 			return
 		}
-		n, err := j.settleAll()
 		pause := settleEvery
-		switch {
-		case err != nil:
+		if j.settleAll() != nil {
 			pause = retryAfter
 			poke(j.due)
-		case n >= busy:
-			pause = settleBusy
 		}
 		timer := time.NewTimer(pause)
 		select {
@@ -370,13 +362,13 @@ func (j *journal) settleLoop() {
 	}
 }
 
-// settleAll brings what is owed now into the database, and returns how many entries that is.
-func (j *journal) settleAll() (int, error) {
+// settleAll brings what is owed now into the database.
+func (j *journal) settleAll() error {
 	j.mu.Lock()
 	batch := j.owed
 	j.mu.Unlock()
 	if len(batch) == 0 {
-		return 0, nil
+		return nil
 	}
 	entries := make([]audit.Entry, len(batch))
 	for i, o := range batch {
@@ -395,7 +387,7 @@ func (j *journal) settleAll() (int, error) {
 	}
 	close(j.moved)
 	j.moved = make(chan struct{})
-	return len(batch), err
+	return err
 }
 
 // settled returns when the entries that were acknowledged before, by whichever process of this machine, are in the database.
@@ -490,10 +482,12 @@ func (j *journal) close() error {
 	j.mu.Lock()
 	j.closed = true
 	j.mu.Unlock()
+	j.turn.Lock()
+	j.flush()
+	j.turn.Unlock()
 	close(j.stop)
-	j.done.Wait()
-	_, err := j.settleAll() // what was written last
-	err = errors.Join(err, j.closeFiles())
+	<-j.done
+	err := errors.Join(j.settleAll(), j.closeFiles()) // of what was written last
 	defer j.lock.Close()
 	if err != nil || len(j.open) > 0 {
 		return err

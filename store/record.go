@@ -119,17 +119,35 @@ func (s *Store) walk(ctx context.Context, query string, args []any, each func(*s
 // Verify walks the whole chain. It also compares the columns that queries filter on with the sealed entry, so that an entry
 // cannot be hidden by editing them.
 func (s *Store) Verify(ctx context.Context) (audit.Head, error) {
-	p, err := s.VerifyEach(ctx, audit.Head{}, func(audit.Entry) error { return nil })
+	p, err := s.VerifyEach(ctx, func(audit.Entry) error { return nil })
 	return p.Head, err
 }
 
-// VerifyEach verifies the entries that follow one that is known, or all, and hands over each that is sound.
-func (s *Store) VerifyEach(ctx context.Context, after audit.Head, each func(audit.Entry) error) (audit.Proof, error) {
-	v := &audit.Verifier{}
-	if after.Seq > 0 {
-		v = audit.After(after)
+// VerifyAfter holds the entries that follow one that is known against the chain, each by its text, and hands over those that Remit wrote
+// about the record itself. The columns of the others are not compared: VerifyEach does that.
+func (s *Store) VerifyAfter(ctx context.Context, known audit.Head, each func(audit.Entry) error) (audit.Head, error) {
+	v := audit.After(known)
+	head, err := s.walk(ctx, "select body from audit where seq > $1 order by seq", []any{known.Seq}, func(rows *sql.Rows) error {
+		var body []byte
+		if err := rows.Scan(&body); err != nil {
+			return err
+		}
+		e, read, err := v.AddSealed(body)
+		if err == nil && read {
+			err = each(e)
+		}
+		return err
+	})
+	if err != nil {
+		return head, err
 	}
-	head, err := s.walk(ctx, "select body, seq, time, "+filterColumns+" from audit where seq > $1 order by seq", []any{after.Seq}, func(rows *sql.Rows) error {
+	return head, v.Tail(head)
+}
+
+// VerifyEach verifies all entries and hands over each that is sound.
+func (s *Store) VerifyEach(ctx context.Context, each func(audit.Entry) error) (audit.Proof, error) {
+	var v audit.Verifier
+	head, err := s.walk(ctx, "select body, seq, time, "+filterColumns+" from audit order by seq", nil, func(rows *sql.Rows) error {
 		var body []byte
 		var c audit.Entry
 		var at int64
@@ -147,9 +165,6 @@ func (s *Store) VerifyEach(ctx context.Context, after audit.Head, each func(audi
 	})
 	if err != nil {
 		return audit.Proof{Head: head}, err
-	}
-	if after.Seq > 0 {
-		return audit.Proof{Start: after, Head: head}, v.Tail(head)
 	}
 	return v.End(head)
 }

@@ -93,7 +93,13 @@ func (s *Store) migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = p.Up(ctx)
+	if _, err := p.Up(ctx); err != nil {
+		return err
+	}
+	is, knows, err := p.GetVersions(ctx)
+	if err == nil && is > knows {
+		err = fmt.Errorf("a newer Remit has changed its tables (version %d, this one knows %d): run that Remit, or go back to the backup from before the upgrade", is, knows)
+	}
 	return err
 }
 

@@ -87,24 +87,27 @@ func signed(last Checkpoint) []Checkpoint {
 
 // since verifies what follows a checkpoint and returns the head.
 func (n *Notary) since(ctx context.Context, last Checkpoint) (audit.Head, error) {
-	var fresh bool
+	own := int64(0) // checkpoints themselves
 	look := func(e audit.Entry) error {
-		fresh = fresh || e.Kind != audit.Checkpointed
+		if e.Kind == audit.Checkpointed {
+			own++
+		}
 		return nil
 	}
 	if last.Head.Seq > 0 {
 		h := holder{public: n.Public()}
-		p, err := n.Chain.VerifyEach(ctx, last.Head, func(e audit.Entry) error { return errors.Join(look(e), h.add(e)) })
-		if err == nil && !fresh {
-			return p.Head, ErrNothingNew
+		head, err := n.Chain.VerifyAfter(ctx, last.Head, func(e audit.Entry) error { return errors.Join(look(e), h.add(e)) })
+		if err == nil && head.Seq == last.Head.Seq+own {
+			return head, ErrNothingNew
 		}
 		if err == nil {
-			return p.Head, nil
+			return head, nil
 		}
+		own = 0
 	}
 	// There was none, or what followed it was removed by rights, or something is wrong: all of it says which.
 	v, err := Verify(ctx, n.Chain, n.Public(), signed(last), look)
-	if err == nil && !fresh {
+	if err == nil && v.Head.Seq-v.Start.Seq == own {
 		err = ErrNothingNew
 	}
 	return v.Head, err

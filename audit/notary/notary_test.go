@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -233,6 +234,7 @@ func TestContradictionsAreNotSigned(t *testing.T) {
 		"an edit before it":             "update audit set body = replace(body, 'crm', 'erp'), tool = 'erp/find' where seq = 5",
 		"the end is gone":               "delete from audit where seq > 3; update audit_head set seq = 3, hash = (select json_extract(body, '$.hash') from audit where seq = 3)",
 		"the entry that was signed":     "delete from audit where seq = 5",
+		"the column of a filter":        "update audit set tool = 'erp/find' where seq = 7",
 		"everything":                    "delete from audit; update audit_head set seq = 0, hash = ''",
 		"a forged statement at the end": "forge",
 	} {
@@ -250,7 +252,7 @@ func TestContradictionsAreNotSigned(t *testing.T) {
 				o.exec(t, attack)
 			}
 			_, err := o.Checkpoint(t.Context(), audit.Actor{})
-			if name == "an edit before it" || name == "the entry that was signed" { // what was verified before is not walked again; Verify does
+			if slices.Contains([]string{"an edit before it", "the entry that was signed", "the column of a filter"}, name) { // only Verify reads those
 				if _, err = o.Verify(t.Context()); err == nil {
 					t.Error("the record verified")
 				}

@@ -17,7 +17,10 @@ import (
 type Chain interface {
 	Append(ctx context.Context, e audit.Entry) error
 	Head(ctx context.Context) (audit.Head, error)
-	VerifyEach(ctx context.Context, after audit.Head, each func(audit.Entry) error) (audit.Proof, error)
+	// VerifyEach verifies all entries, and hands over each that is sound.
+	VerifyEach(ctx context.Context, each func(audit.Entry) error) (audit.Proof, error)
+	// VerifyAfter verifies what follows an entry that is known by its hashes alone, and hands over what is about the record itself.
+	VerifyAfter(ctx context.Context, known audit.Head, each func(audit.Entry) error) (audit.Head, error)
 	LastBefore(ctx context.Context, t time.Time) (seq int64, err error)
 	Remove(ctx context.Context) (n int64, err error)
 }
@@ -39,7 +42,7 @@ func Verify(ctx context.Context, c Chain, public []string, against []Checkpoint,
 	if err := h.expect(against); err != nil {
 		return Verified{}, err
 	}
-	p, err := c.VerifyEach(ctx, audit.Head{}, func(e audit.Entry) error {
+	p, err := c.VerifyEach(ctx, func(e audit.Entry) error {
 		if err := h.add(e); err != nil {
 			return err
 		}

@@ -131,20 +131,38 @@ type ServerStatus struct {
 	Rejected  []string // tools that were left out, and why
 }
 
-// New returns a crawler whose catalog holds what the store knows, so that a restart serves before the first crawl.
-func New(ctx context.Context, cfg Config) (*Crawler, error) {
+// New returns a crawler that knows nothing yet: Load comes before everything else.
+func New(cfg Config) *Crawler {
 	cfg = cfg.withDefaults()
 	c := &Crawler{cfg: cfg, tools: map[string][]catalog.Tool{}, status: map[string]*ServerStatus{}, followers: map[string]*follower{}, dirty: make(chan struct{}, 1)}
 	for _, s := range cfg.Servers {
 		c.status[s.Name()], c.followers[s.Name()] = &ServerStatus{Server: s.Name()}, newFollower(s, cfg)
 	}
+	return c
+}
+
+// Load has the catalog hold what the store knows, so that a restart serves before the first crawl.
+func (c *Crawler) Load(ctx context.Context) error {
 	if err := c.forget(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	tools, err := cfg.Store.Tools(ctx)
-	if err != nil {
-		return nil, err
+	var read errgroup.Group
+	var tools []catalog.Tool
+	read.Go(func() (err error) {
+		tools, err = c.cfg.Store.Tools(ctx)
+		return err
+	})
+	var vectors map[TextHash][]float32
+	if c.cfg.Embedder != nil {
+		read.Go(func() (err error) {
+			vectors, err = c.cfg.Store.Vectors(ctx, c.cfg.Embedder.Model())
+			return err
+		})
 	}
+	if err := read.Wait(); err != nil {
+		return err
+	}
+	c.mu.Lock()
 	for _, t := range tools {
 		if t.Gone {
 			continue // a tool that comes back is new
@@ -154,12 +172,9 @@ func New(ctx context.Context, cfg Config) (*Crawler, error) {
 			s.Tools, s.LastCrawl = s.Tools+1, t.LastSeen
 		}
 	}
-	if cfg.Embedder != nil {
-		if c.vectors, err = cfg.Store.Vectors(ctx, cfg.Embedder.Model()); err != nil {
-			return nil, err
-		}
-	}
-	return c, c.replace()
+	c.vectors = vectors
+	c.mu.Unlock()
+	return c.replace()
 }
 
 // forget marks the tools of servers that are no longer configured as gone.

@@ -88,10 +88,9 @@ func newRig(t *testing.T, servers map[string]fakemcp.Config) *rig {
 func (r *rig) reopen(t *testing.T) {
 	t.Helper()
 	r.catalog = catalog.New(catalog.Config{Embedder: r.embedder, NewVectors: vector.New})
-	var err error
-	r.Crawler, err = crawl.New(t.Context(), crawl.Config{Servers: r.pool.Servers(), Store: r.store, Catalog: r.catalog,
+	r.Crawler = crawl.New(crawl.Config{Servers: r.pool.Servers(), Store: r.store, Catalog: r.catalog,
 		Embedder: r.embedder, Tokens: func(d []byte) int { return len(d) }})
-	if err != nil {
+	if err := r.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -51,7 +51,8 @@ func follow(t *testing.T, c crawl.Config) *followed {
 	}
 	c.Servers, c.Store, c.Catalog, c.Tokens = pool.Servers(), f.store, f.catalog, func([]byte) int { return 1 }
 	c.Changed = func(_ string, c crawl.Changes) { f.changed <- c }
-	if f.Crawler, err = crawl.New(ctx, c); err != nil {
+	f.Crawler = crawl.New(c)
+	if err := f.Load(ctx); err != nil {
 		t.Fatal(err)
 	}
 	var done sync.WaitGroup

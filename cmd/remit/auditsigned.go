@@ -10,10 +10,19 @@ import (
 	"remit/store"
 )
 
-type auditKeyCmd struct{}
+type auditKeyCmd struct {
+	New bool `help:"Print a new private key instead, for a file that audit-key names, and keep it nowhere."`
+}
 
 // Run prints the public key, and makes the key if there is none.
-func (auditKeyCmd) Run(a *app) error {
+func (c auditKeyCmd) Run(a *app) error {
+	if c.New {
+		key, err := notary.NewKey()
+		if err == nil {
+			_, err = fmt.Fprintln(a.out, key)
+		}
+		return err
+	}
 	return a.withNotary(func(n *notary.Notary, _ *store.Store) error {
 		_, err := fmt.Fprintln(a.out, n.Key.Public())
 		return err

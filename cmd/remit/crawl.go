@@ -34,7 +34,10 @@ func (c crawlCmd) Run(a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	report, err := s.crawler.Crawl(a.ctx, a.progress())
+	var report crawl.Report
+	if err = s.load(a.ctx); err == nil {
+		report, err = s.crawler.Crawl(a.ctx, a.progress())
+	}
 	if err := errors.Join(err, s.close()); err != nil {
 		return err
 	}

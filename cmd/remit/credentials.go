@@ -1,28 +1,42 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 
 	"remit/credential"
+	"remit/internal/config"
 	"remit/store"
 	"remit/upstream"
 )
 
-// vault is the encrypted store in s. Its key is in a file or a variable, outside the database.
-func (a *app) vault(s *store.Store) *credential.Vault {
+// vault is the encrypted store in s. Its key is outside the database: in a file, or in a variable, which may also refer to it.
+func (a *app) vault(s *store.Store) (*credential.Vault, error) {
 	file := a.opts.SecretKeyFile
 	if file == "" {
 		file = filepath.Join(a.opts.Data, "secret.key")
 	}
-	return &credential.Vault{Store: s, Keys: credential.KeySource{Text: os.Getenv(credential.KeyVariable), File: file}}
+	given := os.Getenv(credential.KeyVariable)
+	text, err := config.Expand(given)
+	if err == nil && text == "" && given != "" { // which must not count as unset: a key would be made
+		err = errors.New("what it refers to is empty")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", credential.KeyVariable, err)
+	}
+	return &credential.Vault{Store: s, Keys: credential.KeySource{Text: text, File: file}}, nil
 }
 
 // secret returns a secret for the configuration.
 func (a *app) secret(name string) (value string, err error) {
 	err = a.withStore(func(s *store.Store) error {
-		value, err = credential.Secrets{Vault: a.vault(s)}.Value(a.ctx, name)
+		vault, err := a.vault(s)
+		if err == nil {
+			value, err = credential.Secrets{Vault: vault}.Value(a.ctx, name)
+		}
 		return err
 	})
 	return value, err
@@ -30,8 +44,11 @@ func (a *app) secret(name string) (value string, err error) {
 
 // authorize gives the upstreams that have oauth their tokens. Without the key of what is encrypted nothing starts.
 func (a *app) authorize(configs []upstream.Config, s *system) ([]upstream.Config, error) {
-	vault := a.vault(s.store)
-	if err := vault.Check(a.ctx); err != nil {
+	vault, err := a.vault(s.store)
+	if err == nil {
+		err = vault.Check(a.ctx)
+	}
+	if err != nil {
 		return nil, err
 	}
 	networks, err := credential.Networks(a.opts.OAuthNetworks)

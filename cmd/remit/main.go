@@ -40,6 +40,7 @@ type cli struct {
 	config.Options
 
 	Serve     serveCmd     `cmd:"" help:"Serve the pages and every persona's endpoint."`
+	Health    healthCmd    `cmd:"" help:"Ask the Remit that serves at the listen address whether it is ready; for probes."`
 	Demo      demoCmd      `cmd:"" help:"Serve a small company's demo tools to three people, on data that is thrown away."`
 	Crawl     crawlCmd     `cmd:"" help:"List the tools of every upstream now."`
 	Search    searchCmd    `cmd:"" help:"Search the catalog."`
@@ -62,7 +63,7 @@ type cli struct {
 	Shadow    shadowCmd    `cmd:"" help:"Run a revision beside the live one and see what it would change."`
 	Replay    replayCmd    `cmd:"" help:"What a revision would have done with past calls."`
 	Audit     auditCmd     `cmd:"" help:"Read, export and verify the record."`
-	Store     storeCmd     `cmd:"" help:"Move what Remit keeps to another database."`
+	Store     storeCmd     `cmd:"" help:"Back up what Remit keeps, or move it to another database."`
 	Reach     reachCmd     `cmd:"" help:"Who can call a tool, and what breaks without it."`
 	Eval      evalCmd      `cmd:"" help:"Measure search, drafts and the gateway against suites."`
 	Version   versionCmd   `cmd:"" nosettings:"" help:"Print the version."`

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"strings"
 	"syscall"
 	"testing"
@@ -45,6 +47,13 @@ func TestServeOnPostgresAndRedis(t *testing.T) {
 	if got := s.probe("/readyz"); got != "200 OK ok" {
 		t.Errorf("ready: got %s", got)
 	}
+	health := func() string {
+		code, out, errs := s.remit("health", "--listen", strings.TrimPrefix(s.url, "http://"))
+		return fmt.Sprint(code, " ", out, errs)
+	}
+	if got := health(); got != "0 ok\n" {
+		t.Errorf("remit health: got %s", got)
+	}
 	if err := redis.Stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -62,12 +71,29 @@ func TestServeOnPostgresAndRedis(t *testing.T) {
 	if ready, alive := s.probe("/readyz"), s.probe("/healthz"); ready != "503 Service Unavailable the database does not answer" || alive != "200 OK ok" {
 		t.Errorf("without PostgreSQL: got %s and %s", ready, alive)
 	}
+	if got := health(); got != "1 remit: not ready: the database does not answer\n" {
+		t.Errorf("remit health without PostgreSQL: got %s", got)
+	}
 	if err := postgres.Start(); err != nil {
 		t.Fatal(err)
 	}
 	until(t, "PostgreSQL is back", called)
 	if code, out, errs := s.remit("audit", "verify"); code != exitOK {
 		t.Errorf("the record: got %s%s", out, errs)
+	}
+	balancer := &http.Client{Transport: &http.Transport{}}
+	kept := func() (reused bool, status string) {
+		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) { reused = c.Reused }})
+		res, err := balancer.Do(must(http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/healthz", nil)))
+		if err != nil {
+			return reused, err.Error()
+		}
+		defer res.Body.Close()
+		_, err = io.Copy(io.Discard, res.Body)
+		return reused, fmt.Sprint(res.Status, " ", res.Close, " ", err)
+	}
+	if _, got := kept(); got != "200 OK false <nil>" {
+		t.Errorf("got %s", got)
 	}
 	if err := syscall.Kill(syscall.Getpid(), syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -76,7 +102,13 @@ func TestServeOnPostgresAndRedis(t *testing.T) {
 	if !called() {
 		t.Error("while it drains nothing is served")
 	}
+	if reused, got := kept(); !reused || got != "200 OK true <nil>" {
+		t.Errorf("on a connection that was idle when the drain began: got %s, the same one: %v; want an answer and then its end", got, reused)
+	}
 	if got := <-s.code; got != exitOK {
 		t.Errorf("serve ended with %d", got)
+	}
+	if got := health(); !strings.HasPrefix(got, "1 remit: nothing answers at 127.0.0.1:") {
+		t.Errorf("remit health when it ended: got %s", got)
 	}
 }

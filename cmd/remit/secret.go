@@ -24,7 +24,13 @@ type secretCmd struct {
 
 // secrets runs do on the encrypted store.
 func (a *app) secrets(do func(credential.Secrets) error) error {
-	return a.withStore(func(s *store.Store) error { return do(credential.Secrets{Vault: a.vault(s)}) })
+	return a.withStore(func(s *store.Store) error {
+		vault, err := a.vault(s)
+		if err != nil {
+			return err
+		}
+		return do(credential.Secrets{Vault: vault})
+	})
 }
 
 type secretSetCmd struct {
@@ -101,7 +107,11 @@ type secretRekeyCmd struct{}
 // Run may be used while remit serve runs: that one finds the new key in the file.
 func (secretRekeyCmd) Run(a *app) error {
 	return a.withStore(func(s *store.Store) error {
-		id, err := a.vault(s).Rekey(a.ctx, audit.Entry{Time: time.Now(), Kind: "secret.key", Actor: identity.Operator().Actor(), Decision: audit.Changed})
+		vault, err := a.vault(s)
+		if err != nil {
+			return err
+		}
+		id, err := vault.Rekey(a.ctx, audit.Entry{Time: time.Now(), Kind: "secret.key", Actor: identity.Operator().Actor(), Decision: audit.Changed})
 		if err != nil {
 			return err
 		}

@@ -121,7 +121,15 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 		}
 		return nil
 	})
-	g.Go(func() error { return s.crawler.Run(ctx) })
+	g.Go(func() error {
+		if err := s.load(ctx); ctx.Err() != nil { // to be stopped while it starts is no failure
+			return nil
+		} else if err != nil {
+			return err
+		}
+		debug.FreeOSMemory() // what the start left behind
+		return s.crawler.Run(ctx)
+	})
 	g.Go(func() error { return s.store.Lead(ctx, "lookout", a.lookout(s, gate, log).Run) })
 	g.Go(func() error { return s.cache.Run(ctx, hear(gate, desk)) })
 	g.Go(func() error { recoverOthers(ctx, s.store, log); return nil })
@@ -142,7 +150,6 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 		health.leaving.Store(true)
 		if a.opts.Drain > 0 {
 			log.Info("draining: /readyz says no, and requests are served still", "for", a.opts.Drain)
-			server.SetKeepAlivesEnabled(false)
 			time.Sleep(a.opts.Drain)
 		}
 		log.Info("stopping: calls in flight may finish within 10 s")
@@ -155,7 +162,6 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 		fmt.Fprintf(a.out, "Metrics are at %s\n", metrics.url())
 	}
 	fmt.Fprintf(a.out, "Remit serves %s\n", a.opts.Address())
-	debug.FreeOSMemory()                                                     // what the start left behind
 	if err := ready(s, a.opts.Address()); err != nil && a.ctx.Err() == nil { // to be stopped while it starts is no failure
 		end()
 		return errors.Join(err, g.Wait())
@@ -198,7 +204,7 @@ func (a *app) front(s *system, desk *approval.Desk, hook *webhook.Sender, n *not
 	if err != nil {
 		return nil, nil, err
 	}
-	gate := gateway.New(gateway.Config{Personas: s.cache, Keys: s.people, OAuth: own, Current: s.catalog.Tool, Upstreams: a.telemetry.Upstreams(gateway.Pool(s.pool)),
+	gate := gateway.New(gateway.Config{Personas: s.cache, Keys: s.people, OAuth: own, Current: s.tool, Upstreams: a.telemetry.Upstreams(gateway.Pool(s.pool)),
 		Audit: a.telemetry.Audit(s.store), Limiter: limiter, MaskKey: maskKey, SessionKey: sessionKey, StateKey: stateKey, Listed: s.crawler.Listed, Proxies: proxies, AllowedHosts: hosts, AllowedOrigins: a.opts.AllowedOrigins, CallTimeout: a.opts.CallTimeout,
 		Account: s.pool.Account, Connections: a.opts.Address() + "/connections", Observer: a.telemetry.Observer(), ForwardBaggage: a.opts.ForwardBaggage,
 		Approvals: desk, ApprovalWait: a.opts.ApprovalWait,
@@ -207,7 +213,7 @@ func (a *app) front(s *system, desk *approval.Desk, hook *webhook.Sender, n *not
 	s.people.Revoked = func(of string) { gate.Notify(persona.ID(of)) }
 	s.people.Moved = gate.Moved
 	s.drifted = gate.Drifted
-	registry := &persona.Registry{Store: s.store, Current: s.catalog.Tool, MaxTools: a.opts.MaxTools,
+	registry := &persona.Registry{Store: s.store, Current: s.tool, MaxTools: a.opts.MaxTools,
 		SingleOperator: a.opts.SingleOperator, TwoReviewers: a.opts.TwoReviewers, Changed: gate.Notify}
 	if hook != nil {
 		registry.Submitted = func(of persona.Submission) {
@@ -233,7 +239,7 @@ func (a *app) front(s *system, desk *approval.Desk, hook *webhook.Sender, n *not
 	for _, path := range gateway.Paths {
 		mux.Handle(path, gate)
 	}
-	mux.Handle("/", site)
+	mux.Handle("/", s.afterLoad(site))
 	return mux, gate, nil
 }
 

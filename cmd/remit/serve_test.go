@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/cookiejar"
@@ -13,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -20,11 +22,13 @@ import (
 	"time"
 
 	"remit/catalog"
+	"remit/catalog/crawl"
 	"remit/identity"
 	"remit/internal/fakemcp"
 	"remit/persona"
 	"remit/policy"
 	"remit/store"
+	"remit/upstream"
 	"remit/web/api"
 )
 
@@ -387,6 +391,51 @@ func until(t *testing.T, what string, condition func() bool) {
 }
 
 // A second serve on the same data is refused with what to do; crawl may run beside the first.
+// What needs the catalog waits until it was read from the store: no call is judged by a catalog that is empty yet, and no page shows one.
+func TestCatalogIsWaitedFor(t *testing.T) {
+	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "remit.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	tool, err := catalog.Parse("crm", json.RawMessage(`{"name":"find","inputSchema":{"type":"object"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.SaveListing(t.Context(), "crm", []catalog.Tool{tool}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	pool, err := upstream.NewPool([]upstream.Config{{Name: "crm", URL: "http://127.0.0.1:9/mcp"}}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &system{catalog: newCatalog(nil), loaded: make(chan struct{})}
+	s.crawler = crawl.New(crawl.Config{Servers: pool.Servers(), Store: db, Catalog: s.catalog})
+	page := s.afterLoad(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, strconv.Itoa(len(s.catalog.Tools()))+" tools")
+	}))
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	early := httptest.NewRecorder()
+	page.ServeHTTP(early, httptest.NewRequestWithContext(gone, http.MethodGet, "/catalog", nil))
+	if early.Body.Len() > 0 {
+		t.Errorf("whoever left before got %q", early.Body)
+	}
+	shown, found := make(chan string, 1), make(chan bool, 1)
+	go func() {
+		w := httptest.NewRecorder()
+		page.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/catalog", nil))
+		shown <- w.Body.String()
+	}()
+	go func() { _, ok := s.tool("crm/find"); found <- ok }()
+	if err := s.load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got, ok := <-shown, <-found; got != "1 tools" || !ok {
+		t.Errorf("got the page %q, and the tool is known: %v", got, ok)
+	}
+}
+
 func TestSecondServeIsRefused(t *testing.T) {
 	s := startServe(t)
 	defer s.stop()

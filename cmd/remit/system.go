@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -120,7 +121,8 @@ type system struct {
 	pool    *upstream.Pool
 	catalog *catalog.Catalog
 	crawler *crawl.Crawler
-	drifted func() // nil until somebody serves
+	loaded  chan struct{} // closed when the catalog holds what the store knows
+	drifted func()        // nil until somebody serves
 
 	provider    *oidc.Client            // where people sign in; nil for none
 	signIns     *credential.SignIns     // there, that can be renewed; nil where nothing is renewed
@@ -133,7 +135,7 @@ func (a *app) assemble(configs []upstream.Config, log *slog.Logger) (_ *system, 
 	if err != nil {
 		return nil, err
 	}
-	s := &system{catalog: newCatalog(e)}
+	s := &system{catalog: newCatalog(e), loaded: make(chan struct{})}
 	if s.store, err = a.openStore(); err != nil {
 		return nil, err
 	}
@@ -156,7 +158,7 @@ func (a *app) assemble(configs []upstream.Config, log *slog.Logger) (_ *system, 
 	if s.signIns != nil {
 		s.people.SignIns = s.signIns
 	}
-	s.crawler, err = crawl.New(a.ctx, crawl.Config{Servers: s.pool.Servers(), Store: s.store, Catalog: s.catalog, Embedder: e,
+	s.crawler = crawl.New(crawl.Config{Servers: s.pool.Servers(), Store: s.store, Catalog: s.catalog, Embedder: e,
 		Tokens: tokens.Count, Interval: a.opts.CrawlInterval, Grace: a.opts.ListGrace, Log: log, Listed: a.telemetry.Crawled,
 		Changed: func(server string, c crawl.Changes) {
 			if s.drifted != nil {
@@ -164,11 +166,34 @@ func (a *app) assemble(configs []upstream.Config, log *slog.Logger) (_ *system, 
 			}
 			log.Info("tools changed", "server", server, "added", len(c.Added)+len(c.Back), "changed", len(c.Changed), "gone", len(c.Gone))
 		}})
-	if err != nil {
-		return nil, errors.Join(err, s.store.Close())
-	}
 	s.pool.Start(context.WithoutCancel(a.ctx)) // ended by close, in order
 	return s, nil
+}
+
+// load reads the catalog from the store.
+func (s *system) load(ctx context.Context) error {
+	if err := s.crawler.Load(ctx); err != nil {
+		return fmt.Errorf("reading the catalog: %w", err)
+	}
+	close(s.loaded)
+	return nil
+}
+
+// tool is the catalog's definition of a tool now. Nobody knows it before the catalog was read, which is waited for.
+func (s *system) tool(id catalog.ID) (catalog.Tool, bool) {
+	<-s.loaded
+	return s.catalog.Tool(id)
+}
+
+// afterLoad has requests that need the catalog wait until it was read.
+func (s *system) afterLoad(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-s.loaded:
+			next.ServeHTTP(w, r)
+		case <-r.Context().Done():
+		}
+	})
 }
 
 // close ends the servers' processes, then the database.

@@ -66,10 +66,12 @@ var allowed = map[string][]string{
 	"internal/services":       {},
 	"internal/coord":          {"policy"},
 	"cmd/remit":               nil,
+	"bench/backing":           {"internal/services"},
 	"bench/prepare":           nil,
 	"bench/table":             nil,
 	"catalog/embed/convert":   nil,
 	"e2e/gosdk":               {}, // a module of its own
+	"e2e/manifests":           {}, // another
 }
 
 // owners lists which packages may import a third-party module, and why it is there.
@@ -84,7 +86,7 @@ var owners = map[string][]string{
 	"github.com/yosida95/uritemplate/v3":       {"gateway"},                                                                                                                // which URIs a resource template stands for (RFC 6570), in linear time
 	"cel.dev/cel-go":                           {"policy"},                                                                                                                 // conditions on a call: typed, bounded in cost, without loops or effects
 	"modernc.org/sqlite":                       {"store"},                                                                                                                  // SQLite without cgo
-	"github.com/jackc/pgx/v5":                  {"store", "internal/services"},                                                                                             // PostgreSQL, with notifications
+	"github.com/jackc/pgx/v5":                  {"store", "internal/services", "bench/backing"},                                                                            // PostgreSQL, with notifications
 	"github.com/redis/go-redis/v9":             {"internal/coord"},                                                                                                         // limits that replicas share
 	"github.com/pressly/goose/v3":              {"store"},                                                                                                                  // migrations
 	"github.com/oklog/ulid/v2":                 {"store"},                                                                                                                  // sortable unique ids
@@ -103,6 +105,8 @@ var owners = map[string][]string{
 	"google.golang.org/protobuf":               {"audit/ship"},                                                                                                             // their encoding
 	"github.com/leodido/go-syslog/v4":          {"audit/ship"},                                                                                                             // messages of RFC 5424
 	"golang.org/x/mod":                         {"audit/notary"},                                                                                                           // signed notes, the form of transparency logs' checkpoints
+	"github.com/compose-spec/compose-go/v2":    {"e2e/manifests"},                                                                                                          // reads Compose files as docker compose does, in tests
+	"sigs.k8s.io/kustomize":                    {"e2e/manifests"},                                                                                                          // builds the Kustomize base as kubectl does, in tests
 	"github.com/modelcontextprotocol/go-sdk":   {"e2e/gosdk"},                                                                                                              // the official Go SDK as a client, in tests
 	"golang.org/x/crypto":                      {"identity"},                                                                                                               // argon2id
 	"golang.org/x/sync":                        {"catalog/crawl", "cmd/remit", "credential", "evals", "store"},                                                             // errgroup, singleflight

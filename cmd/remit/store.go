@@ -12,7 +12,24 @@ import (
 )
 
 type storeCmd struct {
-	Copy storeCopyCmd `cmd:"" help:"Move what a SQLite file has into an empty PostgreSQL database. It may be repeated."`
+	Backup storeBackupCmd `cmd:"" help:"Write a copy of the SQLite file, also while it is served, and verify the record in it."`
+	Copy   storeCopyCmd   `cmd:"" help:"Move what a SQLite file has into an empty PostgreSQL database. It may be repeated."`
+}
+
+type storeBackupCmd struct {
+	File string `arg:"" placeholder:"FILE" help:"The copy, a file that does not exist."`
+}
+
+// Run writes the copy, and says up to where its record goes.
+func (c storeBackupCmd) Run(a *app) error {
+	return a.withStore(func(s *store.Store) error {
+		head, err := s.Backup(a.ctx, c.File)
+		if err != nil {
+			return fmt.Errorf("there is no backup: %w", err)
+		}
+		_, err = fmt.Fprintf(a.out, "%s is a copy, and its record verifies up to entry %d with the hash %s\nKeep it apart from audit.key and secret.key, without which it cannot be served.\n", c.File, head.Seq, head.Hash)
+		return err
+	})
 }
 
 type storeCopyCmd struct {

@@ -1,3 +1,0 @@
-package audit
-
-var ReadEntry = readEntry
