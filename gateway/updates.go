@@ -31,37 +31,50 @@ type updates struct {
 	fresh chan struct{} // holds one sign that something changed
 
 	mu      sync.Mutex
-	watched map[string]context.CancelFunc // by URI
-	changed map[string]bool               // not told yet
+	watched map[string]*watched // by URI
+	changed map[string]bool     // not told yet
+}
+
+// watched is one resource of which a client hears.
+type watched struct {
+	life context.Context
+	end  context.CancelFunc
 }
 
 func newUpdates() *updates {
-	u := &updates{fresh: make(chan struct{}, 1), watched: map[string]context.CancelFunc{}, changed: map[string]bool{}}
+	u := &updates{fresh: make(chan struct{}, 1), watched: map[string]*watched{}, changed: map[string]bool{}}
 	u.life, u.end = context.WithCancel(context.Background())
 	return u
 }
 
-// begin has a resource watched from now on; again says that it is already.
-func (u *updates) begin(uri string) (ctx context.Context, again bool, err error) {
+// begin has a resource watched from now on; it returns nil for one that is already.
+func (u *updates) begin(uri string) (*watched, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.watched[uri] != nil {
-		return nil, true, nil
+		return nil, nil
 	}
 	if len(u.watched) >= maxWatched {
-		return nil, false, fmt.Errorf("this client hears of %d resources already, which is the limit", maxWatched)
+		return nil, fmt.Errorf("this client hears of %d resources already, which is the limit", maxWatched)
 	}
-	ctx, u.watched[uri] = context.WithCancel(u.life)
-	return ctx, false, nil
+	w := &watched{}
+	w.life, w.end = context.WithCancel(u.life)
+	u.watched[uri] = w
+	return w, nil
 }
 
 // drop has a resource no longer watched.
-func (u *updates) drop(uri string) {
+func (u *updates) drop(uri string) { u.over(uri, nil) }
+
+// over does the same, unless the resource is watched anew.
+func (u *updates) over(uri string, only *watched) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if end := u.watched[uri]; end != nil {
-		end()
+	w := u.watched[uri]
+	if w == nil || only != nil && w != only {
+		return
 	}
+	w.end()
 	delete(u.watched, uri)
 	delete(u.changed, uri)
 }
@@ -90,24 +103,24 @@ func (u *updates) take() []string {
 // hearOf asks the server to tell of the resource, in place of a read.
 func (g *Gateway) hearOf(ctx context.Context, c *call) *fault {
 	u, uri, server := c.updates, c.name, c.server
-	life, again, err := u.begin(uri)
+	w, err := u.begin(uri)
 	switch {
 	case err != nil:
 		return rpcFault(codeInvalidParams, "%v; unsubscribe from one.", err)
-	case !again:
+	case w != nil:
 		agreed := make(chan error, 1)
 		g.busy.Add(1) // the request is in it, too
 		go func() {
 			defer g.busy.Done()
-			defer context.AfterFunc(g.stopping, func() { u.drop(uri) })()
+			defer context.AfterFunc(g.stopping, func() { u.over(uri, w) })()
 			say := func(err error) {
 				select {
 				case agreed <- err:
 				default:
 				}
 			}
-			say(server.Watch(life, uri, func() { say(nil) }, func() { u.updated(uri) }))
-			u.drop(uri)
+			say(server.Watch(w.life, uri, func() { say(nil) }, func() { u.updated(uri) }))
+			u.over(uri, w)
 		}()
 		select {
 		case err = <-agreed:
@@ -115,7 +128,7 @@ func (g *Gateway) hearOf(ctx context.Context, c *call) *fault {
 			err = context.Cause(ctx)
 		}
 		if err != nil {
-			u.drop(uri)
+			u.over(uri, w)
 			name, _ := c.grant.Tool.Split()
 			c.entry.Decision = audit.Failed
 			return failure(ctx, name, err)
