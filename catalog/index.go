@@ -2,8 +2,10 @@ package catalog
 
 import (
 	"math"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // field is a part of a tool that is searched by words.
@@ -76,29 +78,69 @@ type lengths [len(fields)]float64
 
 func newIndex(tools []Tool) *index {
 	x := &index{terms: map[string]int{}}
+	parts := make([]*reading, min(runtime.GOMAXPROCS(0), len(tools)))
+	var readers sync.WaitGroup
+	for i := range parts {
+		parts[i] = &reading{from: i * len(tools) / len(parts), terms: map[string]int{}}
+		readers.Go(func() { parts[i].read(tools[parts[i].from : (i+1)*len(tools)/len(parts)]) })
+	}
+	readers.Wait()
 	var found [][]occurrences // by term
-	each := make([]lengths, len(tools))
+	each := make([]lengths, 0, len(tools))
 	var average lengths
-	for doc, t := range tools {
-		for f := range fields {
-			eachTerm(cut(fields[f].text(t), maxFieldText), func(term, _ string) {
-				id, ok := x.terms[term]
-				if !ok {
-					id = len(found)
-					x.terms[strings.Clone(term)] = id
-					found = append(found, nil)
-				}
-				if n := len(found[id]); n == 0 || found[id][n-1].doc != uint32(doc) {
-					found[id] = append(found[id], occurrences{doc: uint32(doc)})
-				}
-				found[id][len(found[id])-1].count[f]++
-				each[doc][f]++
-				average[f] += 1 / float64(len(tools))
-			})
+	for _, p := range parts {
+		for local, term := range p.names {
+			id, ok := x.terms[term]
+			if !ok {
+				id = len(found)
+				x.terms[term] = id
+				found = append(found, nil)
+			}
+			found[id] = append(found[id], p.found[local]...)
 		}
+		each = append(each, p.each...)
+		for f, n := range p.all {
+			average[f] += n
+		}
+	}
+	for f := range average {
+		average[f] /= float64(len(tools))
 	}
 	x.weigh(found, each, average)
 	return x
+}
+
+// reading is what one processor found in some of the documents, which follow one another.
+type reading struct {
+	from  int // the first document
+	terms map[string]int
+	names []string        // by term
+	found [][]occurrences // by term
+	each  []lengths       // by document
+	all   lengths
+}
+
+func (r *reading) read(tools []Tool) {
+	r.each = make([]lengths, len(tools))
+	for i, t := range tools {
+		doc := uint32(r.from + i)
+		for f := range fields {
+			eachTerm(cut(fields[f].text(t), maxFieldText), func(term, _ string) {
+				id, ok := r.terms[term]
+				if !ok {
+					id, term = len(r.found), strings.Clone(term)
+					r.terms[term] = id
+					r.names, r.found = append(r.names, term), append(r.found, nil)
+				}
+				if n := len(r.found[id]); n == 0 || r.found[id][n-1].doc != doc {
+					r.found[id] = append(r.found[id], occurrences{doc: doc})
+				}
+				r.found[id][len(r.found[id])-1].count[f]++
+				r.each[i][f]++
+				r.all[f]++
+			})
+		}
+	}
 }
 
 func (x *index) weigh(found [][]occurrences, each []lengths, average lengths) {

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // Config of a [Catalog]. The zero value searches by words only.
@@ -40,7 +42,9 @@ func New(config Config) *Catalog {
 		config.QueryTimeout = 3 * time.Second
 	}
 	c := &Catalog{config: config}
-	c.now.Store(newSnapshot(nil, nil))
+	empty := newSnapshot(nil)
+	empty.index = newIndex(nil)
+	c.now.Store(empty)
 	return c
 }
 
@@ -54,8 +58,11 @@ func (c *Catalog) weights() (words, meaning float64) {
 // Replace makes tools, without those that are gone, the catalog. A tool without vectors is found by words only. When the
 // vectors cannot be used the tools are taken over all the same and are found by words, and the error says why.
 func (c *Catalog) Replace(tools []Tool, vectors map[ID]Embedding) error {
-	s := newSnapshot(tools, c.now.Load())
+	s := newSnapshot(tools)
+	var words sync.WaitGroup
+	words.Go(func() { s.indexWords(c.now.Load()) })
 	err := c.addVectors(s, vectors)
+	words.Wait()
 	if err != nil {
 		s.vectors, s.cores, s.embedded = nil, nil, nil
 		s.degraded = fmt.Sprintf("Found by words only: %v. Crawl again to rebuild the vectors.", err)
@@ -82,11 +89,17 @@ func (c *Catalog) addVectors(s *snapshot, vectors map[ID]Embedding) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	var err error
-	if s.vectors, err = c.config.NewVectors(ids, wholes); err == nil {
-		s.cores, err = c.config.NewVectors(ids, cores)
+	var both errgroup.Group
+	for _, of := range []struct {
+		into    *Vectors
+		vectors [][]float32
+	}{{&s.vectors, wholes}, {&s.cores, cores}} {
+		both.Go(func() (err error) {
+			*of.into, err = c.config.NewVectors(ids, of.vectors)
+			return err
+		})
 	}
-	if err != nil {
+	if err := both.Wait(); err != nil {
 		return fmt.Errorf("the vectors of the catalog cannot be searched: %w", err)
 	}
 	return nil
@@ -124,8 +137,8 @@ type snapshot struct {
 	pool     sync.Pool // of *buffers
 }
 
-// newSnapshot takes over the word index of before when the definitions are still the same, as after most crawls.
-func newSnapshot(tools []Tool, before *snapshot) *snapshot {
+// newSnapshot lacks the indexes.
+func newSnapshot(tools []Tool) *snapshot {
 	s := &snapshot{}
 	for _, t := range tools {
 		if !t.Gone {
@@ -140,12 +153,14 @@ func newSnapshot(tools []Tool, before *snapshot) *snapshot {
 		fmt.Fprintf(hash, "%s %s\n", t.ID, t.Digest)
 	}
 	s.digest = "sha256:" + hex.EncodeToString(hash.Sum(nil))
-	if before != nil && before.digest == s.digest {
-		s.index = before.index
-	} else {
+	return s
+}
+
+// indexWords takes over the word index of before when the definitions are still the same, as after most crawls.
+func (s *snapshot) indexWords(before *snapshot) {
+	if s.index = before.index; before.digest != s.digest {
 		s.index = newIndex(s.tools)
 	}
-	return s
 }
 
 // outage remembers that the embedding of queries failed, so that each search does not wait for the same failure.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -391,6 +392,40 @@ func TestPassages(t *testing.T) {
 	for _, text := range catalog.Passages(tool(t, "s", "t", strings.Repeat("é", 100_000), "p")) {
 		if len(text) > 1200 {
 			t.Errorf("got %d bytes, want at most 1200", len(text))
+		}
+	}
+}
+
+// However many processors read the words, the index is the same.
+func TestWordsReadByManyProcessors(t *testing.T) {
+	var tools []catalog.Tool
+	for i := range 101 {
+		tools = append(tools, tool(t, fmt.Sprint("server", i%7), fmt.Sprint("tool_", i),
+			fmt.Sprintf("Finds %d customers of region %d, and %s.", i%13, i%5, []string{"tells nobody", "sends mail", "writes a report"}[i%3])))
+	}
+	search := func(processors int) (found []catalog.Match) {
+		t.Helper()
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(processors))
+		c := catalog.New(catalog.Config{})
+		if err := c.Replace(tools, nil); err != nil {
+			t.Fatal(err)
+		}
+		for _, query := range []string{"customers of region 3", "send mail", "server4 report", "tool_17", "nothing of the kind"} {
+			got, err := c.Search(t.Context(), query, 50)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found = append(found, got.Matches...)
+		}
+		return found
+	}
+	want := search(1)
+	if len(want) < 100 {
+		t.Fatalf("only %d were found", len(want))
+	}
+	for _, processors := range []int{2, 3, 8} {
+		if diff := cmp.Diff(want, search(processors)); diff != "" {
+			t.Errorf("%d processors: %s", processors, diff)
 		}
 	}
 }

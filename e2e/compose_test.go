@@ -127,10 +127,10 @@ type stack struct {
 	url      string // of the proxy
 	client   *http.Client
 	proxy    *safeBuffer // its log
-	replicas map[string]*replica
+	replicas map[string]*container
 }
 
-type replica struct {
+type container struct {
 	config, address string
 	env             []string
 	cmd             *exec.Cmd
@@ -140,7 +140,7 @@ type replica struct {
 
 func startStack(t *testing.T) *stack {
 	t.Helper()
-	s := &stack{t: t, dir: t.TempDir(), compose: readCompose(t), replicas: map[string]*replica{}}
+	s := &stack{t: t, dir: t.TempDir(), compose: readCompose(t), replicas: map[string]*container{}}
 	if out, err := exec.Command("cp", "-r", "../deploy/compose/.", s.dir).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -176,7 +176,7 @@ func startStack(t *testing.T) *stack {
 	s.url = fmt.Sprintf("https://localhost:%d", front)
 	proxied := s.read("haproxy.cfg")
 	for _, name := range []string{"a", "b"} {
-		r := &replica{config: filepath.Join(s.dir, name+".yaml"), address: fmt.Sprintf("127.0.0.1:%d", freePort(t))}
+		r := &container{config: filepath.Join(s.dir, name+".yaml"), address: fmt.Sprintf("127.0.0.1:%d", freePort(t))}
 		for variable, value := range s.compose.Services["remit-"+name].Environment {
 			r.env = append(r.env, variable+"="+s.secret(value))
 		}
@@ -289,7 +289,7 @@ func (s *stack) serve(name string) {
 }
 
 // ready waits until the container's own probe says so.
-func (r *replica) ready() (err error) {
+func (r *container) ready() (err error) {
 	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		probe := exec.Command(binary, "health")
 		probe.Env = r.env
@@ -395,7 +395,7 @@ func TestComposeServes(t *testing.T) {
 		res.Body.Close()
 	}
 	calls := 0
-	for _, r := range []*replica{a, b} {
+	for _, r := range []*container{a, b} {
 		if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"remit/persona"
 )
 
 // signedIn is what came of oauth.mjs.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"remit/approval"
+	"remit/catalog"
 	"remit/gateway"
 	"remit/identity"
 	"remit/internal/services"
@@ -88,6 +89,42 @@ func TestRevocationOnAnotherReplica(t *testing.T) {
 				t.Fatal("a good key was refused")
 			}
 			w.revoke("support")
+			if tc.staleness == 0 {
+				if !refused() {
+					t.Error("the next call was let through")
+				}
+				return
+			}
+			eventually(t, "a refusal", refused)
+		})
+	}
+}
+
+// A tool that another replica found changed is refused here, as a revoked key is, although the catalog of this one still has what was approved.
+func TestDriftFoundByAnotherReplica(t *testing.T) {
+	for name, tc := range map[string]struct {
+		staleness time.Duration
+		listens   bool
+	}{"asks each time": {0, false}, "listens": {time.Hour, true}, "is deaf": {time.Second, false}} {
+		t.Run(name, func(t *testing.T) {
+			where := services.Postgres(t)
+			w := newWorldOn(t, where, nil)
+			before := catalog.New(catalog.Config{})
+			must(t, before.Replace(w.catalog.Tools(), nil))
+			w.catalog = before // what this replica knows, and the crawler does not
+			w.replica(where, tc.staleness, tc.listens)
+			refused := func() bool {
+				text := w.text(w.post(t.Context(), "support", "", call("find_customer", `{"email":"a@b.example"}`)))
+				if strings.Contains(text, "Ada") == strings.Contains(text, "Refused: the tool changed after it was approved") {
+					t.Fatalf("got %s", text)
+				}
+				return !strings.Contains(text, "Ada")
+			}
+			if refused() {
+				t.Fatal("what was approved was refused")
+			}
+			w.fakes["crm"].SetTools(append(raw(strings.Replace(findCustomer, "by e-mail", "by e-mail, and tells everybody", 1)), definitions["crm"][1:]...))
+			w.crawl()
 			if tc.staleness == 0 {
 				if !refused() {
 					t.Error("the next call was let through")

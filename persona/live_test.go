@@ -10,6 +10,7 @@ import (
 
 	"remit/audit"
 	"remit/catalog"
+	"remit/catalog/crawl"
 	"remit/identity"
 	"remit/persona"
 	"remit/policy"
@@ -40,7 +41,7 @@ func (w *world) listing(t *testing.T, server string) {
 			tools = append(tools, tool)
 		}
 	}
-	_, err := w.store.SaveListing(t.Context(), server, tools, time.Now())
+	_, err := w.store.SaveListing(t.Context(), crawl.Turn{Server: server}, tools, time.Now())
 	check(t, "list "+server, err, nil)
 }
 

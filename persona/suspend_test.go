@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"remit/catalog"
+	"remit/catalog/crawl"
 	"remit/persona"
 )
 
@@ -40,7 +41,7 @@ func TestSuspendTellsWhomItConcerns(t *testing.T) {
 	w, ctx := newWorld(t), t.Context()
 	for _, id := range []catalog.ID{"crm/find", "billing/find"} {
 		server, _ := id.Split()
-		_, err := w.store.SaveListing(ctx, server, []catalog.Tool{w.tools[id]}, time.Now())
+		_, err := w.store.SaveListing(ctx, crawl.Turn{Server: server}, []catalog.Tool{w.tools[id]}, time.Now())
 		check(t, "list "+server, err, nil)
 		p := persona.ID(server + "-agent")
 		check(t, "create", w.Create(ctx, ada, p, "Agent", proposal(id)), nil)

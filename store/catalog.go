@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -19,8 +21,23 @@ import (
 
 var _ crawl.Store = (*Store)(nil)
 
-// Tools returns every tool that was ever seen, by id, with those that are gone.
-func (s *Store) Tools(ctx context.Context) ([]catalog.Tool, error) {
+// Tools returns every tool that was ever seen, by id, with those that are gone; of the servers, if any are named.
+func (s *Store) Tools(ctx context.Context, servers ...string) ([]catalog.Tool, error) {
+	if len(servers) == 0 {
+		return s.tools(ctx, "")
+	}
+	var all []catalog.Tool
+	for _, server := range servers {
+		some, err := s.tools(ctx, " where t.server = $1", server)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, some...)
+	}
+	return all, nil
+}
+
+func (s *Store) tools(ctx context.Context, where string, args ...any) ([]catalog.Tool, error) {
 	type stored struct {
 		server      string
 		body        []byte
@@ -32,7 +49,7 @@ func (s *Store) Tools(ctx context.Context) ([]catalog.Tool, error) {
 		err = r.Scan(&t.server, &t.body, &t.tokens, &t.first, &t.last, &t.gone)
 		return t, err
 	}, `select t.server, d.body, t.tokens, t.first_seen, l.listed_at, t.gone from tool t join definition d on d.digest = t.digest
-		join listing l on l.server = t.server order by t.id`)
+		join listing l on l.server = t.server`+where+` order by t.id`, args...)
 	if err != nil || len(rows) == 0 {
 		return nil, err
 	}
@@ -57,18 +74,21 @@ func (s *Store) Tools(ctx context.Context) ([]catalog.Tool, error) {
 }
 
 // SaveListing makes tools what the server offers, writing only what differs from before, and one entry if anything does.
-// What no tool and no pin refers to any more is deleted.
-func (s *Store) SaveListing(ctx context.Context, server string, tools []catalog.Tool, at time.Time) (c crawl.Changes, err error) {
+// What no tool and no pin refers to any more is deleted. When it no longer is this process's turn, nothing is written.
+func (s *Store) SaveListing(ctx context.Context, turn crawl.Turn, tools []catalog.Tool, at time.Time) (c crawl.Changes, err error) {
 	err = s.write(ctx, func(tx *sql.Tx) error {
-		d, err := compare(ctx, tx, server, tools)
+		d, err := compare(ctx, tx, turn.Server, tools)
 		if err != nil {
 			return err
 		}
 		c = d.changes
+		if err := s.hold(tx, turn, !c.None()); err != nil {
+			return err
+		}
 		if err := freeze(tx, d, at); err != nil {
 			return err
 		}
-		return saveDifference(tx, server, d, at)
+		return saveDifference(tx, turn.Server, d, at)
 	})
 	return c, err
 }
@@ -79,6 +99,9 @@ func (s *Store) Forget(ctx context.Context, server string, at time.Time) error {
 	return s.write(ctx, func(tx *sql.Tx) error {
 		d, err := compare(ctx, tx, server, nil)
 		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec("update crawl set kept = kept + 1 where server = $1", server); err != nil { // which replicas that have it hear of
 			return err
 		}
 		return saveDifference(tx, server, d, at)
@@ -190,22 +213,46 @@ func (s *Store) Servers(ctx context.Context) ([]string, error) {
 		"select server from listing order by server")
 }
 
-// Vectors returns the stored vectors of a model, by the hash of the text.
-func (s *Store) Vectors(ctx context.Context, model string) (map[crawl.TextHash][]float32, error) {
-	out := map[crawl.TextHash][]float32{}
-	_, err := collect(ctx, s.reads, func(r *sql.Rows) (struct{}, error) {
-		var text, body []byte
-		if err := r.Scan(&text, &body); err != nil {
-			return struct{}{}, err
+// Vectors returns the stored vectors of a model, by the hash of the text; of the texts, if any are given.
+func (s *Store) Vectors(ctx context.Context, model string, texts ...crawl.TextHash) (map[crawl.TextHash][]float32, error) {
+	out := make(map[crawl.TextHash][]float32, len(texts))
+	if len(texts) == 0 {
+		return out, s.vectors(ctx, out, "select text, body from vector where model = $1", model)
+	}
+	for some := range slices.Chunk(texts, vectorsAtOnce) {
+		args, marks := []any{model}, make([]string, len(some))
+		for i, text := range some {
+			args = append(args, text[:])
+			marks[i] = fmt.Sprintf("$%d", i+2)
+		}
+		if err := s.vectors(ctx, out, "select text, body from vector where model = $1 and text in ("+strings.Join(marks, ", ")+")", args...); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// vectorsAtOnce is how many texts one statement asks for.
+const vectorsAtOnce = 1000
+
+func (s *Store) vectors(ctx context.Context, into map[crawl.TextHash][]float32, query string, args ...any) error {
+	rows, err := s.reads.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var text, body sql.RawBytes // a large catalog's are hundreds of megabytes, which need not be copied
+		if err := rows.Scan(&text, &body); err != nil {
+			return err
 		}
 		v := make([]float32, len(body)/4)
 		for i := range v {
 			v[i] = math.Float32frombits(binary.LittleEndian.Uint32(body[4*i:]))
 		}
-		out[crawl.TextHash(text)] = v
-		return struct{}{}, nil
-	}, "select text, body from vector where model = $1", model)
-	return out, err
+		into[crawl.TextHash(text)] = v
+	}
+	return rows.Err()
 }
 
 // SaveVectors keeps vectors of a model.
@@ -225,9 +272,12 @@ func (s *Store) SaveVectors(ctx context.Context, model string, vectors map[crawl
 	})
 }
 
-// KeepVectors deletes the vectors of every other model and of every text that is not among texts.
-func (s *Store) KeepVectors(ctx context.Context, model string, texts map[crawl.TextHash]bool) error {
+// KeepVectors deletes the vectors of every other model and of every text that is not among texts, if it still is this process's turn.
+func (s *Store) KeepVectors(ctx context.Context, turn crawl.Turn, model string, texts map[crawl.TextHash]bool) error {
 	return s.write(ctx, func(tx *sql.Tx) error {
+		if err := s.hold(tx, turn, true); err != nil {
+			return err
+		}
 		if _, err := tx.Exec("delete from vector where model <> $1", model); err != nil {
 			return err
 		}

@@ -9,13 +9,14 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"remit/audit"
 )
 
 // notCopied are tables of one database alone: versions that are counted, processes and their leases, files beside it, and calls under way,
 // of which there are none.
-var notCopied = []string{"standing", "replica", "lease", "audit_journal", "audit_intent", "goose_db_version", "sqlite_sequence"}
+var notCopied = []string{"standing", "replica", "lease", "crawl", "audit_journal", "audit_intent", "goose_db_version", "sqlite_sequence"}
 
 // table is one to copy.
 type table struct {
@@ -180,7 +181,14 @@ func (t table) copy(ctx context.Context, from, to *Store, progress func(string, 
 	if set := t.list(no, "? = excluded.?"); set != "" {
 		then = "update set " + set
 	}
-	insert := fmt.Sprintf("insert into %s (%s) values (%s) on conflict (%s) do %s", t.name, t.list(all, "?"), strings.Join(marks, ", "), t.list(key, "?"), then)
+	unique := t.list(key, "?")
+	if t.name == "audit" {
+		unique = "seq, time" // what divides it into parts is in the key there
+		if err := makeMonths(ctx, from, to); err != nil {
+			return err
+		}
+	}
+	insert := fmt.Sprintf("insert into %s (%s) values (%s) on conflict (%s) do %s", t.name, t.list(all, "?"), strings.Join(marks, ", "), unique, then)
 	var n int64
 	var batch [][]any
 	flush := func() error {
@@ -210,6 +218,27 @@ func (t table) copy(ctx context.Context, from, to *Store, progress func(string, 
 		err = flush()
 	}
 	return err
+}
+
+// makeMonths makes the parts for the entries of a record that is copied.
+func makeMonths(ctx context.Context, from, to *Store) error {
+	const day = 24 * time.Hour
+	days, err := collect(ctx, from.reads, func(r *sql.Rows) (n int64, err error) { err = r.Scan(&n); return n, err },
+		"select distinct time / $1 from audit where time > 0", day.Microseconds())
+	if err != nil {
+		return err
+	}
+	made := map[string]bool{}
+	for _, n := range days {
+		at := time.Unix(0, 0).UTC().AddDate(0, 0, int(n))
+		if month := at.Format("200601"); !made[month] && at.Before(time.Now().AddDate(0, 1, 0)) {
+			made[month] = true
+			if err := to.makeMonth(ctx, at); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // digest is over every value of every row, with lengths and types.

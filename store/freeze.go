@@ -79,7 +79,8 @@ func (s *Store) Thaw(ctx context.Context, by identity.Principal, tool catalog.ID
 	})
 }
 
-// Freeze freezes the pins that a listing drifts from and keeps nothing else of it. With a reason, an entry says so.
+// Freeze freezes the pins that a listing drifts from and keeps nothing else of it. With a reason, an entry says so. It needs no turn:
+// it only takes away.
 func (s *Store) Freeze(ctx context.Context, server string, tools []catalog.Tool, at time.Time, reason string) (c crawl.Changes, err error) {
 	err = s.write(ctx, func(tx *sql.Tx) error {
 		d, err := compare(ctx, tx, server, tools)

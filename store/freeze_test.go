@@ -20,7 +20,7 @@ var reviewer = identity.Principal{Person: "ravi", Roles: []identity.Role{identit
 // offer saves a listing of server crm.
 func offer(t *testing.T, s *store.Store, tools ...catalog.Tool) crawl.Changes {
 	t.Helper()
-	c, err := s.SaveListing(t.Context(), "crm", tools, time.Now())
+	c, err := s.SaveListing(t.Context(), crawl.Turn{Server: "crm"}, tools, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,12 +50,17 @@ func (s *Store) LastBefore(ctx context.Context, t time.Time) (seq int64, err err
 // removedAtOnce bounds how long a writer waits while entries are removed.
 const removedAtOnce = 500
 
-// Remove deletes what the newest statement in the chain says, in small steps between which calls are recorded. One that was
-// interrupted goes on where it stopped.
-func (s *Store) Remove(ctx context.Context) (n int64, err error) {
+// Remove deletes what the newest statement in the chain says: whole parts at once where the record has such, the rest in small steps between
+// which calls are recorded. One that was interrupted goes on where it stopped.
+func (s *Store) Remove(ctx context.Context) error {
 	cut, err := s.stated(ctx)
 	if err != nil || cut.Last.Seq == 0 {
-		return 0, err
+		return err
+	}
+	if s.engine.shared {
+		if err := s.dropParts(ctx, cut.Last.Seq); err != nil {
+			return err
+		}
 	}
 	for {
 		var step int64
@@ -67,9 +72,8 @@ func (s *Store) Remove(ctx context.Context) (n int64, err error) {
 			step, err = res.RowsAffected()
 			return err
 		})
-		n += step
 		if err != nil || step < removedAtOnce {
-			return n, err
+			return err
 		}
 	}
 }

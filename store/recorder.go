@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"remit/audit"
@@ -26,13 +28,43 @@ type recording struct {
 const (
 	readHead     = "select seq, hash from audit_head where one = 1"
 	writeHead    = "update audit_head set seq = $1, hash = $2 where one = 1"
-	insertEntry  = "insert into audit (body, seq, time, " + filterColumns + ") values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)"
+	insertInto   = "insert into audit (body, seq, time, " + filterColumns + ") values "
+	insertEntry  = insertInto + "($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)"
 	insertIntent = "insert into audit_intent (owner, body) values ($1, $2) returning ticket"
 	deleteIntent = "delete from audit_intent where ticket = $1"
 	setApplied   = "update audit_journal set applied = $1 where one = 1"
 )
 
-type recorder struct{ readHead, writeHead, insertEntry, insertIntent, deleteIntent, setApplied *sql.Stmt }
+type recorder struct {
+	readHead, writeHead, insertEntry, insertIntent, deleteIntent, setApplied *sql.Stmt
+	insertMany                                                               [len(atOnce)]*sql.Stmt // nil where a statement is no message to somebody else
+}
+
+// atOnce is how many entries one statement inserts, where each is sent to a database and answered: the most first.
+var atOnce = [...]int{32, 4}
+
+// insertEntries is the statement for n entries.
+func insertEntries(n int) string {
+	rows := make([]string, n)
+	for row := range rows {
+		var marks []string
+		for column := range strings.Count(insertEntry, "$") {
+			marks = append(marks, fmt.Sprint("$", row*strings.Count(insertEntry, "$")+column+1))
+		}
+		rows[row] = "(" + strings.Join(marks, ", ") + ")"
+	}
+	return insertInto + strings.Join(rows, ", ")
+}
+
+// prepareMany prepares the statements for several entries.
+func (r *recorder) prepareMany(ctx context.Context, db preparer) (err error) {
+	for i, n := range atOnce {
+		if r.insertMany[i], err = db.PrepareContext(ctx, insertEntries(n)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 type preparer interface {
 	PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
@@ -52,12 +84,20 @@ func (r *recorder) prepare(ctx context.Context, db preparer) (err error) {
 type chain struct {
 	recorder
 	head  audit.Head
-	known bool // head is what the database has, or is to have
-	moved bool // and was not written yet
+	known bool    // head is what the database has, or is to have
+	moved bool    // and was not written yet
+	rows  [][]any // entries that were not either
 }
 
 func (r recorder) in(tx *sql.Tx) *chain {
-	return &chain{recorder: recorder{tx.Stmt(r.readHead), tx.Stmt(r.writeHead), tx.Stmt(r.insertEntry), tx.Stmt(r.insertIntent), tx.Stmt(r.deleteIntent), tx.Stmt(r.setApplied)}}
+	c := &chain{recorder: recorder{readHead: tx.Stmt(r.readHead), writeHead: tx.Stmt(r.writeHead), insertEntry: tx.Stmt(r.insertEntry),
+		insertIntent: tx.Stmt(r.insertIntent), deleteIntent: tx.Stmt(r.deleteIntent), setApplied: tx.Stmt(r.setApplied)}}
+	for i, stmt := range r.insertMany {
+		if stmt != nil {
+			c.insertMany[i] = tx.Stmt(stmt)
+		}
+	}
+	return c
 }
 
 func (c *chain) write(r *recording) error {
@@ -96,15 +136,35 @@ func (c *chain) append(e audit.Entry) error {
 		e.Time = time.Now()
 	}
 	e, body := e.SealJSON(c.head.Seq, c.head.Hash)
-	if _, err := c.insertEntry.Exec(append([]any{string(body), e.Seq, micros(e.Time)}, columnsOf(e)...)...); err != nil {
-		return err
-	}
+	c.rows = append(c.rows, append([]any{string(body), e.Seq, micros(e.Time)}, columnsOf(e)...))
 	c.head, c.moved = audit.Head{Seq: e.Seq, Hash: e.Hash}, true
 	return nil
 }
 
-// flush writes the head, which somebody else may move then.
+// insert writes the entries.
+func (c *chain) insert() error {
+	rows := c.rows
+	c.rows = nil
+	for i, n := range atOnce {
+		for ; c.insertMany[i] != nil && len(rows) >= n; rows = rows[n:] {
+			if _, err := c.insertMany[i].Exec(slices.Concat(rows[:n]...)...); err != nil {
+				return err
+			}
+		}
+	}
+	for _, row := range rows {
+		if _, err := c.insertEntry.Exec(row...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// flush writes the entries and the head, which somebody else may move then.
 func (c *chain) flush() (err error) {
+	if err := c.insert(); err != nil {
+		return err
+	}
 	if c.moved {
 		_, err = c.writeHead.Exec(c.head.Seq, c.head.Hash)
 	}

@@ -68,6 +68,9 @@ func (s *Store) start(ctx context.Context, where string) (err error) {
 		err = s.record.prepare(ctx, s.writer)
 	}
 	if err == nil && s.engine.shared {
+		err = s.record.prepareMany(ctx, s.writer)
+	}
+	if err == nil && s.engine.shared {
 		err = s.beat(ctx)
 	}
 	if err != nil {

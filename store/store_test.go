@@ -260,7 +260,7 @@ func listing(t *testing.T, e engine) {
 	}
 	entries := int64(0)
 	for _, step := range steps {
-		got, err := s.SaveListing(ctx, "crm", step.tools, at)
+		got, err := s.SaveListing(ctx, crawl.Turn{Server: "crm"}, step.tools, at)
 		if err != nil || !cmp.Equal(got, step.want) {
 			t.Errorf("%s: got %+v, %v, want %+v", step.name, got, err, step.want)
 		}
@@ -295,7 +295,7 @@ func vectors(t *testing.T, e engine) {
 		{"m", map[crawl.TextHash]bool{{2}: true, {3}: true}, map[crawl.TextHash][]float32{{2}: {1, 0}}},
 		{"n", map[crawl.TextHash]bool{{2}: true}, map[crawl.TextHash][]float32{}},
 	} {
-		if err := s.KeepVectors(t.Context(), step.model, step.texts); err != nil {
+		if err := s.KeepVectors(t.Context(), crawl.Turn{}, step.model, step.texts); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := s.Vectors(t.Context(), "m"); err != nil || !cmp.Equal(got, step.want) {

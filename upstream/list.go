@@ -129,19 +129,13 @@ func (s *Server) keep(c *conn, listing Listing) Listing {
 	kept := listing.Tools[:0]
 	_, overHTTP := c.wire.(transport.HTTPConnection)
 	for _, raw := range listing.Tools {
-		if overHTTP && c.modern() && bytes.Contains(raw, []byte("x-mcp-header")) {
-			var tool struct {
-				Name   string          `json:"name"`
-				Schema json.RawMessage `json:"inputSchema"`
+		if name, schema, ok := mirrored(raw); ok && overHTTP && c.modern() {
+			if err := mcp.ValidateParamHeaderAnnotations(&mcp.Tool{RawInputSchema: schema}); err != nil {
+				s.log.Warn("a tool is left out: its x-mcp-header annotations are not valid",
+					"tool", s.secret.words(name, 128), "err", s.secret.words(err.Error(), maxErrorText))
+				continue
 			}
-			if json.Unmarshal(raw, &tool) == nil && tool.Schema != nil {
-				if err := mcp.ValidateParamHeaderAnnotations(&mcp.Tool{RawInputSchema: tool.Schema}); err != nil {
-					s.log.Warn("a tool is left out: its x-mcp-header annotations are not valid",
-						"tool", s.secret.words(tool.Name, 128), "err", s.secret.words(err.Error(), maxErrorText))
-					continue
-				}
-				schemas[tool.Name] = tool.Schema
-			}
+			schemas[name] = schema
 		}
 		kept = append(kept, raw)
 	}
@@ -150,6 +144,35 @@ func (s *Server) keep(c *conn, listing Listing) Listing {
 	s.schemas = schemas
 	s.mu.Unlock()
 	return listing
+}
+
+// Own says that the server is a process of ours: another one of Remit's has a process of its own.
+func (s *Server) Own() bool { return s.cfg.Command != "" }
+
+// Learn takes over from a listing that another process made what calls need to know of the tools.
+func (s *Server) Learn(definitions []json.RawMessage) {
+	schemas := map[string]json.RawMessage{}
+	for _, raw := range definitions {
+		if name, schema, ok := mirrored(raw); ok && mcp.ValidateParamHeaderAnnotations(&mcp.Tool{RawInputSchema: schema}) == nil {
+			schemas[name] = schema
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.schemas = schemas
+}
+
+// mirrored returns the input schema of a tool if parameters of it travel in headers.
+func mirrored(raw json.RawMessage) (name string, schema json.RawMessage, ok bool) {
+	if !bytes.Contains(raw, []byte("x-mcp-header")) {
+		return "", nil, false
+	}
+	var tool struct {
+		Name   string          `json:"name"`
+		Schema json.RawMessage `json:"inputSchema"`
+	}
+	ok = json.Unmarshal(raw, &tool) == nil && tool.Schema != nil
+	return tool.Name, tool.Schema, ok
 }
 
 func (s *Server) schema(tool string) json.RawMessage {

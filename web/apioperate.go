@@ -182,7 +182,7 @@ func (s *site) apiServers(a ask) (api.List[api.Server], error) {
 func serverOf(row serverRow, stopped []persona.Suspension) api.Server {
 	h := row.Health
 	out := api.Server{Name: row.Server, State: row.State, Since: h.Since, Error: row.Err, Says: strings.TrimSpace(h.ServerName + " " + h.ServerVersion), Protocol: h.Protocol,
-		Tools: row.Tools, LeftOut: row.Rejected, LastCrawl: row.LastCrawl, Restarts: h.Restarts, InFlight: h.InFlight}
+		Tools: row.Tools, LeftOut: row.Rejected, LastCrawl: row.LastCrawl, CrawledBy: row.By, Restarts: h.Restarts, InFlight: h.InFlight}
 	if out.Error == "" {
 		out.Error = h.Err
 	}

@@ -34,10 +34,10 @@ func (w *world) listed(t *testing.T, server string) {
 			tools = append(tools, tool)
 		}
 	}
-	if _, err := w.store.SaveListing(t.Context(), server, tools, time.Now()); err != nil {
+	if _, err := w.store.SaveListing(t.Context(), crawl.Turn{Server: server}, tools, time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	w.servers = append(w.servers, crawl.ServerStatus{Server: server, LastCrawl: time.Now(), Tools: len(tools)})
+	w.servers = append(w.servers, crawl.ServerStatus{Server: server, LastCrawl: time.Now(), Tools: len(tools), By: "machine <b>7</b>, process 12"})
 }
 
 func suspension(kind persona.Kind, name, reason string) url.Values {
@@ -71,7 +71,7 @@ func TestSuspend(t *testing.T) {
 	rob.get("/personas/p/review")
 	rob.wants(200, `data-testid="tool-suspended"`, "Calls of it are refused")
 	rob.get("/servers")
-	rob.wants(200, "Suspend this server", "tool crm/get_customer", "persona p")
+	rob.wants(200, "Suspend this server", "tool crm/get_customer", "persona p", "<dt>Crawled by</dt><dd>machine &lt;b&gt;7&lt;/b&gt;, process 12</dd>")
 	rob.post("/suspend", suspension(persona.OneServer, "crm", "taken over"))
 	rob.wants(200, `data-testid="suspended-server"`, "Resume server crm")
 	rob.get("/tool?id=crm/delete_customer")

@@ -29,8 +29,16 @@ func (n *Notary) Prune(ctx context.Context, by audit.Actor, before time.Time, ar
 		return cut, fmt.Errorf("entries of the last %s are needed, by limits among others: only what is older than %s can be removed",
 			audit.MinRetention, young.UTC().Format(time.RFC3339))
 	}
-	upto, err := n.oldest(ctx, before)
+	upto, err := n.Chain.LastBefore(ctx, before)
 	if err != nil {
+		return cut, err
+	}
+	return n.prune(ctx, by, upto, archive)
+}
+
+// prune is Prune of the entries up to a number.
+func (n *Notary) prune(ctx context.Context, by audit.Actor, upto int64, archive string) (cut audit.Cut, err error) {
+	if err := n.sent(ctx, upto); err != nil {
 		return cut, err
 	}
 	last, err := n.last()
@@ -42,7 +50,7 @@ func (n *Notary) Prune(ctx context.Context, by audit.Actor, before time.Time, ar
 		return cut, err
 	}
 	if cut.Count == 0 {
-		if _, err := n.Chain.Remove(ctx); err != nil { // what one that was interrupted left
+		if err := n.Chain.Remove(ctx); err != nil { // what one that was interrupted left
 			return cut, err
 		}
 		return cut, ErrNothingOld
@@ -55,7 +63,7 @@ func (n *Notary) Prune(ctx context.Context, by audit.Actor, before time.Time, ar
 	if err := n.Chain.Append(ctx, cut.Entry()); err != nil {
 		return cut, err
 	}
-	if _, err := n.Chain.Remove(ctx); err != nil {
+	if err := n.Chain.Remove(ctx); err != nil {
 		return cut, fmt.Errorf("it is stated what is removed, but not all of it is yet; the next removal goes on: %w", err)
 	}
 	if _, err = n.Checkpoint(ctx, by); errors.Is(err, ErrNothingNew) { // another process was faster
@@ -64,17 +72,16 @@ func (n *Notary) Prune(ctx context.Context, by audit.Actor, before time.Time, ar
 	return cut, err
 }
 
-// oldest is the number of the last entry that may be removed, 0 for none.
-func (n *Notary) oldest(ctx context.Context, before time.Time) (int64, error) {
-	last, err := n.Chain.LastBefore(ctx, before)
-	if err != nil || n.Unsent == nil || last == 0 {
-		return last, err
+// sent says whether the entries up to a number were sent wherever they have to be.
+func (n *Notary) sent(ctx context.Context, last int64) error {
+	if n.Unsent == nil || last == 0 {
+		return nil
 	}
 	upto, why, err := n.Unsent(ctx)
 	if err != nil || last <= upto {
-		return last, err
+		return err
 	}
-	return last, fmt.Errorf("entries from %d on were not sent yet to %s: see remit audit sinks, or take it out of the configuration", upto+1, why)
+	return fmt.Errorf("entries from %d on were not sent yet to %s: see remit audit sinks, or take it out of the configuration", upto+1, why)
 }
 
 // archive walks the whole chain, writes what cut removes to the file if one is named, and completes cut.
@@ -144,25 +151,27 @@ func (a *archive) keep(path string) (digest string, err error) {
 // slack keeps removals, each of which leaves an entry, rare.
 const slack = 24 * time.Hour
 
-// retire removes what is older than the retention, once it is a day older.
+// retire removes what is older than the retention, once it is a day older; where the record has parts, once a whole one is.
 func (n *Notary) retire(ctx context.Context) error {
-	overdue, err := n.Chain.LastBefore(ctx, n.now().Add(-n.Retention-slack))
+	if err := n.Chain.Remove(ctx); err != nil { // what one that was interrupted left
+		return err
+	}
+	overdue, err := n.Chain.LastWhole(ctx, n.now().Add(-n.Retention-slack))
 	if err != nil || overdue == 0 {
 		return err
 	}
-	before := n.now().Add(-n.Retention)
+	upto, err := n.Chain.LastWhole(ctx, n.now().Add(-n.Retention))
+	if err != nil {
+		return err
+	}
 	path := ""
 	if n.Archive != "" {
-		last, err := n.Chain.LastBefore(ctx, before)
-		if err != nil {
-			return err
-		}
 		if err := os.MkdirAll(n.Archive, 0o700); err != nil {
 			return fmt.Errorf("the folder for archives: %w", err)
 		}
-		path = filepath.Join(n.Archive, fmt.Sprintf("audit-to-%012d.jsonl", last))
+		path = filepath.Join(n.Archive, fmt.Sprintf("audit-to-%012d.jsonl", upto))
 	}
-	cut, err := n.Prune(ctx, audit.Actor{}, before, path)
+	cut, err := n.prune(ctx, audit.Actor{}, upto, path)
 	if errors.Is(err, ErrNothingOld) {
 		return nil
 	}

@@ -2,7 +2,9 @@ package notary_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +13,8 @@ import (
 
 	"remit/audit"
 	"remit/audit/notary"
+	"remit/internal/services"
+	"remit/store"
 )
 
 var ann = audit.Actor{Person: "ann"}
@@ -188,5 +192,69 @@ func TestRetention(t *testing.T) {
 	defer f.Close()
 	if v, err := notary.VerifyLines(f, nil, nil); err != nil || v.Head.Seq != 3 {
 		t.Errorf("the archive: %+v, %v", v, err)
+	}
+}
+
+// On PostgreSQL the retention removes whole months: the part is dropped, what is left verifies, and the archive has what is gone.
+func TestRetentionDropsMonths(t *testing.T) {
+	dir, where := t.TempDir(), services.Postgres(t)
+	s, err := store.Open(t.Context(), where)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	db, err := sql.Open("pgx", where)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	key, err := notary.KeyFile(filepath.Join(dir, "audit.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock := now
+	o := &office{store: s, db: db, dir: dir, Notary: &notary.Notary{Chain: s, Key: key, File: filepath.Join(dir, "checkpoints.jsonl"), Interval: 10 * time.Millisecond,
+		Entries: 1000, Retention: 10 * 24 * time.Hour, Archive: filepath.Join(dir, "archive"), Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Now: func() time.Time { return clock }}}
+	for _, days := range []int{70, 40, 30, 20, 5} { // of September, October twice, November twice
+		o.append(t, now.AddDate(0, 0, -days))
+		o.exec(t, "select audit_month($1)", now.AddDate(0, 0, -days).UnixMicro())
+	}
+	parts := func() (names string) {
+		t.Helper()
+		if err := db.QueryRow("select string_agg(distinct tableoid::regclass::text, ' ' order by tableoid::regclass::text) from audit where seq < 6").Scan(&names); err != nil {
+			t.Fatal(err)
+		}
+		return names
+	}
+	if got := parts(); got != "audit_202609 audit_202610 audit_202611" {
+		t.Errorf("got %s", got)
+	}
+	ctx, end := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- o.Run(ctx) }()
+	archive := filepath.Join(o.Archive, "audit-to-000000000003.jsonl")
+	for deadline := time.Now().Add(time.Minute); parts() != "audit_202611"; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("after a minute there is %s", parts())
+		}
+	}
+	end()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	var there bool
+	if err := db.QueryRow("select to_regclass('audit_202609') is not null or to_regclass('audit_202610') is not null").Scan(&there); err != nil || there {
+		t.Errorf("the parts are still there: %v, %v", there, err)
+	}
+	v, err := o.Verify(t.Context())
+	if err != nil || v.Start.Seq != 3 || v.Cut.Count != 3 {
+		t.Errorf("what is left: %+v, %v", v, err)
+	}
+	text, err := os.ReadFile(archive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if kept, err := notary.VerifyLines(strings.NewReader(string(text)), nil, nil); err != nil || kept.Head != v.Start {
+		t.Errorf("the archive: %+v, %v", kept, err)
 	}
 }

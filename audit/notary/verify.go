@@ -22,7 +22,8 @@ type Chain interface {
 	// VerifyAfter verifies what follows an entry that is known by its hashes alone, and hands over what is about the record itself.
 	VerifyAfter(ctx context.Context, known audit.Head, each func(audit.Entry) error) (audit.Head, error)
 	LastBefore(ctx context.Context, t time.Time) (seq int64, err error)
-	Remove(ctx context.Context) (n int64, err error)
+	LastWhole(ctx context.Context, t time.Time) (seq int64, err error)
+	Remove(ctx context.Context) error
 }
 
 // Verified is what the whole chain was held against.

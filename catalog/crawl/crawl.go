@@ -21,19 +21,21 @@ import (
 
 // Store keeps what was crawled.
 type Store interface {
-	Tools(ctx context.Context) ([]catalog.Tool, error)
+	// Tools are those of the servers, or all if none is named.
+	Tools(ctx context.Context, servers ...string) ([]catalog.Tool, error)
 	Servers(ctx context.Context) ([]string, error)
 	// SaveListing makes tools what the server offers; it writes only what differs and records that it did. Pins that a
-	// tool drifted from by it stay frozen until a person has seen to them.
-	SaveListing(ctx context.Context, server string, tools []catalog.Tool, at time.Time) (Changes, error)
+	// tool drifted from by it stay frozen until a person has seen to them. It is ErrTurn when the turn is over.
+	SaveListing(ctx context.Context, turn Turn, tools []catalog.Tool, at time.Time) (Changes, error)
 	// Freeze freezes the pins that a listing drifts from and keeps nothing else of it. With a reason, an entry says so.
 	Freeze(ctx context.Context, server string, tools []catalog.Tool, at time.Time, reason string) (Changes, error)
 	// Forget marks the tools of a server that is no longer configured as gone, without freezing a pin.
 	Forget(ctx context.Context, server string, at time.Time) error
-	Vectors(ctx context.Context, model string) (map[TextHash][]float32, error)
+	// Vectors are those of the texts, or all if none is given.
+	Vectors(ctx context.Context, model string, texts ...TextHash) (map[TextHash][]float32, error)
 	SaveVectors(ctx context.Context, model string, vectors map[TextHash][]float32) error
-	// KeepVectors deletes the vectors of every other model and of every text that is not among texts.
-	KeepVectors(ctx context.Context, model string, texts map[TextHash]bool) error
+	// KeepVectors deletes the vectors of every other model and of every text that is not among texts. It is ErrTurn when the turn is over.
+	KeepVectors(ctx context.Context, turn Turn, model string, texts map[TextHash]bool) error
 }
 
 // TextHash is the SHA-256 of a text that was embedded.
@@ -67,6 +69,8 @@ func (c Changes) Detail(server string) map[string]string {
 type Config struct {
 	Servers  []*upstream.Server
 	Store    Store
+	Turns    Turns         // of the processes that share the store; nil where this one is alone
+	Lease    time.Duration // how long a turn lasts without being renewed; default 15 seconds
 	Catalog  *catalog.Catalog
 	Embedder catalog.Embedder               // nil: words only
 	Tokens   func([]byte) int               // cost of a definition
@@ -89,7 +93,7 @@ func (cfg Config) withDefaults() Config {
 	for _, d := range []struct {
 		value     *time.Duration
 		otherwise time.Duration
-	}{{&cfg.Interval, 15 * time.Minute}, {&cfg.Grace, time.Hour}, {&cfg.Pause, 5 * time.Second}, {&cfg.LongestPause, 10 * time.Minute}} {
+	}{{&cfg.Interval, 15 * time.Minute}, {&cfg.Lease, 15 * time.Second}, {&cfg.Grace, time.Hour}, {&cfg.Pause, 5 * time.Second}, {&cfg.LongestPause, 10 * time.Minute}} {
 		if *d.value <= 0 {
 			*d.value = d.otherwise
 		}
@@ -117,8 +121,16 @@ type Crawler struct {
 	dirty  chan struct{} // the index is to be built anew
 	stale  bool          // tools hold what the catalog does not
 
+	looking sync.Mutex    // one look at the turns at a time
+	woken   chan struct{} // look at once
+	texts   struct {
+		sync.Mutex
+		place // of the embedding of texts
+	}
+
 	building sync.Mutex // one rebuild at a time
 	vectors  map[TextHash][]float32
+	passages map[catalog.ID]passages // of tools, so that they are cut out once
 }
 
 // ServerStatus is how a server looks to a person.
@@ -126,6 +138,7 @@ type ServerStatus struct {
 	Server    string
 	Health    upstream.Health
 	LastCrawl time.Time // that succeeded; zero if none did
+	By        string    // the replica that crawls it; empty where there is one alone, or none does
 	Tools     int
 	Err       string   // of the last crawl, empty when it succeeded
 	Rejected  []string // tools that were left out, and why
@@ -134,7 +147,7 @@ type ServerStatus struct {
 // New returns a crawler that knows nothing yet: Load comes before everything else.
 func New(cfg Config) *Crawler {
 	cfg = cfg.withDefaults()
-	c := &Crawler{cfg: cfg, tools: map[string][]catalog.Tool{}, status: map[string]*ServerStatus{}, followers: map[string]*follower{}, dirty: make(chan struct{}, 1)}
+	c := &Crawler{cfg: cfg, tools: map[string][]catalog.Tool{}, status: map[string]*ServerStatus{}, followers: map[string]*follower{}, dirty: make(chan struct{}, 1), woken: make(chan struct{}, 1)}
 	for _, s := range cfg.Servers {
 		c.status[s.Name()], c.followers[s.Name()] = &ServerStatus{Server: s.Name()}, newFollower(s, cfg)
 	}
@@ -144,6 +157,9 @@ func New(cfg Config) *Crawler {
 // Load has the catalog hold what the store knows, so that a restart serves before the first crawl.
 func (c *Crawler) Load(ctx context.Context) error {
 	if err := c.forget(ctx); err != nil {
+		return err
+	}
+	if err := c.begin(ctx); err != nil {
 		return err
 	}
 	var read errgroup.Group
@@ -172,6 +188,11 @@ func (c *Crawler) Load(ctx context.Context) error {
 			s.Tools, s.LastCrawl = s.Tools+1, t.LastSeen
 		}
 	}
+	if c.cfg.Turns != nil {
+		for name, f := range c.followers {
+			teach(f, c.tools[name])
+		}
+	}
 	c.vectors = vectors
 	c.mu.Unlock()
 	return c.replace()
@@ -193,6 +214,26 @@ func (c *Crawler) forget(ctx context.Context) error {
 	return nil
 }
 
+// begin reads whose turn it is, before what they kept is.
+func (c *Crawler) begin(ctx context.Context) error {
+	if c.cfg.Turns == nil {
+		return nil
+	}
+	turns, err := c.cfg.Turns.Turns(ctx, nil, c.cfg.Lease)
+	c.texts.Lock()
+	defer c.texts.Unlock()
+	for _, t := range turns {
+		if f := c.followers[t.Server]; f != nil {
+			f.mu.Lock()
+			f.loaded = t.Kept
+			f.mu.Unlock()
+		} else if t.Server == textsTurn {
+			c.texts.turn = t
+		}
+	}
+	return err
+}
+
 // Status returns every configured server by name.
 func (c *Crawler) Status() []ServerStatus {
 	out := make([]ServerStatus, 0, len(c.cfg.Servers))
@@ -201,6 +242,7 @@ func (c *Crawler) Status() []ServerStatus {
 		st := *c.status[s.Name()]
 		c.mu.Unlock()
 		st.Health = s.Health()
+		c.followers[s.Name()].tell(&st, c.cfg.Now())
 		out = append(out, st)
 	}
 	return out
@@ -233,9 +275,16 @@ func (c *Crawler) Crawl(ctx context.Context, progress func(Event)) (Report, erro
 	var mu sync.Mutex
 	var done int
 	var g errgroup.Group
+	if c.cfg.Turns != nil {
+		end, err := c.takeTexts(ctx)
+		if err != nil {
+			return r, err
+		}
+		defer end()
+	}
 	for _, s := range c.cfg.Servers {
 		g.Go(func() error {
-			changes, err := c.list(ctx, s)
+			changes, err := c.listNow(ctx, s)
 			c.mu.Lock()
 			st := *c.status[s.Name()]
 			c.mu.Unlock()
@@ -272,11 +321,25 @@ func (c *Crawler) Recrawl(ctx context.Context, server string) error {
 	if f == nil {
 		return fmt.Errorf("server %s is not crawled: look at the configuration", server)
 	}
-	if _, err := c.list(ctx, f.server); err != nil && ctx.Err() == nil {
+	if _, err := c.listNow(ctx, f.server); err != nil && ctx.Err() == nil {
 		c.cfg.Log.Warn("crawl failed", "server", server, "error", err)
 	}
 	poke(c.dirty)
 	return ctx.Err()
+}
+
+// listNow lists a server from here, whoever's turn it is: it is ours then.
+func (c *Crawler) listNow(ctx context.Context, s *upstream.Server) (Changes, error) {
+	if c.cfg.Turns != nil {
+		t, err := c.cfg.Turns.Take(ctx, s.Name(), c.cfg.Lease)
+		if err == nil {
+			err = c.see(ctx, t, c.cfg.Now())
+		}
+		if err != nil {
+			return Changes{}, err
+		}
+	}
+	return c.list(ctx, s)
 }
 
 // list asks one server for its tools and keeps them.
@@ -284,10 +347,13 @@ func (c *Crawler) list(ctx context.Context, s *upstream.Server) (changes Changes
 	f := c.followers[s.Name()]
 	f.listing.Lock()
 	defer f.listing.Unlock()
+	turn, err := f.ours(c.cfg.Now())
+	if err != nil {
+		return Changes{}, err
+	}
 	defer func() {
 		if err != nil && ctx.Err() == nil {
-			f.note(func(at *course) { at.failed(c.cfg.Now(), err) })
-			c.note(s.Name(), func(st *ServerStatus) { st.Err = err.Error() })
+			c.failed(ctx, f, turn, err)
 		}
 	}()
 	if c.cfg.Listed != nil {
@@ -301,7 +367,7 @@ func (c *Crawler) list(ctx context.Context, s *upstream.Server) (changes Changes
 	}
 	tools, rejected := c.read(s.Name(), listing)
 	at := c.cfg.Now().UTC()
-	changes, kept, err := c.keep(ctx, f, tools, at)
+	changes, kept, err := c.keep(ctx, f, turn, tools, at)
 	if err != nil {
 		return Changes{}, fmt.Errorf("keeping the tools of %s: %w", s.Name(), err)
 	}
@@ -323,6 +389,9 @@ func (c *Crawler) list(ctx context.Context, s *upstream.Server) (changes Changes
 			st.Tools = len(tools)
 		}
 	})
+	if told := c.listed(ctx, f, turn, tools, LastListing{Problem: trouble, Rejected: rejected}, kept && !changes.None()); told != nil {
+		c.cfg.Log.Warn("other replicas do not hear how a crawl went", "server", s.Name(), "error", told)
+	}
 	if err == nil && kept && !changes.None() && c.cfg.Changed != nil {
 		c.cfg.Changed(s.Name(), changes)
 	}
@@ -331,7 +400,7 @@ func (c *Crawler) list(ctx context.Context, s *upstream.Server) (changes Changes
 
 // keep saves a listing, unless the server has changed so often that one more change is not to be kept: then the pins that
 // it drifts from are frozen, and an entry says so once.
-func (c *Crawler) keep(ctx context.Context, f *follower, tools []catalog.Tool, at time.Time) (changes Changes, kept bool, err error) {
+func (c *Crawler) keep(ctx context.Context, f *follower, turn Turn, tools []catalog.Tool, at time.Time) (changes Changes, kept bool, err error) {
 	var full bool
 	reason := ""
 	f.note(func(now *course) {
@@ -339,12 +408,13 @@ func (c *Crawler) keep(ctx context.Context, f *follower, tools []catalog.Tool, a
 			reason = "the server " + now.unsteadiness()
 		}
 	})
-	if !full {
-		changes, err = c.cfg.Store.SaveListing(ctx, f.server.Name(), tools, at)
-		return changes, true, err
+	if full {
+		if changes, err = c.cfg.Store.Freeze(ctx, f.server.Name(), tools, at, reason); err != nil || !changes.None() {
+			return changes, false, err
+		}
 	}
-	changes, err = c.cfg.Store.Freeze(ctx, f.server.Name(), tools, at, reason)
-	return changes, changes.None(), err
+	changes, err = c.cfg.Store.SaveListing(ctx, turn, tools, at)
+	return changes, true, err
 }
 
 func (c *Crawler) note(server string, change func(*ServerStatus)) {

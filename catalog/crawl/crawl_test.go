@@ -25,6 +25,12 @@ import (
 
 func TestMain(m *testing.M) {
 	fakemcp.RunIfAsked()
+	if where := os.Getenv(replicaOn); where != "" {
+		if err := replica(where); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
 	goleak.VerifyTestMain(m)
 }
 
@@ -56,13 +62,13 @@ type rig struct {
 	pool     *upstream.Pool
 }
 
-// newRig crawls stdio children with the given faults; two seconds are waited for what hangs.
+// newRig crawls stdio children with the given faults; two seconds are waited for what hangs or never comes.
 func newRig(t *testing.T, servers map[string]fakemcp.Config) *rig {
 	t.Helper()
 	var configs []upstream.Config
 	for name, c := range servers {
 		wait := 2 * time.Minute
-		if c.Faults.HangAtHandshake {
+		if c.Faults.HangAtHandshake || c.Faults.ExitAtStart {
 			wait = 2 * time.Second
 		}
 		configs = append(configs, upstream.Config{Name: name, Command: os.Args[0], Env: fakemcp.Env(c),

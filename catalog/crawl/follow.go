@@ -2,6 +2,7 @@ package crawl
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -16,6 +17,12 @@ import (
 // tried again with the next change or interval; search uses words meanwhile.
 func (c *Crawler) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
+	if c.cfg.Turns != nil {
+		if err := c.look(ctx); err != nil {
+			c.cfg.Log.Warn("what other replicas crawled is not known now", "error", err)
+		}
+		g.Go(func() error { return c.keepTurns(ctx) })
+	}
 	for _, s := range c.cfg.Servers {
 		f := c.followers[s.Name()]
 		s.OnListChanged(func() { f.announce(c.cfg.Now()) })
@@ -63,7 +70,7 @@ func (c *Crawler) follow(ctx context.Context, f *follower) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if _, err := c.list(ctx, f.server); err != nil && ctx.Err() == nil {
+		if err := c.visit(ctx, f); err != nil && !errors.Is(err, ErrTurn) && ctx.Err() == nil {
 			c.cfg.Log.Warn("crawl failed", "server", f.server.Name(), "error", err)
 		}
 		poke(c.dirty)
@@ -83,7 +90,9 @@ func poke(c chan struct{}) {
 //   - a change that the server announced, and a new connection, must be answered by a listing within twice Config.Pause,
 //     and at once when a listing fails meanwhile;
 //   - without an announcement, listings may fail for Config.Grace;
-//   - a server that changes too often to be kept up with is not known at all.
+//   - a server that changes too often to be kept up with is not known at all;
+//   - where it is another process's turn to crawl, the same holds for its listings, and what a server's process of our own
+//     offers must be what that one saw.
 func (c *Crawler) Listed(server string) error {
 	f := c.followers[server]
 	if f == nil {
@@ -91,7 +100,7 @@ func (c *Crawler) Listed(server string) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if why := f.doubt(c.cfg.Now(), c.cfg.Grace); why != "" {
+	if why := f.unknown(c.cfg.Now(), c.cfg.Interval, c.cfg.Grace); why != "" {
 		return fmt.Errorf("server %s %s", server, why)
 	}
 	return nil
@@ -106,10 +115,11 @@ type follower struct {
 
 	mu sync.Mutex
 	course
+	place
 }
 
 func newFollower(s *upstream.Server, cfg Config) *follower {
-	return &follower{server: s, wake: make(chan struct{}, 1), due: make(chan struct{}, 1),
+	return &follower{server: s, place: place{alone: cfg.Turns == nil}, wake: make(chan struct{}, 1), due: make(chan struct{}, 1),
 		course: course{least: cfg.Pause, longest: cfg.LongestPause, most: cfg.MaxChanges}}
 }
 

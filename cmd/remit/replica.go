@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"remit/approval"
+	"remit/catalog/crawl"
 	"remit/gateway"
 	"remit/internal/config"
 	"remit/internal/coord"
@@ -17,9 +18,11 @@ import (
 )
 
 // hear tells what other replicas changed to those who wait for it here.
-func hear(gate *gateway.Gateway, desk *approval.Desk) func(store.Event) {
+func hear(gate *gateway.Gateway, desk *approval.Desk, crawler *crawl.Crawler) func(store.Event) {
 	return func(e store.Event) {
 		switch e.Kind {
+		case store.Anything, store.CatalogChanged:
+			crawler.Wake()
 		case store.PersonaChanged:
 			gate.Notify(persona.ID(e.Of))
 		case store.PersonMoved:

@@ -131,13 +131,18 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 		return s.crawler.Run(ctx)
 	})
 	g.Go(func() error { return s.store.Lead(ctx, "lookout", a.lookout(s, gate, log).Run) })
-	g.Go(func() error { return s.cache.Run(ctx, hear(gate, desk)) })
+	g.Go(func() error { return s.cache.Run(ctx, hear(gate, desk, s.crawler)) })
 	g.Go(func() error { recoverOthers(ctx, s.store, log); return nil })
 	if s.signIns != nil {
 		recheck := identity.Rechecks{Directory: s.people, Every: a.opts.OIDC.Renew, Log: log}
 		g.Go(func() error { return s.store.Lead(ctx, "recheck", recheck.Run) })
 	}
 	g.Go(func() error { return s.store.Lead(ctx, "notary", n.Run) })
+	g.Go(func() error {
+		return s.store.Lead(ctx, "months", func(ctx context.Context) error {
+			return s.store.KeepMonths(ctx, func(err error) { log.Warn(err.Error()) })
+		})
+	})
 	for _, follow := range followers {
 		g.Go(func() error { return s.store.Lead(ctx, "sink "+follow.name, follow.run) })
 	}

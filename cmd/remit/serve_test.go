@@ -402,7 +402,7 @@ func TestCatalogIsWaitedFor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := db.SaveListing(t.Context(), "crm", []catalog.Tool{tool}, time.Now()); err != nil {
+	if _, err := db.SaveListing(t.Context(), crawl.Turn{Server: "crm"}, []catalog.Tool{tool}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	pool, err := upstream.NewPool([]upstream.Config{{Name: "crm", URL: "http://127.0.0.1:9/mcp"}}, slog.New(slog.DiscardHandler))

@@ -158,7 +158,11 @@ func (a *app) assemble(configs []upstream.Config, log *slog.Logger) (_ *system, 
 	if s.signIns != nil {
 		s.people.SignIns = s.signIns
 	}
-	s.crawler = crawl.New(crawl.Config{Servers: s.pool.Servers(), Store: s.store, Catalog: s.catalog, Embedder: e,
+	var turns crawl.Turns
+	if s.store.Shared() {
+		turns = s.store
+	}
+	s.crawler = crawl.New(crawl.Config{Servers: s.pool.Servers(), Store: s.store, Turns: turns, Catalog: s.catalog, Embedder: e,
 		Tokens: tokens.Count, Interval: a.opts.CrawlInterval, Grace: a.opts.ListGrace, Log: log, Listed: a.telemetry.Crawled,
 		Changed: func(server string, c crawl.Changes) {
 			if s.drifted != nil {

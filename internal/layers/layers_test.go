@@ -109,7 +109,7 @@ var owners = map[string][]string{
 	"sigs.k8s.io/kustomize":                    {"e2e/manifests"},                                                                                                          // builds the Kustomize base as kubectl does, in tests
 	"github.com/modelcontextprotocol/go-sdk":   {"e2e/gosdk"},                                                                                                              // the official Go SDK as a client, in tests
 	"golang.org/x/crypto":                      {"identity"},                                                                                                               // argon2id
-	"golang.org/x/sync":                        {"catalog/crawl", "cmd/remit", "credential", "evals", "store"},                                                             // errgroup, singleflight
+	"golang.org/x/sync":                        {"catalog", "catalog/crawl", "cmd/remit", "credential", "evals", "store"},                                                  // errgroup, singleflight
 	"golang.org/x/sys":                         {"catalog/embed", "catalog/vector"},                                                                                        // processor features
 	"golang.org/x/term":                        {"cmd/remit"},                                                                                                              // is it a terminal?
 	"golang.org/x/text":                        {"catalog/embed", "gateway", "policy"},                                                                                     // NFKC, also before masking; the validator's messages

@@ -9,6 +9,7 @@ import (
 
 	"remit/audit"
 	"remit/catalog"
+	"remit/catalog/crawl"
 	"remit/identity"
 	"remit/persona"
 	"remit/persona/usage"
@@ -60,7 +61,7 @@ func TestReach(t *testing.T) {
 	for _, description := range []string{"x", "poisoned"} {
 		tool, err := catalog.Parse("crm", fmt.Appendf(nil, `{"name":"send","description":%q,"inputSchema":{"type":"object"}}`, description))
 		must(t, err)
-		_, err = s.SaveListing(t.Context(), "crm", []catalog.Tool{tool}, now)
+		_, err = s.SaveListing(t.Context(), crawl.Turn{Server: "crm"}, []catalog.Tool{tool}, now)
 		must(t, err)
 	}
 	if got, err := usage.Find(t.Context(), s, usage.OfTool("crm/send"), now); err != nil || !got.Personas[0].Tools[0].Frozen {

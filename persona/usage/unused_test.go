@@ -118,7 +118,7 @@ func TestUnusedLooksBackNoFurtherThanTheRecord(t *testing.T) {
 	must(t, err)
 	called(t, s, "crm/delete", 5*day, audit.Allowed, "")
 	must(t, s.Append(t.Context(), audit.Cut{Last: removed, Count: removed.Seq, Time: now}.Entry()))
-	if _, err := s.Remove(t.Context()); err != nil {
+	if err := s.Remove(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	u, err := usage.FindUnused(t.Context(), s, "support", 8*day, now)

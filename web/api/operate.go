@@ -92,6 +92,7 @@ type Server struct {
 	Tools     int       `json:"tools"`
 	LeftOut   []string  `json:"left_out,omitempty"` // tools, and why
 	LastCrawl time.Time `json:"last_crawl,omitzero"`
+	CrawledBy string    `json:"crawled_by,omitempty"` // the replica, where there are several
 	Restarts  int       `json:"reconnects"`
 	InFlight  int       `json:"calls_under_way"`
 	Suspended string    `json:"suspended,omitempty"` // why calls of its tools are refused
