@@ -69,7 +69,8 @@ func Digest(parts ...[]byte) string {
 	for _, p := range parts {
 		h.Write(p)
 	}
-	return "sha256:" + hex.EncodeToString(h.Sum(nil))
+	var sum [sha256.Size]byte
+	return string(hex.AppendEncode([]byte("sha256:"), h.Sum(sum[:0])))
 }
 
 // Entry is one record. Its chain fields are set by the store when it is appended.

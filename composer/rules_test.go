@@ -1,7 +1,6 @@
 package composer_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -13,6 +12,7 @@ import (
 
 	"remit/catalog"
 	"remit/composer"
+	"remit/internal/strictjson"
 	"remit/persona"
 	"remit/policy"
 )
@@ -218,7 +218,7 @@ func TestRulesHold(t *testing.T) {
 				t.Fatalf("%s: got %+v, %v", tc.job, choice.Policy, err)
 			}
 			for i, args := range append(slices.Clone(tc.pass), tc.fails...) {
-				d := rules.Decide(policy.Call{Arguments: json.RawMessage(args), Now: time.Now()})
+				d := rules.Decide(policy.Call{Arguments: strictjson.Unread(args), Now: time.Now()})
 				if want := i < len(tc.pass); d.Allowed != want {
 					t.Errorf("%s %s: allowed %v, want %v", tc.tool, args, d.Allowed, want)
 				}

@@ -21,6 +21,7 @@ import (
 	"remit/internal/fakemcp"
 	"remit/internal/fakeoauth"
 	"remit/internal/fakeoidc"
+	"remit/internal/strictjson"
 	"remit/store"
 	"remit/upstream"
 )
@@ -192,12 +193,12 @@ func (w *world) call(name, key string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	s, _ := w.pool.Server("crm")
-	raw, err := s.Call(ctx, upstream.Call{Tool: "whoami", Arguments: json.RawMessage("{}"), For: upstream.Subject{User: name, Client: key}})
+	raw, err := s.Call(ctx, upstream.Call{Tool: "whoami", Arguments: strictjson.Unread("{}"), For: upstream.Subject{User: name, Client: key}})
 	if err != nil {
 		return "", err
 	}
 	var result struct{ Content []struct{ Text string } }
-	must(w.t, json.Unmarshal(raw, &result))
+	must(w.t, json.Unmarshal(raw.Text, &result))
 	return strings.TrimPrefix(result.Content[0].Text, "you are "), nil
 }
 

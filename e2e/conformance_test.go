@@ -132,8 +132,7 @@ func bearing(t *testing.T, e endpoint) string {
 	proxy := httptest.NewServer(&httputil.ReverseProxy{FlushInterval: -1, Rewrite: func(r *httputil.ProxyRequest) {
 		r.Out.URL, r.Out.Host = to, r.In.Host
 		r.Out.Header.Set("Authorization", "Bearer "+e.key)
-		// Whole before it goes on: a proxy that is answered while it still looks for the body's end breaks off the answer.
-		if body, err := io.ReadAll(r.In.Body); err == nil && len(body) > 0 {
+		if body, err := io.ReadAll(r.In.Body); err == nil && len(body) > 0 { // or an answer before its last read is cut off: golang/go#40747
 			r.Out.Body = io.NopCloser(bytes.NewReader(body))
 		}
 	}})

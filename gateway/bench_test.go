@@ -15,6 +15,7 @@ import (
 	"remit/catalog"
 	"remit/gateway"
 	"remit/identity"
+	"remit/internal/strictjson"
 	"remit/internal/telemetry"
 	"remit/persona"
 	"remit/policy"
@@ -26,27 +27,36 @@ type still struct {
 	audit.Log
 	persona persona.Persona
 	tools   map[catalog.ID]catalog.Tool
-	result  json.RawMessage
+	result  strictjson.Value
 }
 
 func (s *still) Persona(context.Context, persona.ID) (persona.Persona, error) { return s.persona, nil }
 func (s *still) Frozen(context.Context, persona.ID, int, persona.Pin) (time.Time, bool, error) {
 	return time.Time{}, false, nil
 }
-func (s *still) Suspensions(context.Context) ([]persona.Suspension, error)    { return nil, nil }
-func (s *still) Append(context.Context, audit.Entry) error                    { return nil }
-func (s *still) Begin(context.Context, audit.Entry) (audit.Ticket, error)     { return 1, nil }
-func (s *still) Finish(context.Context, audit.Ticket, audit.Entry) error      { return nil }
-func (s *still) Server(string) (gateway.Caller, bool)                         { return s, true }
-func (s *still) Watch(context.Context, string, func(), func()) error          { return nil }
-func (s *still) Call(context.Context, upstream.Call) (json.RawMessage, error) { return s.result, nil }
-func (s *still) current(id catalog.ID) (catalog.Tool, bool)                   { t, ok := s.tools[id]; return t, ok }
+func (s *still) Suspensions(context.Context) ([]persona.Suspension, error)     { return nil, nil }
+func (s *still) Append(context.Context, audit.Entry) error                     { return nil }
+func (s *still) Begin(context.Context, audit.Entry) (audit.Ticket, error)      { return 1, nil }
+func (s *still) Finish(context.Context, audit.Ticket, audit.Entry) error       { return nil }
+func (s *still) Server(string) (gateway.Caller, bool)                          { return s, true }
+func (s *still) Call(context.Context, upstream.Call) (strictjson.Value, error) { return s.result, nil }
+func (s *still) Watch(context.Context, string, func(), func()) error           { return nil }
+func (s *still) current(id catalog.ID) (catalog.Tool, bool)                    { t, ok := s.tools[id]; return t, ok }
 func (s *still) Authenticate(context.Context, string, netip.Addr) (identity.Principal, error) {
 	return identity.Principal{Agent: "bot", User: "carol", Persona: "p", Key: "k"}, nil
 }
 
+// read is a result as an upstream gives it.
+func read(b testing.TB, text string) strictjson.Value {
+	v, ok := strictjson.Read([]byte(text), 1)
+	if !ok {
+		b.Fatalf("%s is not plain", text)
+	}
+	return v
+}
+
 func newStill(b testing.TB, tools, bytes int) (*gateway.Gateway, *still) {
-	s := &still{tools: map[catalog.ID]catalog.Tool{}, result: json.RawMessage(`{"content":[{"type":"text","text":"` + strings.Repeat("x", bytes) + `"}]}`)}
+	s := &still{tools: map[catalog.ID]catalog.Tool{}, result: read(b, `{"content":[{"type":"text","text":"`+strings.Repeat("x", bytes)+`"}]}`)}
 	var grants []persona.Grant
 	for i := range tools {
 		tool, err := catalog.Parse("s", fmt.Appendf(nil, `{"name":"t%d","description":%q,"inputSchema":{"type":"object","properties":{"text":{"type":"string","maxLength":1000},"n":{"type":"integer"}},"required":["text"]}}`, i, strings.Repeat("word ", 150)))
@@ -130,7 +140,7 @@ func BenchmarkPolicies(b *testing.B) {
 		{"limits+arguments+hours", most}, {"everything", everything}} {
 		b.Run(c.name, func(b *testing.B) {
 			g, s := newStill(b, 40, 0)
-			s.result, _ = json.Marshal(map[string]any{"content": []any{map[string]any{"type": "text", "text": strings.Repeat("The order 4711 was sent on 2026-11-23 to depot 12. ", 20)}}})
+			s.result = read(b, `{"content":[{"type":"text","text":"`+strings.Repeat("The order 4711 was sent on 2026-11-23 to depot 12. ", 20)+`"}]}`)
 			s.persona.Revisions[0].Grants[7].Policy = c.rules
 			benchmark(b, g, "p", "k", call("t7", `{"text":"hello","n":3}`))
 		})
@@ -195,7 +205,7 @@ func BenchmarkStored(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			w := newWorld(b, func(c *gateway.Config) {
-				c.Upstreams = &still{result: results["find_customer"]}
+				c.Upstreams = &still{result: strictjson.Unread(results["find_customer"])}
 				c.AllowedHosts = []string{"localhost", "127.0.0.1"}
 			})
 			benchmark(b, w.gateway, "support", w.keys["support"], body)

@@ -16,6 +16,7 @@ import (
 	"remit/approval"
 	"remit/audit"
 	"remit/catalog"
+	"remit/internal/strictjson"
 	"remit/persona"
 	"remit/policy"
 	"remit/upstream"
@@ -26,12 +27,12 @@ import (
 type call struct {
 	*exchange
 	began     time.Time
-	kind      catalog.Kind    // of what is called
-	name      string          // as the agent calls the tool
-	key       string          // under which the view has it
-	arguments json.RawMessage // an object, as sent
-	person    *person         // who has to approve the call; nil where nobody has
-	canonical []byte          // the same, as it is digested
+	kind      catalog.Kind     // of what is called
+	name      string           // as the agent calls the tool
+	key       string           // under which the view has it
+	arguments strictjson.Value // an object, as sent
+	person    *person          // who has to approve the call; nil where nobody has
+	canonical []byte           // the arguments, as they are digested
 	revision  *view
 	grant     *grant
 	server    Caller
@@ -162,12 +163,12 @@ func (g *Gateway) readCall(_ context.Context, c *call) *fault {
 	if !ok || name == "" || len(name) > 256 {
 		return rpcFault(codeInvalidParams, `The member "name" of params must be a string of 1 to 256 bytes.`)
 	}
-	c.name, c.arguments = name, json.RawMessage("{}")
-	if raw, given := c.params["arguments"]; given {
-		if raw.Kind() != '{' {
-			return rpcFault(codeInvalidParams, `The member "arguments" of params must be an object.`)
-		}
-		c.arguments = json.RawMessage(raw)
+	c.name, c.arguments = name, c.passed
+	switch {
+	case c.passed.Text == nil:
+		c.arguments = strictjson.Unread("{}")
+	case c.passed.Text[0] != '{':
+		return rpcFault(codeInvalidParams, `The member "arguments" of params must be an object.`)
 	}
 	return c.recordArguments()
 }
@@ -330,7 +331,9 @@ func (g *Gateway) begin(ctx context.Context, c *call) *fault {
 	e.Time, e.Decision = c.began, audit.Unknown
 	var err error
 	if c.person != nil {
-		c.ticket, c.arguments, err = g.c.Approvals.Use(ctx, c.person.approved, c.binding(), e)
+		var shown json.RawMessage
+		c.ticket, shown, err = g.c.Approvals.Use(ctx, c.person.approved, c.binding(), e)
+		c.arguments = strictjson.Unread(shown)
 	} else {
 		c.ticket, err = g.c.Audit.Begin(ctx, e)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"remit/audit"
+	"remit/internal/strictjson"
 	"remit/policy"
 	"remit/upstream"
 )
@@ -52,14 +53,14 @@ func (g *Gateway) forward(ctx context.Context, c *call) *fault {
 	t, err := g.turn(ctx, c, out)
 	c.entry.UpstreamMicros = (g.c.Now().Sub(sent) - c.interim.waited).Microseconds()
 	c.entry.Decision = audit.Failed
-	var rpc *upstream.RPCError
+	rpc, answered := errors.AsType[*upstream.RPCError](err)
 	switch {
 	case c.interim.over != nil:
 		if c.interim.unsent {
 			c.entry.Decision = audit.Refused
 		}
 		return c.interim.over
-	case errors.As(err, &rpc):
+	case answered:
 		if rpc.Code == codePages {
 			return c.pages(rpc)
 		}
@@ -81,7 +82,7 @@ func (g *Gateway) forward(ctx context.Context, c *call) *fault {
 		return g.askedBack(c, t.asks, t.held)
 	}
 	if len(out.Asks) > 0 && isAsking(t.result) {
-		asks, err := c.inputAsked(t.result)
+		asks, err := c.inputAsked(t.result.Text)
 		if err != nil {
 			return askFault(c, err)
 		}
@@ -91,17 +92,17 @@ func (g *Gateway) forward(ctx context.Context, c *call) *fault {
 }
 
 // receive takes the server's result for the client.
-func (c *call) receive(server string, result json.RawMessage) *fault {
-	if limit := c.grant.rules.MaxResultBytes; limit > 0 && len(result) > limit {
-		f := toolFault(fmt.Sprintf("Withheld by the policy of this persona: the result has %d bytes, and at most %d are let through. The call has taken effect; ask for less.", len(result), limit),
-			fmt.Sprintf("the result has %d bytes, over the limit of %d", len(result), limit))
+func (c *call) receive(server string, result strictjson.Value) *fault {
+	if limit := c.grant.rules.MaxResultBytes; limit > 0 && len(result.Text) > limit {
+		f := toolFault(fmt.Sprintf("Withheld by the policy of this persona: the result has %d bytes, and at most %d are let through. The call has taken effect; ask for less.", len(result.Text), limit),
+			fmt.Sprintf("the result has %d bytes, over the limit of %d", len(result.Text), limit))
 		f.policy = "forward/result size"
 		return f
 	}
 	if c.seen != nil && upstream.Failed(result) {
 		c.seen.Error = toolError
 	}
-	if f := c.conform(result); f != nil {
+	if f := c.conform(result.Text); f != nil {
 		return f
 	}
 	if f := c.mask(&result); f != nil {
@@ -124,7 +125,7 @@ func (c *call) streams() jsontext.Value {
 	if !validID(token) {
 		token = nil
 	}
-	if !acceptsStream(c.r) || token == nil && c.logLevel() == "" {
+	if token == nil && c.logLevel() == "" || !acceptsStream(c.r) {
 		return nil
 	}
 	if c.progress == nil {
@@ -134,11 +135,11 @@ func (c *call) streams() jsontext.Value {
 }
 
 // mask hides in the result what the policy says, and notes in the record how much of what was found, never what.
-func (c *call) mask(result *json.RawMessage) *fault {
+func (c *call) mask(result *strictjson.Value) *fault {
 	if len(c.grant.rules.Mask) == 0 {
 		return nil
 	}
-	masked, found, err := c.grant.rules.MaskResult(*result)
+	masked, found, err := c.grant.rules.MaskResult(result.Text)
 	for name, n := range found {
 		c.entry.Detail["mask "+name] = fmt.Sprint(n)
 	}
@@ -147,7 +148,7 @@ func (c *call) mask(result *json.RawMessage) *fault {
 		f.policy = "forward/mask"
 		return f
 	}
-	*result = masked
+	*result = strictjson.Unread(masked)
 	return nil
 }
 
@@ -219,12 +220,12 @@ func splice(object []byte, name string, other func(value []byte) []byte) (out []
 
 // finished returns the server's result as sent, with resultType added for the stateless era where it lacks one. A server that asks
 // for input which the persona does not let it ask for is refused.
-func (c *call) finished(result json.RawMessage) (parts [2][]byte, err error) {
-	result = bytes.TrimLeft(result, " \t\r\n")
+func (c *call) finished(read strictjson.Value) (parts [2][]byte, err error) {
+	result := bytes.TrimLeft(read.Text, " \t\r\n")
 	if len(result) == 0 || result[0] != '{' {
 		return parts, errors.New("its answer is not a result")
 	}
-	kind, err := resultType(result)
+	kind, err := resultType(read)
 	switch {
 	case err != nil:
 		return parts, errors.New("its answer is not a result")
@@ -246,8 +247,17 @@ func (c *call) finished(result json.RawMessage) (parts [2][]byte, err error) {
 }
 
 // resultType returns the member of that name. A name can be spelled in no other way than as such or with \u escapes, so
-// results without either, which are most, are not read.
-func resultType(result []byte) (string, error) {
+// results without either are not read for it.
+func resultType(read strictjson.Value) (string, error) {
+	if read.Known() {
+		value, given := read.Member("resultType")
+		kind, text := strictjson.Text(value.Text)
+		if given && !text {
+			return "", errors.New("resultType is not a string")
+		}
+		return kind, nil
+	}
+	result := read.Text
 	if !bytes.Contains(result, []byte(`"resultType"`)) && !bytes.Contains(result, []byte(`\u`)) {
 		return "", nil
 	}

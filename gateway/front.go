@@ -104,30 +104,31 @@ const maxKey = 512
 // keyOf returns whose key it is, if it may be used from the address. A key of another persona, an unknown persona and a wrong
 // key answer alike. Beside a fault it returns whose key it was, where the secret was right: that is for the record alone.
 func (g *Gateway) keyOf(ctx context.Context, secret, id string, from netip.Addr) (identity.Principal, *fault) {
-	unauthorized := httpFault(http.StatusUnauthorized, "The access key is missing, not valid, or not for this persona. Send a valid one as Authorization: Bearer.")
-	unauthorized.challenge = "Bearer"
 	if secret == "" || len(secret) > maxKey {
-		unauthorized.reason = "no usable Authorization header"
-		return identity.Principal{}, unauthorized
+		return identity.Principal{}, unauthorized("no usable Authorization header")
 	}
 	who, err := g.c.Keys.Authenticate(ctx, secret, from)
 	refused, known := errors.AsType[*identity.KeyRefused](err)
 	switch {
 	case known:
-		unauthorized.reason = refused.Reason
-		return refused.Of, unauthorized
+		return refused.Of, unauthorized(refused.Reason)
 	case errors.Is(err, identity.ErrCredential):
-		unauthorized.reason = "the access key is not valid"
+		return identity.Principal{}, unauthorized("the access key is not valid")
 	case err != nil:
 		g.complain("an access key could not be checked", err)
 		return identity.Principal{}, httpFault(http.StatusServiceUnavailable, "The access key cannot be checked now; try again later.")
 	case who.Persona == "" || who.Persona != id:
-		unauthorized.reason = "the access key is for another persona than " + strconv.Quote(clean(id, 64))
-		return who, unauthorized
+		return who, unauthorized("the access key is for another persona than " + strconv.Quote(clean(id, 64)))
 	default:
 		return who, nil
 	}
-	return identity.Principal{}, unauthorized
+}
+
+// unauthorized says the same whatever the reason, which is for the record.
+func unauthorized(reason string) *fault {
+	f := httpFault(http.StatusUnauthorized, "The access key is missing, not valid, or not for this persona. Send a valid one as Authorization: Bearer.")
+	f.challenge, f.reason = "Bearer", reason
+	return f
 }
 
 // personaOf takes the persona's id out of a path like /k/{persona}/mcp.

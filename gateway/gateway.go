@@ -8,7 +8,6 @@ package gateway
 import (
 	"context"
 	"crypto/cipher"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -22,6 +21,7 @@ import (
 	"remit/catalog"
 	"remit/identity"
 	"remit/internal/remote"
+	"remit/internal/strictjson"
 	"remit/persona"
 	"remit/policy"
 	"remit/upstream"
@@ -50,7 +50,7 @@ type Upstreams interface {
 
 // Caller calls a tool at most once and returns the result as the server sent it. An *upstream.Server is one.
 type Caller interface {
-	Call(ctx context.Context, call upstream.Call) (json.RawMessage, error)
+	Call(ctx context.Context, call upstream.Call) (strictjson.Value, error)
 	// Watch has updated called when the resource changes, until ctx ends; ready, once the server has agreed.
 	Watch(ctx context.Context, uri string, ready, updated func()) error
 }
@@ -211,8 +211,8 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer g.busy.Done()
 	g.serving.Add(1)
 	defer g.serving.Add(-1)
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
+	h := w.Header()
+	h["Cache-Control"], h["X-Content-Type-Options"] = noStore, noSniffs
 	x := &exchange{w: w, r: r, seen: g.watch()}
 	defer g.ended(x)
 	if g.admit(x) {

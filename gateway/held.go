@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"remit/audit"
+	"remit/internal/strictjson"
 	"remit/upstream"
 )
 
@@ -42,7 +43,7 @@ type heldReply struct {
 }
 
 type outcome struct {
-	result json.RawMessage
+	result strictjson.Value
 	err    error
 }
 

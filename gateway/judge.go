@@ -12,6 +12,7 @@ import (
 	"remit/audit"
 	"remit/catalog"
 	"remit/identity"
+	"remit/internal/strictjson"
 	"remit/persona"
 	"remit/policy"
 	"remit/upstream"
@@ -67,8 +68,8 @@ func (asPinned) Frozen(context.Context, persona.ID, int, persona.Pin) (time.Time
 func (asPinned) Suspensions(context.Context) ([]persona.Suspension, error) { return nil, nil }
 func (asPinned) Server(string) (Caller, bool)                              { return asPinned{}, true }
 func (asPinned) Watch(context.Context, string, func(), func()) error       { return upstream.ErrClosed }
-func (asPinned) Call(context.Context, upstream.Call) (json.RawMessage, error) {
-	return nil, upstream.ErrClosed
+func (asPinned) Call(context.Context, upstream.Call) (strictjson.Value, error) {
+	return strictjson.Value{}, upstream.ErrClosed
 }
 
 // Decide says what the revision would have decided about a tool.call of its persona. Calls are to be given in the order in
@@ -82,7 +83,7 @@ func (j *Judge) Decide(ctx context.Context, e audit.Entry) audit.Shadow {
 	}
 	t.arguments, t.known = argumentsOf(e)
 	x := &exchange{who: identity.Principal{Agent: e.Agent, User: e.User, Persona: e.Persona, Key: e.Key}, persona: persona.ID(e.Persona)}
-	t.c = &call{exchange: x, began: j.now, kind: catalog.ID(e.Tool).Of(), key: t.name(), arguments: t.arguments, revision: j.v}
+	t.c = &call{exchange: x, began: j.now, kind: catalog.ID(e.Tool).Of(), key: t.name(), arguments: strictjson.Unread(t.arguments), revision: j.v}
 	t.c.name = t.c.key
 	for _, s := range decision {
 		if out, over := t.step(ctx, s); over {

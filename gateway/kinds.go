@@ -12,6 +12,7 @@ import (
 	"github.com/yosida95/uritemplate/v3"
 
 	"remit/catalog"
+	"remit/internal/strictjson"
 	"remit/persona"
 	"remit/upstream"
 )
@@ -119,7 +120,7 @@ func climbs(uri string) bool {
 
 // readOther takes out of the parameters what is asked for, where it is no tool.
 func (c *call) readOther() *fault {
-	c.arguments = json.RawMessage("{}")
+	c.arguments = strictjson.Unread("{}")
 	member, limit := "name", 256
 	from := c.params
 	switch c.method {
@@ -140,9 +141,9 @@ func (c *call) readOther() *fault {
 		default:
 			return rpcFault(codeInvalidParams, `The member "ref" of params must be an object of type ref/prompt or ref/resource.`)
 		}
-		c.arguments = json.RawMessage(`{"argument":` + string(c.params["argument"]) + `}`)
+		c.arguments = strictjson.Unread(`{"argument":` + string(c.params["argument"]) + `}`)
 		if given, ok := c.params["context"]; ok {
-			c.arguments = json.RawMessage(`{"argument":` + string(c.params["argument"]) + `,"context":` + string(given) + `}`)
+			c.arguments = strictjson.Unread(`{"argument":` + string(c.params["argument"]) + `,"context":` + string(given) + `}`)
 		}
 	}
 	name, ok := from.text(member)
@@ -151,13 +152,13 @@ func (c *call) readOther() *fault {
 	}
 	c.name = name
 	if member == "uri" && c.method != upstream.Complete {
-		c.arguments = json.RawMessage(`{"uri":` + string(c.params["uri"]) + `}`)
+		c.arguments = strictjson.Unread(`{"uri":` + string(c.params["uri"]) + `}`)
 	}
 	if raw, given := c.params["arguments"]; given && c.method == upstream.GetPrompt {
 		if raw.Kind() != '{' {
 			return rpcFault(codeInvalidParams, `The member "arguments" of params must be an object.`)
 		}
-		c.arguments = json.RawMessage(raw)
+		c.arguments = c.passed
 	}
 	return nil
 }
@@ -201,13 +202,13 @@ func (c *call) outgoing() upstream.Call {
 	case upstream.GetPrompt:
 		out.Method = c.method
 	case upstream.ReadResource:
-		out.Method, out.Tool, out.Arguments = c.method, c.name, nil
+		out.Method, out.Tool, out.Arguments = c.method, c.name, strictjson.Value{}
 	case upstream.Complete:
 		ref := `{"type":"ref/resource","uri":` + quote(own) + `}`
 		if c.kind == catalog.APrompt {
 			ref = `{"type":"ref/prompt","name":` + quote(own) + `}`
 		}
-		out.Method, out.Arguments = c.method, nil
+		out.Method, out.Arguments = c.method, strictjson.Value{}
 		out.More = map[string]json.RawMessage{"ref": json.RawMessage(ref), "argument": json.RawMessage(c.params["argument"])}
 		if given, ok := c.params["context"]; ok {
 			out.More["context"] = json.RawMessage(given)

@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 
 	strict "github.com/go-json-experiment/json"
@@ -26,7 +27,8 @@ type message struct {
 	method string          // empty for a response
 	answer reply           // of a response
 	params members
-	meta   members // params._meta
+	meta   members          // params._meta
+	passed strictjson.Value // params.arguments; without text where there are none
 }
 
 // reply is what a client answers to a request of ours: one of the two.
@@ -68,26 +70,30 @@ func (m members) object(name string) (members, bool) {
 }
 
 // membersOf reads an object's members, which are parts of raw where they can be.
-func membersOf(raw []byte) (members, bool) {
-	if out, ok := plainMembers(raw); ok {
+func membersOf(raw []byte) (members, bool) { return membersIn(strictjson.Unread(raw)) }
+
+// membersIn returns the members of an object.
+func membersIn(object strictjson.Value) (members, bool) {
+	if known, ok := object.Members(); ok {
+		out := make(members, len(known))
+		for _, m := range known {
+			out[m.Name] = m.Text
+		}
 		return out, true
 	}
 	var out members
-	err := strict.Unmarshal(raw, &out)
+	err := strict.Unmarshal(object.Text, &out)
 	return out, err == nil
-}
-
-// plainMembers reads those of an object that every reader understands alike, and leaves others alone.
-func plainMembers(raw []byte) (members, bool) {
-	out := members{}
-	return out, strictjson.Object(raw, func(name string, value []byte) { out[name] = value })
 }
 
 // onlyExact refuses members that are one of the known ones in another case: some readers would take them for it.
 func (m members) onlyExact(known ...string) *fault {
 	for name := range m {
+		if slices.Contains(known, name) {
+			continue
+		}
 		for _, k := range known {
-			if name != k && strings.EqualFold(name, k) {
+			if strings.EqualFold(name, k) {
 				return badRequest(codeInvalidRequest, "The member %q is spelled %q here; names are case-sensitive.", k, clean(name, 64))
 			}
 		}
@@ -105,20 +111,17 @@ var (
 // readBody reads a request's body within the limit, before anything in it is looked at. How long a client may take is
 // bounded by whoever serves the gateway.
 func (g *Gateway) readBody(x *exchange) ([]byte, *fault) {
-	kind, parameters, err := mime.ParseMediaType(x.r.Header.Get("Content-Type"))
-	charset := parameters["charset"]
-	if err != nil || kind != "application/json" || charset != "" && !strings.EqualFold(charset, "utf-8") || x.r.Header.Get("Content-Encoding") != "" {
+	if kind := x.r.Header.Get("Content-Type"); kind != "application/json" && !jsonInUTF8(kind) || x.r.Header.Get("Content-Encoding") != "" {
 		return nil, httpFault(http.StatusUnsupportedMediaType, "Send the request as Content-Type: application/json, in UTF-8 and without a content encoding.")
 	}
-	tooLarge := httpFault(http.StatusRequestEntityTooLarge, "The request is over the limit of %d bytes.", g.c.MaxBody)
 	if x.r.ContentLength > g.c.MaxBody {
-		return nil, tooLarge
+		return nil, g.tooLarge()
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(x.w, x.r.Body, g.c.MaxBody))
+	body, err := read(http.MaxBytesReader(x.w, x.r.Body, g.c.MaxBody), x.r.ContentLength)
 	var over *http.MaxBytesError
 	switch {
 	case errors.As(err, &over):
-		return nil, tooLarge
+		return nil, g.tooLarge()
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, httpFault(http.StatusRequestTimeout, "The request's body did not come to its end in time; send it again.")
 	case err != nil:
@@ -127,8 +130,39 @@ func (g *Gateway) readBody(x *exchange) ([]byte, *fault) {
 	return body, nil
 }
 
-// maxDepth bounds the nesting of a request.
-const maxDepth = 64
+func (g *Gateway) tooLarge() *fault {
+	return httpFault(http.StatusRequestEntityTooLarge, "The request is over the limit of %d bytes.", g.c.MaxBody)
+}
+
+// jsonInUTF8 says that a content type is JSON in no other encoding.
+func jsonInUTF8(contentType string) bool {
+	kind, parameters, err := mime.ParseMediaType(contentType)
+	charset := parameters["charset"]
+	return err == nil && kind == "application/json" && (charset == "" || strings.EqualFold(charset, "utf-8"))
+}
+
+// maxAtOnce is for how many bytes memory is asked for before they are there.
+const maxAtOnce = 2 << 20
+
+// read reads to the end of what has the length, or one that is not known if that is below 0.
+func read(in io.Reader, length int64) ([]byte, error) {
+	if length < 0 || length > maxAtOnce {
+		return io.ReadAll(in)
+	}
+	body := make([]byte, length+1) // so that the end is seen
+	n, err := io.ReadFull(in, body)
+	if int64(n) == length && (err == io.EOF || err == io.ErrUnexpectedEOF) {
+		err = nil
+	}
+	return body[:n], err
+}
+
+// maxDepth bounds the nesting of a request. maxKept is how deep what it holds is known after the one reading: the members of
+// arguments.
+const (
+	maxDepth = 64
+	maxKept  = 3
+)
 
 // parse reads one message and refuses whatever two readers could understand differently.
 func parse(body []byte) (message, *fault) {
@@ -136,16 +170,18 @@ func parse(body []byte) (message, *fault) {
 	if first := bytes.TrimLeft(body, " \t\r\n"); len(first) > 0 && first[0] == '[' {
 		return m, badRequest(codeInvalidRequest, "Batches are not accepted; send each message as a request of its own.")
 	}
-	outer, ok := plainMembers(body) // which says more than that it can be read
+	whole, ok := strictjson.Read(body, maxKept)
 	if !ok {
 		if err := strictjson.Check(body, strictjson.Limits{Bytes: len(body), Depth: maxDepth}); err != nil {
 			f := badRequest(codeParse, "The request is not JSON that every reader understands alike: duplicate names, trailing data, invalid UTF-8 and nesting deeper than %d are refused.", maxDepth)
 			f.reason = err.Error()
 			return m, f
 		}
-		if outer, ok = membersOf(body); !ok || outer == nil {
-			return m, badRequest(codeInvalidRequest, "The request is not a JSON object.")
-		}
+		whole = strictjson.Unread(body)
+	}
+	outer, ok := membersIn(whole)
+	if !ok || outer == nil {
+		return m, badRequest(codeInvalidRequest, "The request is not a JSON object.")
 	}
 	if f := outer.onlyExact(envelopeNames...); f != nil {
 		return m, f
@@ -159,11 +195,20 @@ func parse(body []byte) (message, *fault) {
 		}
 		m.id = json.RawMessage(id)
 	}
-	return m, m.read(outer)
+	return m, m.take(whole, outer)
 }
 
-// read takes the method and its parameters.
-func (m *message) read(outer members) *fault {
+// memberOf returns a member of an object, of which the members are given.
+func memberOf(object strictjson.Value, own members, name string) (v strictjson.Value, ok bool) {
+	if object.Known() {
+		return object.Member(name)
+	}
+	raw, ok := own[name]
+	return strictjson.Unread(raw), ok
+}
+
+// take takes the method and its parameters.
+func (m *message) take(whole strictjson.Value, outer members) *fault {
 	_, hasResult := outer["result"]
 	_, hasError := outer["error"]
 	_, hasMethod := outer["method"]
@@ -179,19 +224,22 @@ func (m *message) read(outer members) *fault {
 		m.method = ""
 		return badRequest(codeInvalidRequest, `The member "method" must be a string of 1 to 128 bytes.`)
 	}
-	if _, given := outer["params"]; !given {
+	params, given := memberOf(whole, outer, "params")
+	if !given {
 		return nil
 	}
-	if m.params, ok = outer.object("params"); !ok {
+	if m.params, ok = membersIn(params); !ok || m.params == nil {
 		return badRequest(codeInvalidParams, `The member "params" must be an object.`)
 	}
 	if f := m.params.onlyExact(paramNames...); f != nil {
 		return f
 	}
-	if _, given := m.params["_meta"]; !given {
+	m.passed, _ = memberOf(params, m.params, "arguments")
+	meta, given := memberOf(params, m.params, "_meta")
+	if !given {
 		return nil
 	}
-	if m.meta, ok = m.params.object("_meta"); !ok {
+	if m.meta, ok = membersIn(meta); !ok || m.meta == nil {
 		return badRequest(codeInvalidParams, `The member "_meta" must be an object.`)
 	}
 	return m.meta.onlyExact(metaNames...)

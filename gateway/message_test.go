@@ -94,7 +94,7 @@ func TestSchemas(t *testing.T) {
 			t.Errorf("%s: compile: got %v, want %q", name, err, tc.compile)
 		}
 		if err == nil {
-			if err := s.check(json.RawMessage(tc.arguments)); !failsWith(err, tc.check) {
+			if err := s.check(strictjson.Unread(tc.arguments)); !failsWith(err, tc.check) {
 				t.Errorf("%s: check: got %v, want %q", name, err, tc.check)
 			}
 		}
@@ -103,7 +103,7 @@ func TestSchemas(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.check(json.RawMessage(`{}`)) != nil || s.check(json.RawMessage(`{"a":1}`)) == nil {
+	if s.check(strictjson.Unread(`{}`)) != nil || s.check(strictjson.Unread(`{"a":1}`)) == nil {
 		t.Error("a tool without a schema: want no arguments and only those")
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"remit/catalog"
+	"remit/internal/strictjson"
 	"remit/upstream"
 )
 
@@ -32,11 +33,11 @@ func TestAnotherRemitAsClient(t *testing.T) {
 	}
 	var steps []string
 	result, err := s.Call(t.Context(), upstream.Call{Tool: "progress", Progress: func(params json.RawMessage) { steps = append(steps, string(params)) }})
-	if err != nil || !strings.Contains(string(result), "done") || len(steps) != 3 {
+	if err != nil || !strings.Contains(result.String(), "done") || len(steps) != 3 {
 		t.Errorf("got %s, %v after %d steps, want done after 3", result, err, len(steps))
 	}
-	result, err = s.Call(t.Context(), upstream.Call{Tool: "region", Arguments: json.RawMessage(`{"region":"Zürich","count":2}`)})
-	if err != nil || !strings.Contains(string(result), `"content":[]`) {
+	result, err = s.Call(t.Context(), upstream.Call{Tool: "region", Arguments: strictjson.Unread(`{"region":"Zürich","count":2}`)})
+	if err != nil || !strings.Contains(result.String(), `"content":[]`) {
 		t.Errorf("a mirrored parameter: got %s, %v", result, err)
 	}
 	eventually(t, "its stream for changes", func() bool { return w.gateway.Streams() == 1 })

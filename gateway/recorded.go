@@ -29,11 +29,11 @@ func (x *exchange) recorded() audit.Call {
 
 // recordArguments notes how large the arguments are and which.
 func (c *call) recordArguments() *fault {
-	text, err := strictjson.Canonical(c.arguments, strictjson.Limits{Depth: maxDepth})
+	text, err := c.arguments.Canonical(strictjson.Limits{Depth: maxDepth})
 	if err != nil { // parse let them pass: a defect
 		return rpcFault(codeInvalidParams, `The member "arguments" of params cannot be read: %s`, clean(err.Error(), 300))
 	}
-	c.entry.ArgumentBytes, c.entry.ArgumentDigest, c.canonical = int64(len(c.arguments)), audit.Digest(text), text
+	c.entry.ArgumentBytes, c.entry.ArgumentDigest, c.canonical = int64(len(c.arguments.Text)), audit.Digest(text), text
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"remit/internal/strictjson"
 	"remit/policy"
 	"remit/upstream"
 )
@@ -22,9 +23,9 @@ import (
 
 // turn is what came of one round at the server.
 type turn struct {
-	result json.RawMessage // as the server sent it, or
-	asks   questions       // what it asks in the middle of its answer, which waits
-	held   string          // under this name
+	result strictjson.Value // as the server sent it, or
+	asks   questions        // what it asks in the middle of its answer, which waits
+	held   string           // under this name
 }
 
 // interim is what passes between the client and the server of a call before that has answered.
@@ -59,7 +60,7 @@ func (g *Gateway) turn(ctx context.Context, c *call, out upstream.Call) (turn, e
 		if err != nil || !isAsking(result) {
 			return turn{result: result}, err
 		}
-		asks, err := c.inputAsked(result)
+		asks, err := c.inputAsked(result.Text)
 		answers := map[string]jsontext.Value{}
 		for _, key := range asks.keys {
 			if err == nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"remit/audit"
+	"remit/internal/strictjson"
 	"remit/policy"
 )
 
@@ -273,7 +274,7 @@ func again(answers map[string]jsontext.Value, state *string) map[string]json.Raw
 }
 
 // isAsking says that a result is no end of the call.
-func isAsking(result []byte) bool {
+func isAsking(result strictjson.Value) bool {
 	kind, err := resultType(result)
 	return err == nil && kind == "input_required"
 }

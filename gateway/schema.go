@@ -183,8 +183,8 @@ func (s *schema) metered(sub *jsonschema.Schema) *jsonschema.Format {
 }
 
 // check says in words what is wrong with the arguments, if anything.
-func (s *schema) check(arguments json.RawMessage) error {
-	v, err := strictjson.Decode(arguments)
+func (s *schema) check(arguments strictjson.Value) error {
+	v, err := arguments.Decode()
 	if err != nil {
 		return &mismatch{"", "they are not valid JSON"}
 	}
@@ -306,11 +306,11 @@ func paramHeaders(tree map[string]any, path []string) []paramHeader {
 }
 
 // matchParams refuses a mirrored header that is missing or says something else than the arguments.
-func (c *call) matchParams(mirrored []paramHeader, arguments json.RawMessage) *fault {
+func (c *call) matchParams(mirrored []paramHeader, arguments strictjson.Value) *fault {
 	if len(mirrored) == 0 {
 		return nil
 	}
-	decoded, err := strictjson.Decode(arguments)
+	decoded, err := arguments.Decode()
 	if err != nil {
 		return badRequest(codeInvalidParams, "The arguments are not valid JSON.")
 	}

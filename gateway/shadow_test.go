@@ -20,6 +20,7 @@ import (
 	"remit/catalog"
 	"remit/gateway"
 	"remit/identity"
+	"remit/internal/strictjson"
 	"remit/persona"
 	"remit/policy"
 	"remit/upstream"
@@ -60,11 +61,11 @@ func (s *stage) Append(_ context.Context, e audit.Entry) error {
 }
 func (s *stage) Watch(context.Context, string, func(), func()) error { return nil }
 
-func (s *stage) Call(_ context.Context, c upstream.Call) (json.RawMessage, error) {
+func (s *stage) Call(_ context.Context, c upstream.Call) (strictjson.Value, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.called = append(s.called, c.Tool+" "+string(c.Arguments))
-	return json.RawMessage(`{"content":[]}`), nil
+	s.called = append(s.called, c.Tool+" "+c.Arguments.String())
+	return strictjson.Unread(`{"content":[]}`), nil
 }
 func (s *stage) Authenticate(_ context.Context, secret string, _ netip.Addr) (identity.Principal, error) {
 	return identity.Principal{Agent: "bot", User: "carol", Persona: "p", Key: secret, Bounds: s.bounds}, nil

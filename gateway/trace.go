@@ -82,6 +82,9 @@ const maxBaggage = 8192 + 2
 
 // traceMeta is what goes on to the server in _meta: the trace context, and the caller's baggage only where that is asked for.
 func (c *call) traceMeta(baggage bool) map[string]json.RawMessage {
+	if c.trace.parent == "" && !baggage {
+		return nil
+	}
 	meta := map[string]json.RawMessage{}
 	if c.trace.parent != "" {
 		meta["traceparent"] = json.RawMessage(quote(c.trace.parent))

@@ -12,6 +12,7 @@ import (
 
 	"remit/audit"
 	"remit/catalog"
+	"remit/internal/strictjson"
 	"remit/upstream"
 )
 
@@ -171,7 +172,7 @@ func (g *Gateway) watchAll(x *exchange, wanted jsontext.Value, u *updates) (hono
 func (g *Gateway) stillReads(ctx context.Context, x *exchange, uri string) bool {
 	y := *x
 	y.seen, y.method = nil, upstream.ReadResource
-	_, f := g.decideAgain(ctx, &y, &call{kind: catalog.AResource, name: uri, arguments: json.RawMessage(`{"uri":` + quote(uri) + `}`)})
+	_, f := g.decideAgain(ctx, &y, &call{kind: catalog.AResource, name: uri, arguments: strictjson.Unread(`{"uri":` + quote(uri) + `}`)})
 	return f == nil
 }
 

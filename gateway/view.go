@@ -105,6 +105,9 @@ func (g *Gateway) view(x *exchange) (*view, *fault) {
 		g.views[x.persona] = v
 		g.mu.Unlock()
 	}
+	if x.who.Bounds.Tools == nil {
+		return v, nil
+	}
 	return v.of(x.who.Bounds, g.tail()), nil
 }
 

@@ -9,7 +9,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
-	"regexp"
 	"strings"
 
 	"golang.org/x/crypto/argon2"
@@ -22,8 +21,6 @@ const keyPrefix = "remit_"
 
 // tokenPrefix begins a management token, which is built alike. No text is both.
 const tokenPrefix = "remitmt_"
-
-var secretForm = regexp.MustCompile(`^[a-z2-7]{10}_[a-z2-7]{59}$`) // after the prefix
 
 var b32 = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
@@ -54,10 +51,22 @@ func LooksLikeKey(text string) bool {
 // secretID returns the public id of a well-formed key or token.
 func secretID(prefix, text string) (string, bool) {
 	rest, ok := strings.CutPrefix(text, prefix)
-	if !ok || len(rest) != restLen || !secretForm.MatchString(rest) || checksum(text[:len(text)-sumLen]) != text[len(text)-sumLen:] {
+	if !ok || len(rest) != restLen || !spelled(rest) || checksum(text[:len(text)-sumLen]) != text[len(text)-sumLen:] {
 		return "", false
 	}
 	return text[len(prefix) : len(prefix)+idLen], true
+}
+
+// spelled says that what follows the prefix is letters and digits of base32 around one "_". Every request asks.
+func spelled(rest string) bool {
+	for i := range len(rest) {
+		switch c := rest[i]; {
+		case i == idLen && c == '_', i != idLen && (c >= 'a' && c <= 'z' || c >= '2' && c <= '7'):
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // SessionTokenLen is the length of a session's token. No key and no management token is as short.

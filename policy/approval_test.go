@@ -1,8 +1,9 @@
 package policy
 
 import (
-	"encoding/json"
 	"testing"
+
+	"remit/internal/strictjson"
 )
 
 // A call passes without a person only where the condition is certainly false: type juggling and gaps ask for one.
@@ -26,7 +27,7 @@ func TestApproval(t *testing.T) {
 		{when, `{"Amount":1}`, true},
 		{`{"approval":{"minutes":5,"when":"args.amount > 50 && args.channel == 'x'"}}`, `{"amount":1}`, false},
 	} {
-		got := compile(t, tc.policy).Decide(Call{Arguments: json.RawMessage(tc.args)})
+		got := compile(t, tc.policy).Decide(Call{Arguments: strictjson.Unread(tc.args)})
 		if want := (Decision{Allowed: true, Approval: tc.approval}); got != want {
 			t.Errorf("%s, %s: got %+v, want %+v", tc.policy, tc.args, got, want)
 		}
@@ -36,7 +37,7 @@ func TestApproval(t *testing.T) {
 // What is refused anyway is not asked for.
 func TestApprovalComesLast(t *testing.T) {
 	c := compile(t, `{"approval":{"minutes":5},"arguments":[{"path":"/amount","maximum":5}]}`)
-	if got := c.Decide(Call{Arguments: json.RawMessage(`{"amount":6}`)}); got.Allowed || got.Approval || got.Rule != "arguments" {
+	if got := c.Decide(Call{Arguments: strictjson.Unread(`{"amount":6}`)}); got.Allowed || got.Approval || got.Rule != "arguments" {
 		t.Errorf("got %+v", got)
 	}
 }

@@ -171,13 +171,16 @@ func canonical(raw json.RawMessage) (string, error) {
 // arguments are the members of an object, as sent.
 type arguments map[string]jsontext.Value
 
-func decode(raw json.RawMessage) (arguments, error) {
-	a := arguments{}
-	if strictjson.Object(raw, func(name string, value []byte) { a[name] = value }) {
+func decode(object strictjson.Value) (arguments, error) {
+	if members, ok := object.Members(); ok {
+		a := make(arguments, len(members))
+		for _, m := range members {
+			a[m.Name] = m.Text
+		}
 		return a, nil
 	}
-	a = nil
-	if err := strict.Unmarshal(raw, &a); err != nil {
+	var a arguments
+	if err := strict.Unmarshal(object.Text, &a); err != nil {
 		return nil, errors.New("they are not an object without duplicate members")
 	}
 	return a, nil
@@ -192,7 +195,7 @@ func (a arguments) at(steps []string) (value jsontext.Value, found bool, err err
 		if value.Kind() != '{' {
 			return nil, false, fmt.Errorf("%s is not an object", "/"+strings.Join(steps[:i+1], "/"))
 		}
-		if a, err = decode(json.RawMessage(value)); err != nil {
+		if a, err = decode(strictjson.Value{Text: value}); err != nil {
 			return nil, false, err
 		}
 	}

@@ -154,7 +154,7 @@ func (c *Compiled) meets(call Call) string {
 
 // variables are what an expression may speak of.
 func (call Call) variables() (map[string]any, error) {
-	args, err := values(call.Arguments)
+	args, err := values(call.Arguments.Text)
 	return map[string]any{"args": args, "agent": call.Agent, "user": call.User, "persona": call.Persona, "now": call.Now.UTC()}, err
 }
 

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"remit/internal/strictjson"
 )
 
 func conditional(t testing.TB, expressions ...string) *Compiled {
@@ -103,7 +105,7 @@ func TestConditions(t *testing.T) {
 		{`args.channel + args.channel + args.channel + args.channel != ""`, `{"channel":"` + long + `"}`, unknown},
 		{`args.list.all(a, args.list == args.list)`, `{"list":[` + strings.Repeat("[1],", 1000) + `1]}`, unknown},
 	} {
-		call := Call{Agent: "bot", User: "ann", Persona: "ops", Now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), Arguments: json.RawMessage(tc.args)}
+		call := Call{Agent: "bot", User: "ann", Persona: "ops", Now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), Arguments: strictjson.Unread(tc.args)}
 		got := conditional(t, tc.cel).Decide(call)
 		args := tc.args[:min(len(tc.args), 60)]
 		if got.Allowed != (tc.why == "") || !strings.Contains(got.Reason, tc.why) || !got.Allowed && got.Rule != "conditions" {
@@ -157,7 +159,7 @@ func TestConditionReasons(t *testing.T) {
 		`{"amount":1,"key":"k","k":1} {"a"}`: "the arguments cannot be checked: they are not an object without duplicate members",
 		"{\"amount\":1,\"key\":\"\xff\"}":    "the arguments cannot be checked: they are not an object without duplicate members",
 	} {
-		if got := c.Decide(Call{Arguments: json.RawMessage(args)}); got.Reason != want || got.Allowed != (want == "") {
+		if got := c.Decide(Call{Arguments: strictjson.Unread(args)}); got.Reason != want || got.Allowed != (want == "") {
 			t.Errorf("%s: got %+v, want %q", args, got, want)
 		}
 	}
@@ -170,7 +172,7 @@ func TestConditionsInParallel(t *testing.T) {
 		group.Go(func() {
 			for amount := range 200 {
 				args := fmt.Sprintf(`{"amount":%d,"channel":"#c%s"}`, amount, strings.Repeat("x", i))
-				if got := c.Decide(Call{Arguments: json.RawMessage(args)}); got.Allowed != (amount <= 100) {
+				if got := c.Decide(Call{Arguments: strictjson.Unread(args)}); got.Allowed != (amount <= 100) {
 					t.Errorf("%s: got %+v", args, got)
 				}
 			}
@@ -187,7 +189,7 @@ func BenchmarkConditions(b *testing.B) {
 		"equal":  {`args.list.all(a, args.list == args.same)`, `{"list":` + list + `,"same":` + list + `}`},
 		"regexp": {`args.channel.matches("^(a|aa|aaa)*$")`, `{"channel":"` + strings.Repeat("a", 250_000) + `!"}`},
 	} {
-		c, call := conditional(b, bench.cel), Call{Arguments: json.RawMessage(bench.args)}
+		c, call := conditional(b, bench.cel), Call{Arguments: strictjson.Unread(bench.args)}
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {

@@ -11,24 +11,25 @@ type Detector struct {
 	About    string // for a page
 	find     func(*sample) []span
 	spelling func(string) string // one spelling of a value, so that equal values have equal hashes
+	digits   int                 // that a value has at least; 0 for one that has an "@", a long word or dashes
 }
 
 // Detectors are the kinds of values that a mask can name. How often each is right is in docs/masking.md. There is none for names
 // of persons: a list of names finds "May" and "Will", misses most, and only a model does better; mask the member by its path.
 var Detectors = []Detector{
-	{"email", "E-mail addresses, also with letters of other scripts.", emails, strings.ToLower},
-	{"phone", "Telephone numbers: international, the usual national forms, others after a word such as “tel”.", phones, digitsOnly},
-	{"payment_card", "Numbers of payment cards, by issuer, length and check digit.", cards, digitsOnly},
-	{"iban", "International bank account numbers, by country, length and check digits.", ibans, compact},
-	{"us_ssn", "US social security and taxpayer numbers (SSN, ITIN), without those never issued.", socialSecurity, digitsOnly},
-	{"uk_nino", "UK national insurance numbers.", insuranceNumbers, compact},
-	{"de_tax_id", "German tax identification numbers, by check digit.", taxIDs, digitsOnly},
-	{"es_dni", "Spanish identity numbers (DNI, NIE), by check letter.", identityNumbers, compact},
-	{"fr_nir", "French social security numbers (NIR), by check digits.", nirs, compact},
-	{"nl_bsn", "Dutch citizen service numbers (BSN), by check digit, after a word that announces one.", citizenNumbers, digitsOnly},
-	{"api_key", "Keys and tokens with a known form: AWS, GitHub, GitLab, Slack, Stripe, Google, OpenAI, Anthropic, npm, PyPI, Remit and others.", apiKeys, nil},
-	{"bearer_token", "JSON Web Tokens, and what follows “Bearer” or “Authorization: Basic”.", bearerTokens, nil},
-	{"private_key", "Private keys in PEM and PGP blocks, whole.", privateKeys, nil},
+	{"email", "E-mail addresses, also with letters of other scripts.", emails, strings.ToLower, 0},
+	{"phone", "Telephone numbers: international, the usual national forms, others after a word such as “tel”.", phones, digitsOnly, 1},
+	{"payment_card", "Numbers of payment cards, by issuer, length and check digit.", cards, digitsOnly, 13},
+	{"iban", "International bank account numbers, by country, length and check digits.", ibans, compact, 1},
+	{"us_ssn", "US social security and taxpayer numbers (SSN, ITIN), without those never issued.", socialSecurity, digitsOnly, 1},
+	{"uk_nino", "UK national insurance numbers.", insuranceNumbers, compact, 1},
+	{"de_tax_id", "German tax identification numbers, by check digit.", taxIDs, digitsOnly, 1},
+	{"es_dni", "Spanish identity numbers (DNI, NIE), by check letter.", identityNumbers, compact, 1},
+	{"fr_nir", "French social security numbers (NIR), by check digits.", nirs, compact, 1},
+	{"nl_bsn", "Dutch citizen service numbers (BSN), by check digit, after a word that announces one.", citizenNumbers, digitsOnly, 1},
+	{"api_key", "Keys and tokens with a known form: AWS, GitHub, GitLab, Slack, Stripe, Google, OpenAI, Anthropic, npm, PyPI, Remit and others.", apiKeys, nil, 0},
+	{"bearer_token", "JSON Web Tokens, and what follows “Bearer” or “Authorization: Basic”.", bearerTokens, nil, 0},
+	{"private_key", "Private keys in PEM and PGP blocks, whole.", privateKeys, nil, 0},
 }
 
 // span is a part of a text.
@@ -42,6 +43,7 @@ const (
 // sample is a text that was looked over once, so that detectors look only at places where they can find something.
 type sample struct {
 	text, hint string // hint is the name of the member that holds the text
+	about      string // the same, in words, once it was asked for
 	ats        []int  // where "@" is
 	digits     []span // groups of digits
 	words      []span // long stretches of what keys and base64 are made of
@@ -111,6 +113,18 @@ func (s *sample) look(text, hint string) {
 	s.dashes = strings.Contains(text, "-----")
 }
 
+// nothing says that no detector of values with so many digits finds anything in a JSON text, in whatever form: it holds no escape, no
+// character beyond ASCII, and nothing that any of them begins with. Strings and members of the text hold no more than the whole does.
+func (s *sample) nothing(digits int) bool {
+	if len(s.ats)+len(s.words) > 0 || s.dashes || s.wide || strings.ContainsAny(s.text, `\%&`) {
+		return false
+	}
+	for _, group := range s.digits {
+		digits -= group.end - group.start
+	}
+	return digits > 0
+}
+
 // before and after are the bytes next to a place, 0 at the ends of the text.
 func (s *sample) before(i int) byte {
 	if i < 1 {
@@ -147,21 +161,29 @@ func (s *sample) apart(start, end int) bool {
 
 // announced says that one of the words stands shortly before a place, or names the member. Words of up to four letters stand alone.
 func (s *sample) announced(at, reach int, words []string) bool {
-	return announces(strings.ToLower(s.text[max(0, at-reach):at]), words) || s.hint != "" && announces(spaced(s.hint), words)
+	return announces(strings.ToLower(s.text[max(0, at-reach):at]), words) || s.hint != "" && announces(s.called(), words)
+}
+
+// called is the member's name in small letters, with its words apart.
+func (s *sample) called() string {
+	if s.about == "" {
+		s.about = spaced(s.hint)
+	}
+	return s.about
 }
 
 func announces(text string, words []string) bool {
-	for _, w := range words {
-		for from := 0; ; {
-			i := strings.Index(text[from:], w)
-			if i < 0 {
-				break
+	for i := range len(text) {
+		if i > 0 && letter(text[i-1]) {
+			continue
+		}
+		for _, w := range words {
+			if text[i] != w[0] || !strings.HasPrefix(text[i:], w) {
+				continue
 			}
-			i += from
-			if end := i + len(w); (i == 0 || !letter(text[i-1])) && (len(w) > 4 || end == len(text) || !letter(text[end])) {
+			if end := i + len(w); len(w) > 4 || end == len(text) || !letter(text[end]) {
 				return true
 			}
-			from = i + 1
 		}
 	}
 	return false

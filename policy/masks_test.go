@@ -265,6 +265,35 @@ func FuzzMaskResult(f *testing.F) {
 	})
 }
 
+// Arguments that are only looked at as a whole are as if they had been read, for each detector alone and for all of them.
+func FuzzGlance(f *testing.F) {
+	for _, l := range labelled(f) {
+		f.Add(fmt.Sprintf(`{"a":%q}`, l.Text))
+	}
+	f.Add(`{"a":41111111,"11111111":1}`)
+	f.Add(`{"a":["4111 1111","1111 1111"]}`)
+	f.Add(`{"a":"hello","b":[true,null,{}]}`)
+	rules := []*Compiled{everything(f, Redact)}
+	for _, d := range Detectors {
+		one, err := Policy{Mask: []Mask{{Detector: d.Name, Mode: Redact}}}.Compile(nil)
+		if err != nil {
+			f.Fatal(err)
+		}
+		rules = append(rules, one)
+	}
+	f.Fuzz(func(t *testing.T, in string) {
+		for _, glancing := range rules {
+			reading := *glancing
+			reading.digits = 0
+			got, found, err := glancing.MaskArguments(json.RawMessage(in))
+			want, all, other := reading.MaskArguments(json.RawMessage(in))
+			if string(got) != string(want) || len(found) != len(all) || (err == nil) != (other == nil) {
+				t.Errorf("%s with %s: got %s, %v, %v, want %s, %v, %v", in, glancing.Mask[0].Detector, got, found, err, want, all, other)
+			}
+		}
+	})
+}
+
 // shape is the structure of a JSON text: its objects and arrays, and where their values stand.
 func shape(t *testing.T, text string) string {
 	d := jsontext.NewDecoder(strings.NewReader(text), jsontext.AllowDuplicateNames(true))

@@ -208,6 +208,9 @@ var nino = regexp.MustCompile(`(?i)^[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z][ -]?\d{2
 
 func insuranceNumbers(s *sample) (found []span) {
 	for _, g := range s.digits {
+		if n := g.end - g.start; n != 2 && n != 4 && n != 6 { // six digits, in pairs that may stand together
+			continue
+		}
 		start := g.start - 2
 		if start > 0 && (s.text[g.start-1] == ' ' || s.text[g.start-1] == '-') {
 			start--

@@ -9,9 +9,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	strict "github.com/go-json-experiment/json"
+
+	"remit/internal/strictjson"
 )
 
 // Policy of one grant. The zero Policy asks for nothing more than the grant.
@@ -142,7 +145,7 @@ const (
 // Call is what is decided on.
 type Call struct {
 	Agent, User, Persona string
-	Arguments            json.RawMessage // an object, without duplicate members
+	Arguments            strictjson.Value // an object, without duplicate members
 	Now                  time.Time
 }
 
@@ -164,6 +167,7 @@ type Compiled struct {
 	approves    *condition // when a call needs an approval; nil is always, where there is the rule
 	masks       []mask
 	patterned   bool   // a mask has a pattern, which may match short texts
+	digits      int    // that what the detectors find has at least; 0 where there are other masks
 	hashKey     []byte // of masks that hash
 }
 
@@ -200,6 +204,7 @@ func (p Policy) Compile(inputSchema json.RawMessage) (*Compiled, error) {
 			return nil, invalid("approval: %v", err)
 		}
 	}
+	c.digits = math.MaxInt
 	for i, m := range p.Mask {
 		k, err := m.compile(i + 1)
 		if err != nil {
@@ -207,6 +212,12 @@ func (p Policy) Compile(inputSchema json.RawMessage) (*Compiled, error) {
 		}
 		c.masks = append(c.masks, k)
 		c.patterned = c.patterned || k.pattern != nil
+		switch {
+		case k.detector == nil:
+			c.digits = 0
+		case k.detector.digits > 0:
+			c.digits = min(c.digits, k.detector.digits)
+		}
 	}
 	return c, nil
 }

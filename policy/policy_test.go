@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"remit/internal/strictjson"
 )
 
 const schema = `{"type":"object","properties":{"channel":{"type":"string","description":"Where to."},"amount":{"type":"number","maximum":1000},
@@ -60,7 +62,7 @@ func TestArguments(t *testing.T) {
 		{`{"path":"/filter/owner","const":"me","optional":true}`, `{"filter":"owner"}`, "/filter is not an object"},
 		{`{"path":"/filter/owner","const":"me"}`, `{"filter":{"owner":"me","owner":"you"}}`, "not an object without duplicate members"},
 	} {
-		got := compile(t, `{"arguments":[`+tc.rule+`]}`).Decide(Call{Arguments: json.RawMessage(tc.args)})
+		got := compile(t, `{"arguments":[`+tc.rule+`]}`).Decide(Call{Arguments: strictjson.Unread(tc.args)})
 		if got.Allowed != (tc.why == "") || !strings.Contains(got.Reason, tc.why) {
 			t.Errorf("%s, %s: got %+v, want %q", tc.rule, tc.args, got, tc.why)
 		}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"remit/internal/strictjson"
 )
 
 var anyLimit = rapid.Custom(func(t *rapid.T) Limit {
@@ -138,7 +140,7 @@ var anyCall = rapid.Custom(func(t *rapid.T) Call {
 	}
 	return Call{
 		Agent: rapid.SampledFrom([]string{"bot", "other"}).Draw(t, "agent"), User: rapid.SampledFrom([]string{"ann", "eve"}).Draw(t, "user"),
-		Arguments: json.RawMessage(encode(args)), Now: noon.Add(time.Duration(rapid.IntRange(0, 7*24).Draw(t, "hour")) * time.Hour),
+		Arguments: strictjson.Unread(encode(args)), Now: noon.Add(time.Duration(rapid.IntRange(0, 7*24).Draw(t, "hour")) * time.Hour),
 	}
 })
 

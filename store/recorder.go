@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -43,13 +42,16 @@ type recorder struct {
 // atOnce is how many entries one statement inserts, where each is sent to a database and answered: the most first.
 var atOnce = [...]int{32, 4}
 
+// columns is how many values an entry has in a statement.
+var columns = strings.Count(insertEntry, "$")
+
 // insertEntries is the statement for n entries.
 func insertEntries(n int) string {
 	rows := make([]string, n)
 	for row := range rows {
 		var marks []string
-		for column := range strings.Count(insertEntry, "$") {
-			marks = append(marks, fmt.Sprint("$", row*strings.Count(insertEntry, "$")+column+1))
+		for column := range columns {
+			marks = append(marks, fmt.Sprint("$", row*columns+column+1))
 		}
 		rows[row] = "(" + strings.Join(marks, ", ") + ")"
 	}
@@ -84,9 +86,9 @@ func (r *recorder) prepare(ctx context.Context, db preparer) (err error) {
 type chain struct {
 	recorder
 	head  audit.Head
-	known bool    // head is what the database has, or is to have
-	moved bool    // and was not written yet
-	rows  [][]any // entries that were not either
+	known bool  // head is what the database has, or is to have
+	moved bool  // and was not written yet
+	rows  []any // columns of entries that were not either, one after the other
 }
 
 func (r recorder) in(tx *sql.Tx) *chain {
@@ -136,7 +138,7 @@ func (c *chain) append(e audit.Entry) error {
 		e.Time = time.Now()
 	}
 	e, body := e.SealJSON(c.head.Seq, c.head.Hash)
-	c.rows = append(c.rows, append([]any{string(body), e.Seq, micros(e.Time)}, columnsOf(e)...))
+	c.rows = append(append(c.rows, string(body), e.Seq, micros(e.Time)), columnsOf(e)...)
 	c.head, c.moved = audit.Head{Seq: e.Seq, Hash: e.Hash}, true
 	return nil
 }
@@ -146,14 +148,14 @@ func (c *chain) insert() error {
 	rows := c.rows
 	c.rows = nil
 	for i, n := range atOnce {
-		for ; c.insertMany[i] != nil && len(rows) >= n; rows = rows[n:] {
-			if _, err := c.insertMany[i].Exec(slices.Concat(rows[:n]...)...); err != nil {
+		for n *= columns; c.insertMany[i] != nil && len(rows) >= n; rows = rows[n:] {
+			if _, err := c.insertMany[i].Exec(rows[:n]...); err != nil {
 				return err
 			}
 		}
 	}
-	for _, row := range rows {
-		if _, err := c.insertEntry.Exec(row...); err != nil {
+	for ; len(rows) > 0; rows = rows[columns:] {
+		if _, err := c.insertEntry.Exec(rows[:columns]...); err != nil {
 			return err
 		}
 	}

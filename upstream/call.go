@@ -19,8 +19,9 @@ type Call struct {
 	Method string
 	// Tool is the name of the tool or prompt, or the URI of the resource.
 	Tool string
-	// Arguments is a JSON object, or nil for none.
-	Arguments json.RawMessage
+	// Arguments is a JSON object, or the zero value for none. One that was
+	// read is not read again.
+	Arguments strictjson.Value
 	// Progress gets the parameters of each progress notification as received,
 	// one at a time and none after Call has returned its result. A callback that does
 	// not keep up misses some. Nil asks the server for none.
@@ -65,25 +66,24 @@ const (
 // secrets of the configuration in one that is an error. It is sent at most once. A server that is just connecting is waited for; one that is
 // unwell fails at once. The error is an *RPCError if the server answered one,
 // and else wraps one of this package's errors or ctx's.
-func (s *Server) Call(ctx context.Context, call Call) (json.RawMessage, error) {
-	if call.Arguments != nil && strictjson.Check(call.Arguments, strictjson.Limits{}) != nil && !jsontext.Value(call.Arguments).IsValid(lenient) {
-		return nil, faultf(ErrInvalid, "server %s: the arguments of %s are not valid JSON: send an object", s.cfg.Name, clean(call.Tool, 128))
+func (s *Server) Call(ctx context.Context, call Call) (result strictjson.Value, err error) {
+	if a := call.Arguments; a.Text != nil && !a.Known() && strictjson.Check(a.Text, strictjson.Limits{}) != nil && !jsontext.Value(a.Text).IsValid(lenient) {
+		return result, faultf(ErrInvalid, "server %s: the arguments of %s are not valid JSON: send an object", s.cfg.Name, clean(call.Tool, 128))
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, s.cfg.CallTimeout, faultf(ErrTimeout,
-		"server %s did not answer within %s: the call may have been carried out; check before you repeat it, or raise CallTimeout", s.cfg.Name, s.cfg.CallTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, s.cfg.CallTimeout, s.late)
 	defer cancel()
 	if err := s.take(ctx); err != nil {
-		return nil, err
+		return result, err
 	}
 	defer func() { <-s.places }()
 	s.inFlight.Add(1)
 	defer s.inFlight.Add(-1)
 	c, release, err := s.connectionFor(ctx, call.For)
 	if err != nil {
-		return nil, err
+		return result, err
 	}
 	defer release()
-	r := request{method: "tools/call", params: map[string]any{}, meta: call.Meta, schema: call.InputSchema, call: true}
+	r := request{method: "tools/call", meta: call.Meta, schema: call.InputSchema, call: true}
 	if call.Method != "" {
 		r.method = call.Method
 	}
@@ -92,25 +92,25 @@ func (s *Server) Call(ctx context.Context, call Call) (json.RawMessage, error) {
 			r.asks, r.answer = append(r.asks, ask), call.Answer
 		}
 	}
+	if len(call.More) > 0 {
+		r.params = make(map[string]any, len(call.More))
+	}
 	for name, value := range call.More {
 		if !jsontext.Value(value).IsValid(lenient) {
-			return nil, faultf(ErrInvalid, "server %s: the parameter %s of %s is not valid JSON", s.cfg.Name, clean(name, 128), clean(call.Tool, 128))
+			return result, faultf(ErrInvalid, "server %s: the parameter %s of %s is not valid JSON", s.cfg.Name, clean(name, 128), clean(call.Tool, 128))
 		}
 		r.params[name] = value
 	}
 	switch r.method {
-	case ReadResource:
-		r.params["uri"] = call.Tool
 	case Complete:
+	case ReadResource:
+		r.called = call.Tool
 	default:
-		if r.params["name"] = call.Tool; call.Arguments != nil {
-			r.params["arguments"] = call.Arguments
-		}
+		r.called, r.arguments = call.Tool, call.Arguments.Text
 	}
 	if r.schema == nil && call.Method == "" {
 		r.schema = s.schema(call.Tool)
 	}
-	var result json.RawMessage
 	if call.Log != nil && c.direct != nil {
 		r.level = call.LogLevel
 		c.setLevel(ctx, r.level)
@@ -127,8 +127,8 @@ func (s *Server) Call(ctx context.Context, call Call) (json.RawMessage, error) {
 			}
 		})
 	}
-	if len(r.asks) > 0 && bytes.Contains(result, []byte("input_required")) {
-		result = c.secret.data(result)
+	if len(r.asks) > 0 && bytes.Contains(result.Text, []byte("input_required")) {
+		result = strictjson.Unread(c.secret.data(result.Text))
 	}
 	return c.secret.result(result), err
 }
@@ -150,7 +150,7 @@ type notice struct {
 
 // withNotices sends r and hands what the server says before its answer to
 // report, in a goroutine of its own so that a slow report holds up no other call.
-func withNotices(ctx context.Context, c *conn, r request, report func(notice)) (json.RawMessage, error) {
+func withNotices(ctx context.Context, c *conn, r request, report func(notice)) (strictjson.Value, error) {
 	r.notices = make(chan notice, 64)
 	reported := make(chan struct{})
 	go func() {

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"remit/internal/fakemcp"
+	"remit/internal/strictjson"
 )
 
 // odd is what a round trip through Go structs would change.
@@ -46,11 +47,11 @@ func TestListGivesTheDefinitionsAsReceived(t *testing.T) {
 func TestCallGivesTheResultAsReceived(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
 		s := one(t, k.reach(t, fakemcp.Config{Results: map[string]json.RawMessage{"odd": json.RawMessage(odd)}}))
-		got, err := s.Call(within(t), Call{Tool: "odd", Arguments: json.RawMessage(`{"n":12345678901234567890}`)})
+		got, err := s.Call(within(t), Call{Tool: "odd", Arguments: strictjson.Unread(`{"n":12345678901234567890}`)})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if string(got) != odd {
+		if got.String() != odd {
 			t.Errorf("got  %s\nwant %s", got, odd)
 		}
 	})
@@ -59,7 +60,7 @@ func TestCallGivesTheResultAsReceived(t *testing.T) {
 func TestCallSendsArgumentsAndMeta(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
 		s := one(t, k.reach(t, fakemcp.Config{}))
-		raw, err := s.Call(within(t), Call{Tool: "echo", Arguments: json.RawMessage(`{"n":12345678901234567890,"f":1.0}`),
+		raw, err := s.Call(within(t), Call{Tool: "echo", Arguments: strictjson.Unread(`{"n":12345678901234567890,"f":1.0}`),
 			Meta: map[string]json.RawMessage{"traceparent": json.RawMessage(`"00-ab"`), "progressToken": json.RawMessage(`9`)}})
 		if err != nil {
 			t.Fatal(err)
@@ -70,7 +71,7 @@ func TestCallSendsArgumentsAndMeta(t *testing.T) {
 				Meta      map[string]json.RawMessage
 			}
 		}
-		if err := json.Unmarshal(raw, &got); err != nil {
+		if err := json.Unmarshal(raw.Text, &got); err != nil {
 			t.Fatal(err)
 		}
 		if got, want := string(got.StructuredContent.Arguments), `{"n":12345678901234567890,"f":1.0}`; got != want {
@@ -205,12 +206,12 @@ func TestAnswerOverTheLimitFailsThatCallOnly(t *testing.T) {
 		c := k.reach(t, fakemcp.Config{})
 		c.MaxMessage = 100_000
 		s := one(t, c)
-		_, err := s.Call(within(t), Call{Tool: "big", Arguments: json.RawMessage(`{"bytes":3000000}`)})
+		_, err := s.Call(within(t), Call{Tool: "big", Arguments: strictjson.Unread(`{"bytes":3000000}`)})
 		if !errors.Is(err, ErrTooLarge) {
 			t.Errorf("got %v, want too large", err)
 		}
-		raw, err := s.Call(within(t), Call{Tool: "big", Arguments: json.RawMessage(`{"bytes":90000}`)})
-		if err != nil || !bytes.Contains(raw, []byte("xxx")) {
+		raw, err := s.Call(within(t), Call{Tool: "big", Arguments: strictjson.Unread(`{"bytes":90000}`)})
+		if err != nil || !bytes.Contains(raw.Text, []byte("xxx")) {
 			t.Errorf("got %v after it, want an answer", err)
 		}
 		if got := s.Health(); got.Restarts != 0 {
@@ -359,10 +360,10 @@ func TestServerAsks(t *testing.T) {
 				t.Fatal(err)
 			}
 			var seen struct{ StructuredContent struct{ Can json.RawMessage } }
-			if err := json.Unmarshal(raw, &seen); err != nil {
+			if err := json.Unmarshal(raw.Text, &seen); err != nil {
 				t.Fatal(err)
 			}
-			return string(result), string(seen.StructuredContent.Can)
+			return result.String(), string(seen.StructuredContent.Can)
 		}
 		modern := k.era == fakemcp.Modern || k.era == fakemcp.Both
 		want, can := `heard {\"action\":\"accept\",\"n\":1.0}`, `{"elicitation":{"form":{}}}`

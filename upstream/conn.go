@@ -16,6 +16,8 @@ import (
 	strict "github.com/go-json-experiment/json"
 	"github.com/mark3labs/mcp-go/client/transport"
 	"github.com/mark3labs/mcp-go/mcp"
+
+	"remit/internal/strictjson"
 )
 
 // conn is one connection to one server: a child process, or a session or
@@ -28,7 +30,7 @@ type conn struct {
 	wire transport.Interface
 	// direct sends calls of tools over HTTP, past mcp-go, which decodes and
 	// encodes each message on both ways. Nil for stdio.
-	direct func(ctx context.Context, p *pending, method string, params json.RawMessage, header http.Header) (json.RawMessage, error)
+	direct func(ctx context.Context, p *pending, method string, params pieces, header http.Header) (strictjson.Value, error)
 	reply  func(raw []byte) // sends an answer to the server's request; never blocks
 	// answer does the same, and waits until it is sent. Nil for stdio, where
 	// calls are asked for nothing.
@@ -96,23 +98,25 @@ type pendingKey struct{}
 
 // request is one JSON-RPC request.
 type request struct {
-	method   string
-	params   map[string]any
-	meta     map[string]json.RawMessage
-	progress bool            // is wanted
-	level    string          // of log messages that are wanted; empty is none
-	notices  chan notice     // what comes of both
-	schema   json.RawMessage // the called tool's input schema, for x-mcp-header
-	call     bool            // made for an agent
-	heard    func(message)   // gets the notifications of a subscription, one at a time
-	asks     []string        // what the server may ask for
-	answer   func(context.Context, Asked) (json.RawMessage, error)
+	method    string
+	params    map[string]any
+	called    string          // the tool or prompt that is params.name, or the resource that is params.uri
+	arguments json.RawMessage // params.arguments; nil is none
+	meta      map[string]json.RawMessage
+	progress  bool            // is wanted
+	level     string          // of log messages that are wanted; empty is none
+	notices   chan notice     // what comes of both
+	schema    json.RawMessage // the called tool's input schema, for x-mcp-header
+	call      bool            // made for an agent
+	heard     func(message)   // gets the notifications of a subscription, one at a time
+	asks      []string        // what the server may ask for
+	answer    func(context.Context, Asked) (json.RawMessage, error)
 }
 
 // do sends a request and returns the result's bytes. When ctx ends, the
 // server is told to stop, in the way its era and transport have for that.
 // It always closes r.notices.
-func (c *conn) do(ctx context.Context, r request) (json.RawMessage, error) {
+func (c *conn) do(ctx context.Context, r request) (result strictjson.Value, err error) {
 	id := c.nextID.Add(1)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -125,7 +129,7 @@ func (c *conn) do(ctx context.Context, r request) (json.RawMessage, error) {
 		if r.notices != nil {
 			close(r.notices)
 		}
-		return nil, err
+		return strictjson.Value{}, err
 	}
 	send := c.relay
 	if p.direct {
@@ -137,28 +141,28 @@ func (c *conn) do(ctx context.Context, r request) (json.RawMessage, error) {
 		defer p.asking.tasks.Wait()
 		defer end()
 	}
-	result, err := send(ctx, p, r.method, params, c.headers(r, params))
+	result, err = send(ctx, p, r.method, params, c.headers(r, params))
 	if err != nil && ctx.Err() != nil {
 		c.cancelled(ctx, r.method, id) // before unregister: close waits for it
 	}
 	c.unregister(p)
 	if err != nil {
-		return nil, c.explain(ctx, r.method, err)
+		return strictjson.Value{}, c.explain(ctx, r.method, err)
 	}
 	if p.failure != nil {
-		return nil, c.rpcError(p.failure)
+		return strictjson.Value{}, c.rpcError(p.failure)
 	}
 	return result, nil
 }
 
 // relay has mcp-go's transport send a request.
-func (c *conn) relay(ctx context.Context, p *pending, method string, params json.RawMessage, header http.Header) (json.RawMessage, error) {
+func (c *conn) relay(ctx context.Context, p *pending, method string, params pieces, header http.Header) (strictjson.Value, error) {
 	response, err := c.wire.SendRequest(context.WithValue(ctx, pendingKey{}, p), transport.JSONRPCRequest{
-		JSONRPC: mcp.JSONRPC_VERSION, ID: mcp.NewRequestId(p.id), Method: method, Params: params, Header: header})
+		JSONRPC: mcp.JSONRPC_VERSION, ID: mcp.NewRequestId(p.id), Method: method, Params: params.whole(), Header: header})
 	if err != nil {
-		return nil, err
+		return strictjson.Value{}, err
 	}
-	return response.Result, nil
+	return strictjson.Value{Text: response.Result}, nil
 }
 
 func (c *conn) register(p *pending) error {
@@ -294,11 +298,9 @@ func (c *conn) rpcError(raw json.RawMessage) *RPCError {
 
 // params are the request's parameters with the _meta that the era asks for.
 // Raw values, which are valid JSON, go in as they are, to the byte.
-func (c *conn) params(id int64, r request) (json.RawMessage, error) {
-	if c.direct != nil && r.method == "tools/call" && len(r.meta) == 0 && !r.progress && r.level == "" && len(r.asks) == 0 {
-		if plain := c.plainCall(r.params); plain != nil {
-			return plain, nil
-		}
+func (c *conn) params(id int64, r request) (pieces, error) {
+	if c.direct != nil && r.method == "tools/call" && len(r.meta)+len(r.params) == 0 && r.arguments != nil && !r.progress && r.level == "" && len(r.asks) == 0 {
+		return c.plainCall(r.called, r.arguments), nil
 	}
 	meta := map[string]any{}
 	for name, value := range r.meta {
@@ -317,16 +319,24 @@ func (c *conn) params(id int64, r request) (json.RawMessage, error) {
 	if r.level != "" && c.modern() {
 		meta["io.modelcontextprotocol/logLevel"] = r.level
 	}
-	params := r.params
-	if len(meta) > 0 {
-		params = maps.Clone(params)
+	params := maps.Clone(r.params)
+	set := func(name string, value any) {
 		if params == nil {
 			params = map[string]any{}
 		}
-		params["_meta"] = meta
+		params[name] = value
+	}
+	if r.called != "" {
+		set(r.named(), r.called)
+	}
+	if r.arguments != nil {
+		set("arguments", r.arguments)
+	}
+	if len(meta) > 0 {
+		set("_meta", meta)
 	}
 	if params == nil {
-		return json.RawMessage("{}"), nil // many servers drop a message whose params are null
+		return pieces{[]byte("{}")}, nil // many servers drop a message whose params are null
 	}
 	b := []byte{'{'}
 	for _, name := range slices.Sorted(maps.Keys(params)) {
@@ -342,54 +352,52 @@ func (c *conn) params(id int64, r request) (json.RawMessage, error) {
 		}
 		b = append(append(append(b, quote(name)...), ':'), value...)
 	}
-	return append(b, '}'), nil
+	return pieces{append(b, '}')}, nil
 }
 
 // plainCall is what params would make of a call of a tool that carries a
-// name and arguments and nothing else; nil for another. The arguments are as
-// sent, white space included, which HTTP does not mind.
-func (c *conn) plainCall(params map[string]any) json.RawMessage {
-	name, _ := params["name"].(string)
-	arguments, _ := params["arguments"].(json.RawMessage)
-	if name == "" || arguments == nil || len(params) != 2 {
-		return nil
-	}
-	b := make([]byte, 0, len(arguments)+len(name)+300)
-	b = append(b, '{')
+// name and arguments and nothing else. The arguments are as sent, white space
+// included, which HTTP does not mind.
+func (c *conn) plainCall(name string, arguments json.RawMessage) pieces {
+	start := `{"arguments":`
 	if c.modern() {
-		b = append(b, c.plainMeta()...)
+		start = c.plainMeta()
 	}
-	b = append(append(b, `"arguments":`...), arguments...)
-	b = append(append(b, `,"name":`...), quote(name)...)
-	return append(b, '}')
+	return pieces{[]byte(start), arguments, append(append([]byte(`,"name":`), quote(name)...), '}')}
 }
 
-// plainMeta is the _meta of every request of the newer era.
+// named is the parameter that says what is called.
+func (r request) named() string {
+	if r.method == ReadResource {
+		return "uri"
+	}
+	return "name"
+}
+
+// plainMeta is the _meta of every request of the newer era, up to the arguments.
 func (c *conn) plainMeta() string {
 	c.metaOnce.Do(func() {
 		info, _ := json.Marshal(clientInfo) // our own, of strings
-		c.meta = `"_meta":{"io.modelcontextprotocol/clientCapabilities":{},"io.modelcontextprotocol/clientInfo":` + string(info) +
-			`,"io.modelcontextprotocol/protocolVersion":` + string(quote(c.protocol())) + `},`
+		c.meta = `{"_meta":{"io.modelcontextprotocol/clientCapabilities":{},"io.modelcontextprotocol/clientInfo":` + string(info) +
+			`,"io.modelcontextprotocol/protocolVersion":` + string(quote(c.protocol())) + `},"arguments":`
 	})
 	return c.meta
 }
 
 // headers mirror parts of the body, as the newer era asks for over HTTP.
-func (c *conn) headers(r request, params json.RawMessage) http.Header {
+func (c *conn) headers(r request, params pieces) http.Header {
 	if _, ok := c.wire.(transport.HTTPConnection); !ok || !c.modern() {
 		return nil
 	}
-	h := http.Header{}
-	named := params
-	if name, ok := r.params["name"].(string); ok && r.method == "tools/call" {
-		named = append(append([]byte(`{"name":`), quote(name)...), '}') // all that a header is made of, which is read again there
-	}
-	for name, value := range mcp.StandardHeaders(c.protocol(), mcp.MCPMethod(r.method), named) {
-		h.Set(name, value)
+	h := http.Header{mcp.HeaderMethod: {r.method}}
+	if r.called != "" {
+		if encoded, ok := mcp.EncodeHeaderValue(r.called); ok {
+			h[mcp.HeaderName] = []string{encoded}
+		}
 	}
 	if bytes.Contains(r.schema, []byte("x-mcp-header")) {
 		tool := mcp.Tool{RawInputSchema: r.schema}
-		for name, value := range mcp.GenerateParamHeaders(&tool, params) {
+		for name, value := range mcp.GenerateParamHeaders(&tool, params.whole()) {
 			h.Set(name, value)
 		}
 	}

@@ -5,6 +5,10 @@ import (
 	"encoding/json"
 	"regexp"
 	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"remit/internal/strictjson"
 )
 
 // data takes the secrets out of the data of an error; it stays valid JSON.
@@ -26,22 +30,26 @@ func (r *redactor) quoted(raw json.RawMessage) json.RawMessage {
 
 // result takes the secrets out of a tool's result that is an error. Every
 // other result stays as the server sent it, byte for byte.
-func (r *redactor) result(raw json.RawMessage) json.RawMessage {
-	if !Failed(raw) {
-		return raw
+func (r *redactor) result(result strictjson.Value) strictjson.Value {
+	if !Failed(result) {
+		return result
 	}
-	return r.json(raw, []byte(`{"content":[{"type":"text","text":"`+redacted+`"}],"isError":true}`))
+	return strictjson.Value{Text: r.json(result.Text, []byte(`{"content":[{"type":"text","text":"`+redacted+`"}],"isError":true}`))}
 }
 
 var saysError = regexp.MustCompile(`"isError"\s*:\s*true`)
 
 // Failed reports whether a result's own member isError is true. A member of
 // something within it says nothing.
-func Failed(result json.RawMessage) bool {
-	if !saysError.Match(result) {
+func Failed(result strictjson.Value) bool {
+	if result.Known() {
+		is, _ := result.Member("isError")
+		return string(is.Text) == "true"
+	}
+	if !saysError.Match(result.Text) {
 		return false
 	}
-	in := json.NewDecoder(bytes.NewReader(result))
+	in := json.NewDecoder(bytes.NewReader(result.Text))
 	if start, err := in.Token(); err != nil || start != json.Delim('{') {
 		return false
 	}
@@ -114,9 +122,6 @@ func scalarEnd(raw []byte, i int) int {
 
 // quote is text as a JSON string, with nothing escaped that need not be.
 func quote(text string) []byte {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	_ = e.Encode(text) // a string always encodes
-	return bytes.TrimSpace(b.Bytes())
+	b, _ := jsontext.AppendQuote(nil, text) // invalid UTF-8 is replaced
+	return b
 }

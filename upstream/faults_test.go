@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"remit/internal/fakemcp"
+	"remit/internal/strictjson"
 )
 
 func TestFaultyListsFail(t *testing.T) {
@@ -290,7 +291,7 @@ func TestRedirectedCallIsSentOnce(t *testing.T) {
 			})
 			s := one(t, Config{Name: "moves", URL: web.URL + "/mcp"})
 			until(t, s, "ready", isReady)
-			_, err = s.Call(within(t), Call{Tool: "echo", Arguments: json.RawMessage(`{"text":"a"}`)})
+			_, err = s.Call(within(t), Call{Tool: "echo", Arguments: strictjson.Unread(`{"text":"a"}`)})
 			if moved := want["/moved"] > 0; moved != (err == nil) || !moved && !strings.Contains(err.Error(), "redirects") {
 				t.Errorf("got %v", err)
 			}
@@ -312,7 +313,7 @@ func TestParametersTravelInHeaders(t *testing.T) {
 	if err != nil || len(listing.Tools) != 1 {
 		t.Fatalf("got %d tools, %v; want the valid one", len(listing.Tools), err)
 	}
-	if _, err := s.Call(within(t), Call{Tool: "sql", Arguments: json.RawMessage(`{"region":"eu"}`)}); err != nil {
+	if _, err := s.Call(within(t), Call{Tool: "sql", Arguments: strictjson.Unread(`{"region":"eu"}`)}); err != nil {
 		t.Fatal(err)
 	}
 	if header := fake.Stats().CallHeader; header.Get("Mcp-Param-Region") != "eu" {

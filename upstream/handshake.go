@@ -55,7 +55,7 @@ func (c *conn) discover(ctx context.Context) error {
 				Server implementation `json:"io.modelcontextprotocol/serverInfo"`
 			} `json:"_meta"`
 		}
-		if json.Unmarshal(raw, &result) == nil && slices.Contains(result.Versions, mcp.ProtocolVersion20260728) {
+		if json.Unmarshal(raw.Text, &result) == nil && slices.Contains(result.Versions, mcp.ProtocolVersion20260728) {
 			c.introduce(result.Meta.Server, result.Capabilities, result.Instructions)
 			return nil
 		}
@@ -101,7 +101,7 @@ func (c *conn) initialize(ctx context.Context) error {
 		Server       implementation  `json:"serverInfo"`
 		Instructions string          `json:"instructions"`
 	}
-	if json.Unmarshal(raw, &result) != nil || !isLegacy(result.Version) {
+	if json.Unmarshal(raw.Text, &result) != nil || !isLegacy(result.Version) {
 		return faultf(ErrInvalid, "server %s answered initialize with protocol version %q, which Remit does not know: update the older of the two",
 			c.cfg.Name, clean(result.Version, 40))
 	}

@@ -3,7 +3,6 @@ package upstream
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -16,6 +15,8 @@ import (
 	"time"
 
 	"github.com/mark3labs/mcp-go/client/transport"
+
+	"remit/internal/strictjson"
 )
 
 var (
@@ -120,16 +121,17 @@ func (g *gate) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // direct sends one request and returns the result of its answer.
-func (g *gate) direct(ctx context.Context, p *pending, method string, params json.RawMessage, header http.Header) (json.RawMessage, error) {
-	body := make([]byte, 0, len(params)+len(method)+64)
-	body = strconv.AppendInt(append(body, `{"jsonrpc":"2.0","id":`...), p.id, 10)
-	body = append(append(append(body, `,"method":"`...), method...), `","params":`...)
-	body = append(append(body, params...), '}')
-	req, err := g.newRequest(ctx, http.MethodPost, bytes.NewReader(body))
+func (g *gate) direct(ctx context.Context, p *pending, method string, params pieces, header http.Header) (strictjson.Value, error) {
+	start := make([]byte, 0, len(method)+len(params[0])+64)
+	start = strconv.AppendInt(append(start, `{"jsonrpc":"2.0","id":`...), p.id, 10)
+	start = append(append(append(start, `,"method":"`...), method...), `","params":`...)
+	body := append(append(pieces{append(start, params[0]...)}, params[1:]...), []byte{'}'})
+	req, err := g.newRequest(ctx, http.MethodPost, nil)
 	if err != nil {
-		return nil, err
+		return strictjson.Value{}, err
 	}
-	req.Header.Set("Content-Type", "application/json")
+	body.onto(req)
+	req.Header["Content-Type"] = onlyJSON
 	maps.Copy(req.Header, header)
 	resp, err := g.sendOwn(req)
 	if err == nil && isRedirect(resp.StatusCode) {
@@ -142,10 +144,12 @@ func (g *gate) direct(ctx context.Context, p *pending, method string, params jso
 		resp.Body.Close()
 	}
 	if err != nil {
-		return nil, err
+		return strictjson.Value{}, err
 	}
 	return p.result, nil
 }
+
+var onlyJSON = []string{"application/json"}
 
 // follow sends a request where the answer says that it belongs. Only 307 and 308 say that the server has done nothing with it;
 // after the others, which would not carry the method and the body on, it is not sent again.
@@ -222,7 +226,10 @@ func (g *gate) plain(req *http.Request, resp *http.Response) (*http.Response, er
 
 // answer reads the answer to p out of resp, as the envelope mcp-go is to see.
 func (g *gate) answer(req *http.Request, resp *http.Response, p *pending) ([]byte, error) {
-	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	kind := resp.Header.Get("Content-Type")
+	if kind != onlyJSON[0] {
+		kind, _, _ = mime.ParseMediaType(kind)
+	}
 	if resp.StatusCode >= 300 {
 		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)) // what cannot be read says nothing
 		return g.refused(req, resp, p, body)
@@ -241,7 +248,7 @@ func (g *gate) answer(req *http.Request, resp *http.Response, p *pending) ([]byt
 // readJSON reads an answer of the length that its header says, or -1.
 func (g *gate) readJSON(body io.Reader, length int64, p *pending) ([]byte, error) {
 	limit := g.conn.cfg.MaxMessage
-	raw, err := readAll(io.LimitReader(body, int64(limit)+1), min(max(length, 0), int64(limit))+1)
+	raw, err := readAll(io.LimitReader(body, int64(limit)+1), min(length, int64(limit)+1))
 	switch {
 	case len(raw) > limit:
 		return nil, g.conn.errTooLarge()
@@ -254,12 +261,18 @@ func (g *gate) readJSON(body io.Reader, length int64, p *pending) ([]byte, error
 	return nil, faultf(ErrInvalid, "server %s sent something that does not answer the request: report this to its maker", g.conn.cfg.Name)
 }
 
-// readAll is io.ReadAll for a text of about size bytes, whose memory is asked for once, up to a bound that a header alone may cause.
+// readAll is io.ReadAll for a text of the size, if that is not below 0: its memory is asked for once, up to a bound that a header
+// alone may cause.
 func readAll(in io.Reader, size int64) ([]byte, error) {
-	b := bytes.NewBuffer(make([]byte, 0, min(size, 1<<20)+bytes.MinRead))
-	_, err := b.ReadFrom(in)
-	return b.Bytes(), err
+	if size < 0 || size > maxAtOnce {
+		return io.ReadAll(in)
+	}
+	b := make([]byte, size)
+	_, err := io.ReadFull(in, b)
+	return b, err
 }
+
+const maxAtOnce = 4 << 20
 
 func (g *gate) brokenOff() error {
 	return faultf(ErrUnavailable, "server %s broke off its answer: the call may have been carried out; check before you repeat it", g.conn.cfg.Name)
@@ -344,7 +357,7 @@ func (g *gate) newRequest(ctx context.Context, method string, body io.Reader) (*
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Accept", "application/json, text/event-stream")
+	req.Header["Accept"] = accepted
 	if id := g.wire.GetSessionId(); id != "" {
 		req.Header.Set(transport.HeaderKeySessionID, id)
 	}
@@ -353,3 +366,5 @@ func (g *gate) newRequest(ctx context.Context, method string, body io.Reader) (*
 	}
 	return req, nil
 }
+
+var accepted = []string{"application/json, text/event-stream"}

@@ -18,7 +18,7 @@ type message struct {
 	ID     json.RawMessage
 	Method string
 	Params json.RawMessage
-	Result json.RawMessage
+	Result strictjson.Value
 	Error  json.RawMessage
 }
 
@@ -35,9 +35,9 @@ type pending struct {
 	answered bool
 	// direct: the request is not mcp-go's, which sees nothing of the answer.
 	direct bool
-	result json.RawMessage // of an answer to a direct request, as received
-	asking *asking         // nil: the server may ask for nothing
-	heard  func(message)   // of a subscription; nil for any other request
+	result strictjson.Value // of an answer to a direct request, as received
+	asking *asking          // nil: the server may ask for nothing
+	heard  func(message)    // of a subscription; nil for any other request
 }
 
 // lenient: what a server's values hold inside is not this package's to refuse.
@@ -52,8 +52,8 @@ func parseMessage(raw []byte) (message, bool) {
 	}
 	if string(m.Error) == "null" {
 		m.Error = nil // some servers send both members
-	} else if m.Error != nil && string(m.Result) == "null" {
-		m.Result = nil
+	} else if m.Error != nil && string(m.Result.Text) == "null" {
+		m.Result = strictjson.Value{}
 	}
 	return m, true
 }
@@ -61,34 +61,37 @@ func parseMessage(raw []byte) (message, bool) {
 // readMessage reads the members at the top. Their values are parts of raw where they can be. Of a member that is given twice, the last
 // counts.
 func readMessage(raw []byte) (m message, ok bool) {
-	good := true
-	if strictjson.Object(raw, func(name string, value []byte) { good = m.take(name, value) && good }) {
-		return m, good
+	if read, plain := strictjson.Read(raw, 2); plain {
+		members, object := read.Members()
+		for _, own := range members {
+			object = m.take(own.Name, own.Value) && object
+		}
+		return m, object
 	}
 	var any map[string]jsontext.Value
 	if strict.Unmarshal(raw, &any, lenient) != nil {
 		return message{}, false
 	}
-	m, good = message{}, true
+	ok = true
 	for name, value := range any {
-		good = m.take(name, value) && good
+		ok = m.take(name, strictjson.Value{Text: value}) && ok
 	}
-	return m, good
+	return m, ok
 }
 
 // take takes a member, and says whether it can be what it is.
-func (m *message) take(name string, value []byte) bool {
+func (m *message) take(name string, value strictjson.Value) bool {
 	switch name {
 	case "id":
-		m.ID = value
+		m.ID = value.Text
 	case "method":
-		return strict.Unmarshal(value, &m.Method, lenient) == nil
+		return strict.Unmarshal(value.Text, &m.Method, lenient) == nil
 	case "params":
-		m.Params = value
+		m.Params = value.Text
 	case "result":
 		m.Result = value
 	case "error":
-		m.Error = value
+		m.Error = value.Text
 	}
 	return true
 }
@@ -123,7 +126,7 @@ func (c *conn) answered(m message, only *pending) []byte {
 	}
 	c.mu.Lock()
 	p := c.pending[id]
-	if p == nil || p.answered || (only != nil && p != only) || (m.Result == nil) == (m.Error == nil) {
+	if p == nil || p.answered || (only != nil && p != only) || (m.Result.Text == nil) == (m.Error == nil) {
 		c.mu.Unlock()
 		c.skipped.Add(1)
 		return nil
@@ -137,14 +140,14 @@ func (c *conn) answered(m message, only *pending) []byte {
 	}
 	c.mu.Unlock()
 	var b bytes.Buffer
-	b.Grow(len(m.Result) + 64)
+	b.Grow(len(m.Result.Text) + 64)
 	b.WriteString(`{"jsonrpc":"2.0","id":`)
 	b.WriteString(strconv.FormatInt(id, 10))
 	if m.Error != nil {
 		b.WriteString(`,"error":{"code":0,"message":""}}`)
 	} else {
 		b.WriteString(`,"result":`)
-		b.Write(m.Result)
+		b.Write(m.Result.Text)
 		b.WriteByte('}')
 	}
 	return b.Bytes()

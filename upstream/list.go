@@ -81,7 +81,7 @@ func (s *Server) all(ctx context.Context, c *conn, listing *Listing, method, mem
 		if err != nil {
 			return nil, err
 		}
-		some, cursor, err := s.page(raw, method, member)
+		some, cursor, err := s.page(raw.Text, method, member)
 		if err != nil {
 			return nil, err
 		}
@@ -89,7 +89,7 @@ func (s *Server) all(ctx context.Context, c *conn, listing *Listing, method, mem
 			cursor = nil // in the older era many servers end a list like that
 		}
 		all = append(all, some...)
-		listing.Pages, listing.count, listing.size = listing.Pages+1, listing.count+len(some), listing.size+len(raw)
+		listing.Pages, listing.count, listing.size = listing.Pages+1, listing.count+len(some), listing.size+len(raw.Text)
 		switch {
 		case listing.count > s.cfg.MaxTools:
 			return nil, faultf(ErrEndless, "server %s lists more than %d %s: raise MaxTools if it really has so many", s.cfg.Name, s.cfg.MaxTools, member)

@@ -4,29 +4,34 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"math"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// network is how requests reach one HTTP server: small ones without TLS over pipes, others, and those of servers that are reached
-// through a proxy, over net/http's transport.
+// network is how requests reach one HTTP server: those without TLS over pipes, others, and those of servers that are reached through a
+// proxy, over net/http's transport.
 type network struct {
 	*http.Transport
 	pipes *pipes // nil where there are none
 }
 
-// maxPiped is the largest body that a pipe takes, in bytes: whoever writes more must be able to read an early answer meanwhile.
+// maxPiped is the largest body that is written before the answer is read, in bytes: whoever writes more must be able to read an early
+// answer meanwhile.
 const maxPiped = 64 << 10
 
 func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
-	if n.pipes != nil && req.Method == http.MethodPost && req.ContentLength > 0 && req.ContentLength <= maxPiped && *req.URL == *n.pipes.url {
+	_, own := req.Body.(*pieces)
+	if n.pipes != nil && req.Method == http.MethodPost && req.ContentLength > 0 && (own || req.ContentLength <= maxPiped) && *req.URL == *n.pipes.url {
 		return n.pipes.RoundTrip(req)
 	}
 	return n.Transport.RoundTrip(req)
@@ -60,6 +65,10 @@ type pipe struct {
 	left  int64 // bytes that may be read
 	ended func() bool
 	used  time.Time
+
+	beside bool         // the request is written beside reading the answer
+	halves atomic.Int32 // of the exchange that are not over: the answer, and a request that is written beside
+	broken atomic.Bool
 }
 
 const maxAnswerHeader = 64 << 10
@@ -87,6 +96,9 @@ func newPipes(address string, keep int, dial func(ctx context.Context, network, 
 	return &pipes{dial: dial, url: u, target: u.RequestURI(), keep: keep}
 }
 
+// readAtOnce is how much of an answer one system call brings: nearly all are smaller.
+const readAtOnce = 16 << 10
+
 // take returns an idle connection that the server has not ended, or a new one.
 func (p *pipes) take(ctx context.Context) (*pipe, error) {
 	for {
@@ -113,7 +125,7 @@ func (p *pipes) take(ctx context.Context) (*pipe, error) {
 		return nil, err
 	}
 	c := &pipe{Conn: conn, ended: endOf(conn)}
-	c.in = bufio.NewReader(c)
+	c.in = bufio.NewReaderSize(c, readAtOnce)
 	return c, nil
 }
 
@@ -191,30 +203,7 @@ func (p *pipes) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 func (p *pipes) exchange(c *pipe, req *http.Request) (*http.Response, error) {
-	out := outgoing.Get().(*bytes.Buffer)
-	defer outgoing.Put(out)
-	out.Reset()
-	out.WriteString("POST " + p.target + " HTTP/1.1\r\nHost: ")
-	if req.Host != "" {
-		out.WriteString(req.Host)
-	} else {
-		out.WriteString(p.url.Host)
-	}
-	out.WriteString("\r\nContent-Length: ")
-	out.Write(strconv.AppendInt(out.AvailableBuffer(), req.ContentLength, 10))
-	out.WriteString("\r\n")
-	if err := req.Header.Write(out); err != nil {
-		return nil, err
-	}
-	out.WriteString("\r\n")
-	n, err := out.ReadFrom(req.Body)
-	if req.Body.Close(); err == nil && n != req.ContentLength {
-		err = errors.New("the body is not as long as it says")
-	}
-	if err != nil {
-		return nil, err
-	}
-	if _, err := c.Write(out.Bytes()); err != nil {
+	if err := p.write(c, req); err != nil {
 		return nil, err
 	}
 	c.left = maxAnswerHeader
@@ -234,6 +223,95 @@ func (p *pipes) exchange(c *pipe, req *http.Request) (*http.Response, error) {
 		}
 	}
 }
+
+// write sends a request. A large body is on its way when it returns.
+func (p *pipes) write(c *pipe, req *http.Request) error {
+	out := outgoing.Get().(*bytes.Buffer)
+	out.Reset()
+	out.WriteString("POST " + p.target + " HTTP/1.1\r\nHost: ")
+	if req.Host != "" {
+		out.WriteString(req.Host)
+	} else {
+		out.WriteString(p.url.Host)
+	}
+	out.WriteString("\r\nContent-Length: ")
+	out.Write(strconv.AppendInt(out.AvailableBuffer(), req.ContentLength, 10))
+	out.WriteString("\r\n")
+	if err := req.Header.Write(out); err != nil {
+		return err
+	}
+	out.WriteString("\r\n")
+	c.halves.Store(1)
+	body, ok := req.Body.(*pieces)
+	if c.beside = ok && req.ContentLength > maxPiped; c.beside {
+		c.halves.Store(2)
+		go func() {
+			all := append(net.Buffers{out.Bytes()}, *body...)
+			_, err := all.WriteTo(c.Conn)
+			outgoing.Put(out)
+			p.over(c, err == nil)
+		}()
+		return nil
+	}
+	defer outgoing.Put(out)
+	n, err := out.ReadFrom(req.Body)
+	if req.Body.Close(); err == nil && n != req.ContentLength {
+		err = errors.New("the body is not as long as it says")
+	}
+	if err == nil {
+		_, err = c.Write(out.Bytes())
+	}
+	return err
+}
+
+// over ends one half of an exchange, the request or the answer. With the second one the connection is free for the next exchange.
+func (p *pipes) over(c *pipe, well bool) {
+	if !well {
+		c.broken.Store(true)
+		c.Close()
+	}
+	if c.halves.Load() > 1 {
+		c.SetWriteDeadline(time.Now().Add(patience)) // of a server that answers before it has read the request
+	}
+	if c.halves.Add(-1) == 0 && !c.broken.Load() {
+		if c.beside {
+			c.SetWriteDeadline(time.Time{})
+		}
+		p.give(c)
+	}
+}
+
+// patience is for how long a large request goes on being written after its answer. A test shortens it.
+var patience = time.Second
+
+// pieces are a body of which large parts are not copied.
+type pieces [][]byte
+
+// whole is the body in one piece.
+func (b pieces) whole() json.RawMessage {
+	if len(b) == 1 {
+		return b[0]
+	}
+	return bytes.Join(b, nil)
+}
+
+// onto makes the pieces the body of a request.
+func (b pieces) onto(req *http.Request) {
+	for _, piece := range b {
+		req.ContentLength += int64(len(piece))
+	}
+	req.GetBody = func() (io.ReadCloser, error) {
+		again := slices.Clone(b)
+		return &again, nil
+	}
+	req.Body, _ = req.GetBody()
+}
+
+// Read reads on, and lets go of what was read.
+func (b *pieces) Read(out []byte) (int, error) { return (*net.Buffers)(b).Read(out) }
+
+// Close does nothing: the pieces are in memory.
+func (b *pieces) Close() error { return nil }
 
 // pipeBody is the body of an answer. At its end the connection is free for the next request; closed before that, it is ended. Close
 // may be called while somebody reads.
@@ -261,10 +339,6 @@ func (b *pipeBody) Close() error {
 
 func (b *pipeBody) end(whole bool) {
 	b.once.Do(func() {
-		if b.stop() && whole && b.keep && b.c.in.Buffered() == 0 {
-			b.of.give(b.c)
-			return
-		}
-		b.c.Close()
+		b.of.over(b.c, b.stop() && whole && b.keep && b.c.in.Buffered() == 0)
 	})
 }

@@ -195,7 +195,69 @@ func TestPipesEnd(t *testing.T) {
 	}
 }
 
-// Pipes are for plain HTTP to the server itself, and for small bodies.
+func kept(p *pipes) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.idle) > 0
+}
+
+// large is a request of which the body is too large to be written before the answer is read.
+func large(ctx context.Context, url string) *http.Request {
+	req, _ := http.NewRequestWithContext(ctx, http.MethodPost, url, nil) // the URL is our own
+	pieces{[]byte("["), []byte(`"` + strings.Repeat("x", 8<<20) + `"`), []byte("]")}.onto(req)
+	return req
+}
+
+// A large request is written beside reading: whole, over one connection; and an early answer is read, over one of its own.
+func TestLargeRequests(t *testing.T) {
+	defer func(before time.Duration) { patience = before }(patience)
+	patience = 1 // a write that has to wait after the answer fails, and so would each one on a connection that is kept with this bound
+	url, connections := rawServer(t, func(int, int) (string, bool) { return ok, false })
+	early, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer early.Close()
+	answered := make(chan net.Conn, 3)
+	go func() {
+		for {
+			c, err := early.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = io.WriteString(c, ok) // a client that is gone misses it
+			answered <- c
+		}
+	}()
+	for _, at := range []string{url, "http://" + early.Addr().String() + "/mcp"} {
+		p := piped(t, at)
+		for i := range 3 {
+			resp, err := p.RoundTrip(large(t.Context(), at))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if text, err := io.ReadAll(resp.Body); err != nil || string(text) != "ok" {
+				t.Fatalf("request %d: got %q, %v", i+1, text, err)
+			}
+			for deadline := time.Now().Add(time.Minute); at == url && !kept(p); time.Sleep(time.Millisecond) { // the writer had its turn
+				if time.Now().After(deadline) {
+					t.Fatal("the connection was not kept")
+				}
+			}
+		}
+		if at != url && kept(p) {
+			t.Error("a connection is kept to which half a request was written")
+		}
+	}
+	if got := connections.Load(); got != 1 {
+		t.Errorf("got %d connections, want one", got)
+	}
+	for range 3 {
+		(<-answered).Close()
+	}
+}
+
+// Pipes are for plain HTTP to the server itself, and for bodies that are small or in memory.
 func TestWhatPipesAreFor(t *testing.T) {
 	dial := (&net.Dialer{}).DialContext
 	if newPipes("https://crm.example/mcp", 2, dial) != nil || newPipes("http://crm.example/mcp?a=b", 2, dial) == nil {

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"remit/internal/fakemcp"
+	"remit/internal/strictjson"
 )
 
 func TestMain(m *testing.M) {
@@ -150,16 +151,16 @@ func statsOf(t *testing.T, s *Server) fakemcp.Stats {
 		t.Fatal(err)
 	}
 	var result struct{ StructuredContent fakemcp.Stats }
-	if err := json.Unmarshal(raw, &result); err != nil {
+	if err := json.Unmarshal(raw.Text, &result); err != nil {
 		t.Fatal(err)
 	}
 	return result.StructuredContent
 }
 
-func textOf(t *testing.T, raw json.RawMessage) string {
+func textOf(t *testing.T, raw strictjson.Value) string {
 	t.Helper()
 	var result struct{ Content []struct{ Text string } }
-	if err := json.Unmarshal(raw, &result); err != nil || len(result.Content) == 0 {
+	if err := json.Unmarshal(raw.Text, &result); err != nil || len(result.Content) == 0 {
 		t.Fatalf("no text in %.200s (%v)", raw, err)
 	}
 	return result.Content[0].Text

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"remit/internal/fakemcp"
+	"remit/internal/strictjson"
 )
 
 // gone reports whether no process of that number runs; a zombie does not.
@@ -101,7 +102,7 @@ func TestLastStderrIsCleanAndShort(t *testing.T) {
 	s := one(t, c)
 	for i := range 30 {
 		text, _ := json.Marshal(map[string]string{"text": "line " + strconv.Itoa(i) + " \x1b[31mred\x1b[0m canary-77aa " + strings.Repeat("z", 5000)})
-		if _, err := s.Call(within(t), Call{Tool: "moan", Arguments: text}); err != nil {
+		if _, err := s.Call(within(t), Call{Tool: "moan", Arguments: strictjson.Unread(text)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -123,7 +124,7 @@ func TestChildThatReadsNothingHoldsNobodyUp(t *testing.T) {
 	big, _ := json.Marshal(strings.Repeat("x", 900_000))
 	for i := range 5 {
 		began := time.Now()
-		_, err := s.Call(within(t), Call{Tool: "slow", Arguments: big})
+		_, err := s.Call(within(t), Call{Tool: "slow", Arguments: strictjson.Unread(big)})
 		if !errors.Is(err, ErrTimeout) && !errors.Is(err, ErrUnavailable) {
 			t.Errorf("call %d: got %v", i, err)
 		}

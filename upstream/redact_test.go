@@ -148,7 +148,7 @@ func TestOnlyErrorResultsAreCut(t *testing.T) {
 		s := one(t, c)
 		for tool, want := range want {
 			got, err := s.Call(within(t), Call{Tool: tool})
-			if err != nil || string(got) != want {
+			if err != nil || got.String() != want {
 				t.Errorf("%s: got %s, %v, want %s", tool, got, err, want)
 			}
 		}

@@ -73,6 +73,7 @@ type Server struct {
 	cfg      Config
 	log      *slog.Logger
 	secret   *redactor
+	late     *fault // of a call that took too long
 	places   chan struct{}
 	inFlight atomic.Int64
 	changed  chan struct{} // holds one unannounced change
@@ -102,6 +103,7 @@ func newServer(c Config, log *slog.Logger) *Server {
 		retryFrom: retryFrom, retryTo: retryTo, userIdle: userIdle,
 		turn: make(chan struct{}), end: context.Background(), users: map[string]*userConn{}, health: Health{Since: time.Now()},
 	}
+	s.late = faultf(ErrTimeout, "server %s did not answer within %s: the call may have been carried out; check before you repeat it, or raise CallTimeout", c.Name, c.CallTimeout)
 	s.userLife, s.endUsers = context.WithCancel(context.Background())
 	return s
 }

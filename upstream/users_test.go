@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"remit/internal/fakemcp"
+	"remit/internal/strictjson"
 )
 
 // tokens gives each user a token of their own; next may give another one.
@@ -34,7 +34,7 @@ func (a *tokens) Token(_ context.Context, of Subject, refused string) (Token, er
 }
 
 func ofAda() Call {
-	return Call{Tool: "echo", Arguments: json.RawMessage(`{}`), For: Subject{User: "ada", Client: "k1"}}
+	return Call{Tool: "echo", Arguments: strictjson.Unread(`{}`), For: Subject{User: "ada", Client: "k1"}}
 }
 
 // A user's connection is kept while calls come, closed when they do not, with its session, and opened again.
@@ -145,9 +145,9 @@ func TestRepeatedOnceAfter401(t *testing.T) {
 	defer pool.Close(context.Background())
 	s, _ := pool.Server("fake")
 	big := ofAda()
-	big.Arguments = json.RawMessage(`{"text":"` + strings.Repeat("x", 100_000) + `"}`)
+	big.Arguments = strictjson.Unread(`{"text":"` + strings.Repeat("x", 100_000) + `"}`)
 	raw, err := s.Call(within(t), big)
-	if err != nil || !strings.Contains(string(raw), strings.Repeat("x", 100_000)) {
+	if err != nil || !strings.Contains(raw.String(), strings.Repeat("x", 100_000)) {
 		t.Fatalf("got %.200s, %v", raw, err)
 	}
 	if n := fake.Stats().Calls; n != 1 {

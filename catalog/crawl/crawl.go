@@ -219,13 +219,14 @@ func (c *Crawler) begin(ctx context.Context) error {
 	if c.cfg.Turns == nil {
 		return nil
 	}
+	now := c.cfg.Now()
 	turns, err := c.cfg.Turns.Turns(ctx, nil, c.cfg.Lease)
 	c.texts.Lock()
 	defer c.texts.Unlock()
 	for _, t := range turns {
 		if f := c.followers[t.Server]; f != nil {
 			f.mu.Lock()
-			f.loaded = t.Kept
+			f.loaded, f.turn, f.looked = t.Kept, t, now
 			f.mu.Unlock()
 		} else if t.Server == textsTurn {
 			c.texts.turn = t

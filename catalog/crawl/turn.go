@@ -429,12 +429,10 @@ func (c *Crawler) listed(ctx context.Context, f *follower, turn Turn, tools []ca
 func (f *follower) unknown(now time.Time, interval, grace time.Duration) string {
 	why := f.doubt(now, grace)
 	switch age := f.turn.Age + now.Sub(f.looked); {
-	case f.mine(now) || why != "":
+	case f.mine(now) || why != "" || f.looked.IsZero(): // and nothing was read yet, which is waited for
 		return why
 	case f.other != "":
 		return f.other
-	case f.server.Own() && f.own == nil:
-		return "was not listed from this replica, which has a process of its own"
 	case f.turn.Listed.IsZero():
 		return "was not listed by any replica yet"
 	case age > interval+grace:

@@ -32,12 +32,13 @@ import (
 // replicaOn makes TestMain a replica that crawls until it is killed, and says what it sees.
 const replicaOn = "REMIT_TEST_CRAWLER"
 
-// lease is how long a turn lasts in the tests that end one. REMIT_TEST_LEASE=15s is what Remit runs with.
+// lease is how long a turn lasts in the tests that end one: as long as in Remit, unless REMIT_TEST_LEASE says otherwise. A short one moves
+// by itself when the machine is slow.
 func lease() time.Duration {
 	if d, err := time.ParseDuration(os.Getenv("REMIT_TEST_LEASE")); err == nil {
 		return d
 	}
-	return 3 * time.Second
+	return 15 * time.Second
 }
 
 // beside opens a crawler of the server crm on a database that others share. listed hears of its listings.
@@ -75,7 +76,7 @@ func replica(where string) error {
 		defer mu.Unlock()
 		fmt.Println(what...)
 	}
-	crawler, cat, _, _, err := beside(ctx, where, upstream.Config{URL: os.Args[1]}, crawl.Config{Lease: lease(), Pause: 10 * time.Millisecond,
+	crawler, cat, _, _, err := beside(ctx, where, upstream.Config{URL: os.Args[1], ConnectTimeout: 10 * time.Minute, ListTimeout: 10 * time.Minute}, crawl.Config{Lease: lease(), Pause: 10 * time.Millisecond,
 		Listed: func(_ string, _ time.Duration, err error) { say("listed:", err) }}, nil)
 	if err != nil {
 		return err
@@ -135,6 +136,13 @@ func (p *process) listings() (n int) {
 	return n
 }
 
+// said is all that it said.
+func (p *process) said() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return strings.Join(p.lines, "\n")
+}
+
 // knows is what it said last of the tool.
 func (p *process) knows() string {
 	p.mu.Lock()
@@ -191,6 +199,14 @@ func TestOneReplicaCrawls(t *testing.T) {
 	url, stop := serve(d)
 	t.Cleanup(stop)
 	f := &followed{t: t, fake: fake}
+	var replicas []*process
+	t.Cleanup(func() {
+		for _, p := range replicas {
+			if t.Failed() {
+				t.Logf("a replica said:\n%s", p.said())
+			}
+		}
+	})
 	if f.store, err = store.Open(t.Context(), where); err != nil {
 		t.Fatal(err)
 	}
@@ -198,6 +214,7 @@ func TestOneReplicaCrawls(t *testing.T) {
 	a := startReplica(t, where, url)
 	f.until("the first replica crawls", func() bool { return a.knows() == "one, doubt <nil>" })
 	b := startReplica(t, where, url)
+	replicas = []*process{a, b}
 	f.until("the second follows", func() bool { return b.knows() == "one, doubt <nil>" && fake.Stats().Listeners == 2 })
 	fake.SetTools([]json.RawMessage{definition("find", "two")})
 	f.until("both know the change", func() bool { return a.knows() == "two, doubt <nil>" && b.knows() == "two, doubt <nil>" })
@@ -206,14 +223,22 @@ func TestOneReplicaCrawls(t *testing.T) {
 	}
 
 	var stopped time.Time
-	hold := func() {
+	seen := make(chan struct{})
+	pause := func() {
+		defer close(seen)
+		turns, err := f.store.Turns(t.Context(), nil, lease())
+		if err != nil || len(turns) != 1 {
+			t.Error(turns, err)
+			return
+		}
+		if strings.HasSuffix(turns[0].Place, fmt.Sprint("process ", b.Pid)) { // the machine was so slow that it has moved
+			a, b = b, a
+		}
 		stopped = time.Now()
 		if err := a.Signal(syscall.SIGSTOP); err != nil {
 			t.Error(err)
 		}
 	}
-	seen := make(chan struct{})
-	pause := func() { hold(); close(seen) }
 	d.held.Store(&pause)
 	fake.SetTools([]json.RawMessage{definition("find", "three")})
 	<-seen // the answer with "three" is on its way to a replica that stands still
@@ -224,11 +249,7 @@ func TestOneReplicaCrawls(t *testing.T) {
 	if err := a.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	f.until("what the first saw is refused", func() bool {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		return strings.Contains(strings.Join(a.lines, "\n"), crawl.ErrTurn.Error())
-	})
+	f.until("what the first saw is refused", func() bool { return strings.Contains(a.said(), crawl.ErrTurn.Error()) })
 	f.until("the first follows", func() bool { return a.knows() == "four, doubt <nil>" })
 	if got := f.entries("catalog.change"); got != changes {
 		t.Errorf("the record has %d changes more", got-changes)
@@ -324,10 +345,10 @@ func TestReplicaThatCannotListHandsOver(t *testing.T) {
 	first.RefuseLists(true)
 	p := newPair(t, one, two, [2]catalog.Embedder{}, nil)
 	p.until("the other lists it", func() bool { return p.listed[1].Load() > 0 && p.crawlers[0].Listed("crm") == nil })
-	st := p.crawlers[0].Status()[0]
-	if st.Err != "" || st.Tools != 1 || st.LastCrawl.IsZero() || !strings.Contains(st.By, fmt.Sprintf("process %d", os.Getpid())) {
-		t.Errorf("got %+v", st)
-	}
+	p.until("the other replica's page says so", func() bool {
+		st := p.crawlers[0].Status()[0]
+		return st.Err == "" && st.Tools == 1 && !st.LastCrawl.IsZero() && strings.Contains(st.By, fmt.Sprintf("process %d", os.Getpid()))
+	})
 	first.RefuseLists(false)
 	second.RefuseLists(true)
 	if err := p.crawlers[0].Recrawl(t.Context(), "crm"); err != nil || p.listed[0].Load() != 1 {
@@ -345,9 +366,6 @@ func TestOwnProcessOfAnotherVersion(t *testing.T) {
 		p.until("the first knows the server", func() bool { _, ok := p.catalog.Tool("crm/find"); return ok && p.crawlers[0].Listed("crm") == nil })
 		pin = p.pin()
 	})
-	if err := p.crawlers[1].Listed("crm"); err == nil {
-		t.Error("the other process is taken for the same")
-	}
 	p.until("it is told why", func() bool {
 		err := p.crawlers[1].Listed("crm")
 		return err != nil && strings.Contains(err.Error(), "does not offer find") && strings.Contains(p.crawlers[1].Status()[0].Err, "does not offer find")

@@ -56,7 +56,7 @@ var allowed = map[string][]string{
 	"internal/outbound":       {},
 	"internal/fakeoauth":      {},
 	"internal/demo":           {},
-	"internal/telemetry":      {"audit", "catalog/crawl", "gateway", "persona", "upstream"},
+	"internal/telemetry":      {"audit", "catalog/crawl", "gateway", "internal/strictjson", "persona", "upstream"},
 	"internal/fakemcp":        {},
 	"internal/fakeoidc":       {},
 	"internal/visible":        {},

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"strings"
 	"unicode/utf8"
+	"unsafe"
 )
 
 // plain reads JSON in one pass that nearly all texts take: a string without escapes is found by its end and looked at eight bytes at a
@@ -15,6 +17,7 @@ type plain struct {
 	i      int
 	depth  int  // that is left
 	names  int  // likewise
+	keep   int  // how deep the members of objects are kept, from here on
 	sorted bool // every object's members are in order, and nothing is written otherwise than in the canonical form
 }
 
@@ -24,8 +27,14 @@ const maxPlainNames = 32
 // valid says that text is one value within the limits, and whether it is its own canonical form.
 func valid(text []byte, limits Limits) (ok, canonical bool) {
 	p := plain{b: text, depth: limits.Depth, names: limits.Names, sorted: true}
-	ok = p.skipSpace() && p.value() && !p.skipSpace()
+	_, ok = p.whole()
 	return ok, ok && p.sorted
+}
+
+// whole reads a text of one value.
+func (p *plain) whole() (v Value, ok bool) {
+	ok = p.skipSpace() && p.value(&v) && !p.skipSpace()
+	return v, ok
 }
 
 // skipSpace passes white space and says whether anything is left.
@@ -42,14 +51,28 @@ func (p *plain) skipSpace() bool {
 	return false
 }
 
-func (p *plain) value() bool {
+// value reads one, and describes it in v where somebody keeps it.
+func (p *plain) value(v *Value) bool {
+	if v == nil {
+		return p.any(nil)
+	}
+	from, before := p.i, p.sorted
+	p.sorted = true
+	ok := p.any(&v.members)
+	v.Text, v.plain, v.sorted = p.b[from:p.i:p.i], true, p.sorted
+	p.sorted = p.sorted && before
+	return ok
+}
+
+// any reads a value, whatever it is.
+func (p *plain) any(members *[]Member) bool {
 	switch c := p.b[p.i]; c {
 	case '{':
-		return p.object(nil)
+		return p.object(members)
 	case '[':
 		return p.array()
 	case '"':
-		_, ok := p.text()
+		_, _, ok := p.text()
 		return ok
 	case 't':
 		return p.literal("true")
@@ -70,10 +93,13 @@ func (p *plain) literal(word string) bool {
 	return true
 }
 
-// object reads an object, and hands over its members if anybody wants them.
-func (p *plain) object(each func(name string, value []byte)) bool {
+// object reads an object, and keeps its members if they are asked for and it is not too deep.
+func (p *plain) object(members *[]Member) bool {
 	if p.depth--; p.depth < 0 {
 		return false
+	}
+	if p.keep--; p.keep < 0 {
+		members = nil
 	}
 	p.i++
 	var known [maxPlainNames][]byte
@@ -87,8 +113,8 @@ func (p *plain) object(each func(name string, value []byte)) bool {
 		if p.names--; p.names < 0 || n == maxPlainNames || p.b[p.i] != '"' {
 			return false
 		}
-		name, ok := p.text()
-		if !ok || bytes.IndexByte(name, '\\') >= 0 || !p.inOrder(known[:n], name) {
+		name, form, ok := p.text()
+		if p.sorted = p.sorted && form&wide == 0; !ok || form&escaped != 0 || !p.inOrder(known[:n], name) { // beyond ASCII the order is that of UTF-16
 			return false
 		}
 		known[n] = name
@@ -96,17 +122,7 @@ func (p *plain) object(each func(name string, value []byte)) bool {
 			return false
 		}
 		p.i++
-		if !p.skipSpace() {
-			return false
-		}
-		from := p.i
-		if !p.value() {
-			return false
-		}
-		if each != nil {
-			each(string(name), p.b[from:p.i:p.i])
-		}
-		if !p.skipSpace() {
+		if !p.skipSpace() || !p.member(members, name) || !p.skipSpace() {
 			return false
 		}
 		if p.b[p.i] == '}' {
@@ -119,15 +135,25 @@ func (p *plain) object(each func(name string, value []byte)) bool {
 	}
 	p.i++
 	p.depth++
+	p.keep++
 	return true
+}
+
+// member reads a member's value.
+func (p *plain) member(members *[]Member, name []byte) bool {
+	if members == nil {
+		return p.value(nil)
+	}
+	if *members == nil {
+		*members = make([]Member, 0, 4)
+	}
+	*members = append(*members, Member{Name: said(name)})
+	return p.value(&(*members)[len(*members)-1].Value)
 }
 
 // inOrder says that a name is none of those before it.
 func (p *plain) inOrder(before [][]byte, name []byte) bool {
 	n := len(before)
-	if _, high := look(name); high {
-		p.sorted = false // their order is that of UTF-16
-	}
 	if n == 0 || p.sorted && bytes.Compare(before[n-1], name) < 0 {
 		return true
 	}
@@ -152,7 +178,7 @@ func (p *plain) array() bool {
 		if p.b[p.i] == ']' && n == 0 {
 			break
 		}
-		if !p.value() || !p.skipSpace() {
+		if !p.value(nil) || !p.skipSpace() {
 			return false
 		}
 		if p.b[p.i] == ']' {
@@ -200,36 +226,45 @@ func (p *plain) number() bool {
 	return true
 }
 
-// text reads a string and returns what stands between its quotes. It may hold escapes of one letter.
-func (p *plain) text() (inside []byte, ok bool) {
+// shortText is up to how many bytes a string is read one by one: names and most values are over before a search has begun.
+const shortText = 24
+
+// What a string's text holds beside plain ASCII.
+const (
+	escaped = 1 << iota
+	wide    // characters beyond ASCII
+)
+
+// text reads a string and returns what stands between its quotes, and what that holds. It may hold escapes of one letter.
+func (p *plain) text() (inside []byte, form int, ok bool) {
 	from := p.i + 1
-	for at := from; ; {
+	for i, c := range p.b[from:min(from+shortText, len(p.b))] {
+		if c == '"' {
+			p.i = from + i + 1
+			return p.b[from : from+i], 0, true
+		}
+		if c < ' ' || c == '\\' || c >= utf8.RuneSelf {
+			break
+		}
+	}
+	for at, open := from, true; open; {
 		end := bytes.IndexByte(p.b[at:], '"')
 		if end < 0 {
-			return nil, false
+			return nil, 0, false
 		}
 		end += at
-		escapes, high := look(p.b[at:end])
-		if escapes < 0 { // a control character
-			return nil, false
+		holds, ok := look(p.b[at:end])
+		if form |= holds; !ok || holds&wide != 0 && !utf8.Valid(p.b[at:end]) {
+			return nil, 0, false
 		}
-		if high && !utf8.Valid(p.b[at:end]) {
-			return nil, false
+		if open = false; holds&escaped != 0 {
+			if at, open = p.escapes(at, end); at < 0 {
+				return nil, 0, false
+			}
 		}
-		if escapes == 0 {
-			p.i = end + 1
-			return p.b[from:end], true
-		}
-		next, open := p.escapes(at, end)
-		if next < 0 {
-			return nil, false
-		}
-		if !open {
-			p.i = end + 1
-			return p.b[from:end], true
-		}
-		at = next
+		p.i = end + 1
 	}
+	return p.b[from : p.i-1], form, true
 }
 
 // escapes checks those between at and end. Where the last one takes the quote at end in, the string goes on after it.
@@ -255,40 +290,44 @@ func (p *plain) escapes(at, end int) (next int, open bool) {
 	}
 }
 
-// look says whether bytes hold backslashes, and whether any beyond ASCII; below 0 are control characters.
-func look(b []byte) (escapes int, high bool) {
-	const ones, tops = 0x0101010101010101, 0x8080808080808080
-	var controls, slashes, above uint64
-	for len(b) >= 8 {
-		w := binary.LittleEndian.Uint64(b)
-		controls |= (w - ones*' ') &^ w
-		x := w ^ ones*'\\'
-		slashes |= (x - ones) &^ x
-		above |= w
-		b = b[8:]
+// look says what bytes hold, and false for a control character. It looks at 32 bytes at a time for any that is not plain, which few
+// texts have.
+func look(b []byte) (form int, ok bool) {
+	if bytes.IndexByte(b, '\\') >= 0 {
+		form = escaped
 	}
-	controls, slashes, above = controls&tops, slashes&tops, above&tops
-	for _, c := range b {
+	const spaces, tops = ' ' * 0x0101010101010101, 0x8080808080808080
+	var v, w, x, y, above uint64
+	rest := b
+	for len(rest) >= 32 {
+		p, q := binary.LittleEndian.Uint64(rest), binary.LittleEndian.Uint64(rest[8:])
+		r, s := binary.LittleEndian.Uint64(rest[16:]), binary.LittleEndian.Uint64(rest[24:])
+		v, w, x, y = v|p|(p-spaces), w|q|(q-spaces), x|r|(r-spaces), y|s|(s-spaces)
+		rest = rest[32:]
+	}
+	if (v|w|x|y)&tops != 0 { // controls, or bytes beyond ASCII
+		rest = b
+	}
+	v = 0
+	for len(rest) >= 8 {
+		p := binary.LittleEndian.Uint64(rest)
+		v |= (p - spaces) &^ p
+		above |= p
+		rest = rest[8:]
+	}
+	for _, c := range rest {
 		if c < ' ' {
-			controls = 1
+			return 0, false
 		}
-		if c == '\\' {
-			slashes = 1
-		}
-		if c >= 0x80 {
-			above = 1
-		}
+		above |= uint64(c)
 	}
-	switch {
-	case controls != 0:
-		return -1, false
-	case slashes != 0:
-		return 1, above != 0
+	if above&tops != 0 {
+		form |= wide
 	}
-	return 0, above != 0
+	return form, v&tops == 0
 }
 
-// decoder reads a text that is known to be plain.
+// decoder reads a text that is known to be plain: it looks for the ends of strings and checks nothing.
 type decoder struct{ plain }
 
 func (d *decoder) value() any {
@@ -297,7 +336,7 @@ func (d *decoder) value() any {
 	case '{':
 		object := map[string]any{}
 		for d.i++; d.next('}'); {
-			name, _ := d.text()
+			name := d.text()
 			d.skipSpace()
 			d.i++ // the colon
 			object[string(name)] = d.value()
@@ -310,11 +349,10 @@ func (d *decoder) value() any {
 		}
 		return list
 	case '"':
-		inside, _ := d.text()
-		return unescaped(inside)
+		return said(d.text())
 	default:
 		from := d.i
-		d.plain.value()
+		d.plain.value(nil)
 		switch c {
 		case 't', 'f':
 			return c == 't'
@@ -322,6 +360,22 @@ func (d *decoder) value() any {
 			return nil
 		}
 		return json.Number(d.b[from:d.i])
+	}
+}
+
+// text returns what stands between a string's quotes. The quote that ends it has an even number of backslashes before it.
+func (d *decoder) text() []byte {
+	from := d.i + 1
+	for end := from; ; end++ {
+		end += bytes.IndexByte(d.b[end:], '"')
+		slashes := 0
+		for end-slashes > from && d.b[end-slashes-1] == '\\' {
+			slashes++
+		}
+		if slashes%2 == 0 {
+			d.i = end + 1
+			return d.b[from:end]
+		}
 	}
 }
 
@@ -340,17 +394,29 @@ func (d *decoder) next(end byte) bool {
 
 var letters = [256]byte{'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
 
+// said is the text of a string of which that stands between its quotes. Where nothing is escaped it is those bytes: a copy of a large
+// one would cost more than everything else that is done with it.
+func said(inside []byte) string {
+	if len(inside) == 0 || bytes.IndexByte(inside, '\\') >= 0 {
+		return unescaped(inside)
+	}
+	return unsafe.String(&inside[0], len(inside))
+}
+
 func unescaped(inside []byte) string {
 	at := bytes.IndexByte(inside, '\\')
 	if at < 0 {
 		return string(inside)
 	}
-	out := make([]byte, 0, len(inside))
+	var out strings.Builder
+	out.Grow(len(inside))
 	for ; at >= 0; at = bytes.IndexByte(inside, '\\') {
-		out = append(append(out, inside[:at]...), letters[inside[at+1]])
+		out.Write(inside[:at])
+		out.WriteByte(letters[inside[at+1]])
 		inside = inside[at+2:]
 	}
-	return string(append(out, inside...))
+	out.Write(inside)
+	return out.String()
 }
 
 // Text returns what a string says. It reports false for a value that is none, or of which only [Check] can say so.
@@ -359,17 +425,9 @@ func Text(value []byte) (string, bool) {
 	if len(value) == 0 || value[0] != '"' {
 		return "", false
 	}
-	inside, ok := p.text()
+	inside, _, ok := p.text()
 	if !ok || p.i != len(value) {
 		return "", false
 	}
 	return unescaped(inside), true
-}
-
-// Object hands over the members of an object, in order, as parts of the text. It reports false for a text that is none, or of which
-// only [Check] can say whether it is unambiguous.
-func Object(text []byte, each func(name string, value []byte)) bool {
-	limits := Limits{}.orDefaults()
-	p := plain{b: text, depth: limits.Depth, names: limits.Names}
-	return p.skipSpace() && p.b[p.i] == '{' && p.object(each) && !p.skipSpace()
 }

@@ -77,11 +77,11 @@ func checkWhole(text []byte, limits Limits) error {
 }
 
 // Decode returns the value of text as maps, slices, strings, booleans, nil, and json.Number as it was sent. It refuses what
-// [Check] refuses, but for the limits on names and bytes; the nesting may be 64 deep.
+// [Check] refuses, but for the limits on names and bytes; the nesting may be 64 deep. Strings may be parts of text, which is not to be
+// changed as long as they are used.
 func Decode(text []byte) (any, error) {
 	if ok, _ := valid(text, Limits{}.orDefaults()); ok {
-		d := decoder{plain{b: text}}
-		return d.value(), nil
+		return Value{Text: text, plain: true}.Decode()
 	}
 	dec := jsontext.NewDecoder(bytes.NewBuffer(text))
 	v, err := decode(dec)

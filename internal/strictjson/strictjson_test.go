@@ -113,20 +113,40 @@ func FuzzPlain(f *testing.F) {
 				t.Fatalf("%q says %q, and else %q, %v", in, text, want, err)
 			}
 		}
-		members := map[string]jsontext.Value{}
-		if !strictjson.Object(in, func(name string, value []byte) { members[name] = value }) {
-			return
-		}
-		var want map[string]jsontext.Value
-		if err := strict.Unmarshal(in, &want); err != nil || len(want) != len(members) {
-			t.Fatalf("%q has members %q, and else %q, %v", in, members, want, err)
-		}
-		for name, value := range want {
-			if !bytes.Equal(bytes.TrimSpace(members[name]), value) {
-				t.Errorf("%q: %q is %q, and else %q", in, name, members[name], value)
-			}
+		if v, ok := strictjson.Read(in, 2); ok {
+			sameMembers(t, v, 2)
 		}
 	})
+}
+
+// sameMembers holds what is known of a value against what its text says when it is read by itself.
+func sameMembers(t *testing.T, v strictjson.Value, deep int) {
+	got, err := v.Decode()
+	want, other := strictjson.Decode(v.Text)
+	if err != nil || other != nil || !reflect.DeepEqual(got, want) {
+		t.Fatalf("%q is %#v, %v, and by itself %#v, %v", v.Text, got, err, want, other)
+	}
+	form, err := v.Canonical(strictjson.Limits{})
+	if same, other := strictjson.Canonical(v.Text, strictjson.Limits{}); err != nil || other != nil || !bytes.Equal(form, same) {
+		t.Fatalf("%q has the form %q, %v, and by itself %q, %v", v.Text, form, err, same, other)
+	}
+	members, ok := v.Members()
+	if object := v.Text[0] == '{'; ok != object || !object || deep == 0 {
+		if ok != object {
+			t.Fatalf("%q: got members %v", v.Text, ok)
+		}
+		return
+	}
+	var alone map[string]jsontext.Value
+	if err := strict.Unmarshal(v.Text, &alone); err != nil || len(alone) != len(members) {
+		t.Fatalf("%q has members %v, and by itself %q, %v", v.Text, members, alone, err)
+	}
+	for _, m := range members {
+		if !bytes.Equal(m.Text, alone[m.Name]) {
+			t.Errorf("%q: %q is %q, and by itself %q", v.Text, m.Name, m.Text, alone[m.Name])
+		}
+		sameMembers(t, m.Value, deep-1)
+	}
 }
 
 // Check decides by counting where a text has many brackets or names, and without where it has few: both refuse the same.

@@ -20,6 +20,7 @@ import (
 	"remit/audit"
 	"remit/catalog/crawl"
 	"remit/gateway"
+	"remit/internal/strictjson"
 	"remit/persona"
 	"remit/upstream"
 )
@@ -196,7 +197,7 @@ func TestOutcome(t *testing.T) {
 		{``, upstream.ErrTimeout, "timeout", "timeout"},
 		{``, errors.New("canary"), "_OTHER", "other"},
 	} {
-		if class, kind := outcome([]byte(tc.result), tc.err); class != tc.class || kind != tc.kind {
+		if class, kind := outcome(strictjson.Unread(tc.result), tc.err); class != tc.class || kind != tc.kind {
 			t.Errorf("%s %v: got %q %q, want %q %q", tc.result, tc.err, class, kind, tc.class, tc.kind)
 		}
 	}

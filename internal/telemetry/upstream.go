@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 
 	"remit/gateway"
+	"remit/internal/strictjson"
 	"remit/upstream"
 )
 
@@ -44,7 +45,7 @@ type caller struct {
 }
 
 // Call has a span of its own, as that of MCP's client.
-func (c caller) Call(ctx context.Context, call upstream.Call) (json.RawMessage, error) {
+func (c caller) Call(ctx context.Context, call upstream.Call) (strictjson.Value, error) {
 	began := time.Now()
 	ctx, span := c.begin(ctx, &call)
 	result, err := c.Caller.Call(ctx, call)
@@ -91,7 +92,7 @@ var failures = []struct {
 
 // outcome is the error's type for a span, empty for a success, and the same for a metric, where a server's codes, of which
 // it can have any number, are one.
-func outcome(result json.RawMessage, err error) (class, kind string) {
+func outcome(result strictjson.Value, err error) (class, kind string) {
 	var rpc *upstream.RPCError
 	switch {
 	case err == nil && upstream.Failed(result):
