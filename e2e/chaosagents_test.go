@@ -171,7 +171,7 @@ func outcomeOf(text string) outcome {
 	switch err := json.Unmarshal([]byte(text), &m); {
 	case err == nil && m.Result != nil && !m.Result.IsError:
 		return answered
-	case err == nil && (m.Result != nil || m.Error != nil && m.Error.Code == -32602):
+	case err == nil && (m.Result != nil || m.Error != nil && (m.Error.Code == -32602 || m.Error.Code == http.StatusForbidden)):
 		return refused
 	}
 	return failed

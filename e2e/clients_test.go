@@ -3,6 +3,8 @@ package e2e_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +15,8 @@ import (
 
 	"remit/audit"
 	"remit/catalog"
+	"remit/persona"
+	"remit/policy"
 )
 
 // clients are those that agents use, none of them ours: the command line that has each list the tools, call one and try one
@@ -82,6 +86,82 @@ func TestClients(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestClientsAreAsked: a real server asks real clients for a form, a page and an answer of their model in the middle of a call, where the
+// persona lets it: clients with sessions on the stream of the call, and one of the stateless era in an answer that it repeats the call
+// after. Where the persona does not, the client hears nothing, and the agent what is missing.
+func TestClientsAreAsked(t *testing.T) {
+	in := install(t, fmt.Sprintf("  everything: {url: %q, asks: [%s]}\n", everything(t), allAsks))
+	in.crawled("everything/trigger-elicitation-request", "everything/trigger-sampling-request", "everything/trigger-url-elicitation")
+	open, shut := in.all("everything", policy.Asks...), in.closedTo("everything", "shut")
+	for _, kind := range []string{"v1", "2025-11-25", "2026-07-28"} {
+		for _, tc := range []struct{ tool, arguments, asked, result string }{
+			{"trigger-elicitation-request", "{}", `"The server everything asks: Please provide inputs for the following fields:"`, "Favorite Integer: 7"},
+			{"trigger-sampling-request", `{"prompt":"A name for a cat?"}`, `"Resource trigger-sampling-request context: A name for a cat?"`, "Tom"},
+			{"trigger-url-elicitation", `{"url":"https://tools.example/open"}`, `"https://tools.example/open"`, "accept"},
+		} {
+			got := askedClient(t, in, kind, open, tc.tool, tc.arguments)
+			if got.Error != "" || len(got.Asked) != 1 || !strings.Contains(string(got.Asked[0]), tc.asked) || !strings.Contains(string(got.Result), tc.result) {
+				t.Errorf("%s %s: got %s %s %s, want to be asked %s and told %s", kind, tc.tool, got.Error, got.Asked, got.Result, tc.asked, tc.result)
+			}
+			got = askedClient(t, in, kind, shut, tc.tool, tc.arguments)
+			if len(got.Asked) > 0 || strings.Contains(string(got.Result), tc.result) {
+				t.Errorf("%s %s, which may not ask: got %s %s %s", kind, tc.tool, got.Error, got.Asked, got.Result)
+			}
+		}
+	}
+}
+
+// everything starts the official server of that name, of the older era, and returns its URL.
+func everything(t *testing.T) string {
+	t.Helper()
+	port := freePort(t)
+	cmd := exec.Command(node, "node_modules/@modelcontextprotocol/server-everything/dist/index.js", "streamableHttp")
+	cmd.Env = append(os.Environ(), fmt.Sprintf("PORT=%d", port))
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	url := fmt.Sprintf("http://127.0.0.1:%d/mcp", port)
+	waitFor(t, "the start of server-everything", func() bool {
+		res, err := http.Get(url)
+		if err == nil {
+			res.Body.Close()
+		}
+		return err == nil
+	})
+	return url
+}
+
+// closedTo has a persona approved that grants the same as all, and lets the server ask for nothing.
+func (in *installation) closedTo(server, id string) endpoint {
+	in.t.Helper()
+	in.approvedAgo(time.Minute, persona.ID(id), func(id catalog.ID) bool { return strings.HasPrefix(string(id), server+"/") })
+	return in.door(persona.ID(id))
+}
+
+// wasAsked is what a client was asked, and what came of its call.
+type wasAsked struct {
+	Asked  []json.RawMessage
+	Result json.RawMessage
+	Error  string
+}
+
+func askedClient(t *testing.T, in *installation, kind string, at endpoint, tool, arguments string) (got wasAsked) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, node, "asked.mjs", kind, at.url, at.key, tool, arguments)
+	cmd.Env = append(os.Environ(), "HOME="+in.dir)
+	out, err := cmd.Output()
+	if err == nil {
+		err = json.Unmarshal(out, &got)
+	}
+	if err != nil {
+		t.Fatalf("asked.mjs %s %s: %v\n%s", kind, tool, err, out)
+	}
+	return got
 }
 
 // acted is what a client saw.

@@ -24,6 +24,7 @@ import (
 
 	"remit/catalog"
 	"remit/persona"
+	"remit/policy"
 )
 
 // revisions are those that the conformance suite knows for servers.
@@ -45,11 +46,11 @@ func TestConformance(t *testing.T) {
 		_, url := at(revision)
 		direct[revision] = conformance(t, revision, url)
 	}
-	in := install(t, fmt.Sprintf("  older: {url: %q, lists: [prompts, resources]}\n  newer: {url: %q, lists: [prompts, resources]}\n", older, newer))
+	in := install(t, fmt.Sprintf("  older: {url: %[1]q, lists: [prompts, resources], asks: [%[3]s]}\n  newer: {url: %[2]q, lists: [prompts, resources], asks: [%[3]s]}\n", older, newer, allAsks))
 	in.crawled("older/test_simple_text", "newer/test_simple_text")
 	through := map[string]string{}
 	for _, server := range []string{"older", "newer"} {
-		through[server] = bearing(t, in.all(server))
+		through[server] = bearing(t, in.all(server, policy.Asks...))
 	}
 	expected := expectedFailures(t)
 	for _, revision := range revisions {
@@ -103,11 +104,14 @@ func fixture(t *testing.T, flags ...string) string {
 // endpoint is a persona's, and a key for it.
 type endpoint struct{ url, key string }
 
-// all has a persona approved that grants all that the server offers, under its own names.
-func (in *installation) all(server string) endpoint {
+// allAsks is what a server of a configuration may ask for where everything is meant.
+const allAsks = "elicitation, elicitation-url, sampling"
+
+// all has a persona approved that grants all that the server offers, under its own names, and lets it ask for what asks says.
+func (in *installation) all(server string, asks ...policy.Ask) endpoint {
 	in.t.Helper()
 	id := persona.ID(server)
-	in.approvedAgo(time.Minute, id, func(id catalog.ID) bool { return strings.HasPrefix(string(id), server+"/") })
+	in.approvedAgo(time.Minute, id, func(id catalog.ID) bool { return strings.HasPrefix(string(id), server+"/") }, asks...)
 	return in.door(id)
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"remit/internal/fakemcp"
+	"remit/policy"
 )
 
 // scenario is one tool, and what a call of it brings.
@@ -290,6 +291,76 @@ func compareArguments(t *testing.T, w *wire, sent func(string) string) {
 			if member != "progressToken" && !strings.HasPrefix(member, "io.modelcontextprotocol/") {
 				t.Errorf("the server got %q in _meta", member)
 			}
+		}
+	}
+}
+
+// TestFidelityOfAsking has the official server-everything ask a client for a form, an answer of its model and a page, direct and through a
+// persona that lets it, and compares the bytes of the questions and of what comes of the answers. What differs is that a message to a
+// person says which server asks. A client of the stateless era is asked the same.
+func TestFidelityOfAsking(t *testing.T) {
+	url := everything(t)
+	in := install(t, fmt.Sprintf("  everything: {url: %q, asks: [%s]}\n", url, allAsks))
+	in.crawled("everything/trigger-elicitation-request", "everything/trigger-sampling-request", "everything/trigger-url-elicitation")
+	at := in.all("everything", policy.Asks...)
+	const can = `{"elicitation":{"form":{},"url":{}},"sampling":{}}`
+	for _, ask := range [][3]string{
+		{"trigger-elicitation-request", `{}`, `{"action":"accept","content":{"name":"\u0041é","number":1.50,"untitledMultipleSelectEnum":["Drums"]}}`},
+		{"trigger-elicitation-request", `{}`, `{"action":"decline"}`},
+		{"trigger-sampling-request", `{"prompt":"<é & \u0041>","maxTokens":5}`, `{"role":"assistant","content":{"type":"text","text":"T"},"model":"m","stopReason":"endTurn","x":1.0}`},
+		{"trigger-url-elicitation", `{"url":"https://tools.example/a?b=c&d","message":"Go.","elicitationId":"e1"}`, `{"action":"accept"}`},
+	} {
+		var asked []string
+		for _, client := range []string{"2025-06-18", "2025-11-25"} {
+			direct := dialAs(t, url, "", client, can)
+			direct.notify(t, "notifications/initialized", "") // only then it offers the tools
+			waitFor(t, "the tools that ask", func() bool {
+				all := direct.ask(t, "tools/list", "", "")
+				return strings.Contains(string(all[len(all)-1].Result), ask[0])
+			})
+			want := direct.converse(t, ask[0], ask[1], ask[2])
+			for i := range want {
+				want[i] = strings.Replace(want[i], `"message":"`, `"message":"The server everything asks: `, 1)
+			}
+			got := dialAs(t, at.url, at.key, client, can).converse(t, ask[0], ask[1], ask[2])
+			if diff := cmp.Diff(want, got); diff != "" || len(want) != 2 {
+				t.Errorf("%s as %s (-direct +through the gateway):\n%.3000s", ask[0], client, diff)
+			}
+			asked = want[:1]
+		}
+		got := dialAs(t, at.url, at.key, modernRevision, can).converse(t, ask[0], ask[1], ask[2])
+		if diff := cmp.Diff(asked, got[:len(got)-1]); diff != "" {
+			t.Errorf("%s as %s (-direct +through the gateway):\n%.3000s", ask[0], modernRevision, diff)
+		}
+	}
+}
+
+// converse calls a tool, answers whatever it is asked, and returns the questions and what came of the call.
+func (w *wire) converse(t *testing.T, tool, arguments, answer string) (out []string) {
+	t.Helper()
+	for params := `"name":"` + tool + `","arguments":` + arguments; ; {
+		res := w.send(t.Context(), t, "tools/call", tool, params, "{\"x\":1")
+		all := messagesFor(t, res, func(m message) {
+			if m.Method != "" && m.ID != nil {
+				out = append(out, m.Method+" "+string(m.Params))
+				w.say(t, `{"jsonrpc":"2.0","id":`+string(m.ID)+`,"result":`+answer+`}`)
+			}
+		})
+		res.Body.Close()
+		last := all[len(all)-1]
+		var r struct {
+			InputRequests map[string]struct {
+				Method string
+				Params json.RawMessage
+			}
+			RequestState string
+		}
+		if err := json.Unmarshal(last.Result, &r); err != nil || r.RequestState == "" {
+			return append(out, string(last.Result)+string(last.Error))
+		}
+		for key, q := range r.InputRequests {
+			out = append(out, q.Method+" "+string(q.Params))
+			params += `,"requestState":"` + r.RequestState + `","inputResponses":{"` + key + `":` + answer + `}`
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"remit/identity"
 	"remit/internal/fakemcp"
 	"remit/persona"
+	"remit/policy"
 	"remit/store"
 )
 
@@ -76,8 +77,9 @@ func TestUnusedToolIsTakenAway(t *testing.T) {
 	in.cli("audit", "verify")
 }
 
-// approvedAgo has a persona with the granted tools written and approved so long ago, beside the running server.
-func (in *installation) approvedAgo(ago time.Duration, id persona.ID, granted func(catalog.ID) bool) {
+// approvedAgo has a persona with the granted tools written and approved so long ago, beside the running server. Their servers may ask for
+// what asks says.
+func (in *installation) approvedAgo(ago time.Duration, id persona.ID, granted func(catalog.ID) bool, asks ...policy.Ask) {
 	t := in.t
 	t.Helper()
 	ctx := t.Context()
@@ -101,7 +103,7 @@ func (in *installation) approvedAgo(ago time.Duration, id persona.ID, granted fu
 	p := persona.Proposal{Job: "List the invoices that are due."}
 	for _, tool := range offered {
 		if granted(tool.ID) {
-			p.Grants = append(p.Grants, persona.Grant{Pin: persona.Pin{Tool: tool.ID}, Reason: "the job asks for it", Confidence: 1})
+			p.Grants = append(p.Grants, persona.Grant{Pin: persona.Pin{Tool: tool.ID}, Reason: "the job asks for it", Confidence: 1, Policy: policy.Policy{Asks: asks}})
 		}
 	}
 	author := identity.Principal{Person: "ada", Roles: []identity.Role{identity.Author}}

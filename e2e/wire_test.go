@@ -15,6 +15,7 @@ import (
 type wire struct {
 	url, key, revision string
 	session            string
+	can                string // as capabilities
 }
 
 const modernRevision = "2026-07-28"
@@ -31,11 +32,17 @@ type message struct {
 // dial opens a session where the revision has such.
 func dial(t *testing.T, url, key, revision string) *wire {
 	t.Helper()
-	w := &wire{url: url, key: key, revision: revision}
+	return dialAs(t, url, key, revision, "{}")
+}
+
+// dialAs is dial of a client with the capabilities.
+func dialAs(t *testing.T, url, key, revision, capabilities string) *wire {
+	t.Helper()
+	w := &wire{url: url, key: key, revision: revision, can: capabilities}
 	if revision == modernRevision {
 		return w
 	}
-	all := w.ask(t, "initialize", "", `"protocolVersion":"`+revision+`","capabilities":{},"clientInfo":{"name":"wire","version":"1"}`)
+	all := w.ask(t, "initialize", "", `"protocolVersion":"`+revision+`","capabilities":`+capabilities+`,"clientInfo":{"name":"wire","version":"1"}`)
 	if len(all) != 1 || all[0].Result == nil || w.session == "" {
 		t.Fatalf("initialize: got %+v", all)
 	}
@@ -60,7 +67,7 @@ func (w *wire) ask(t *testing.T, method, name, params string) []message {
 func (w *wire) send(ctx context.Context, t *testing.T, method, name, params, meta string) *http.Response {
 	t.Helper()
 	if w.revision == modernRevision {
-		meta += `,"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},"io.modelcontextprotocol/clientInfo":{"name":"wire","version":"1"}`
+		meta += `,"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":` + w.can + `,"io.modelcontextprotocol/clientInfo":{"name":"wire","version":"1"}`
 	}
 	if params != "" {
 		params += ","
@@ -93,14 +100,21 @@ func (w *wire) send(ctx context.Context, t *testing.T, method, name, params, met
 }
 
 // messages reads a JSON answer, or a stream to its end.
-func messages(t *testing.T, res *http.Response) (all []message) {
+func messages(t *testing.T, res *http.Response) []message {
+	t.Helper()
+	return messagesFor(t, res, func(message) {})
+}
+
+// messagesFor does the same, and hands each to heard as it comes.
+func messagesFor(t *testing.T, res *http.Response, heard func(message)) (all []message) {
 	t.Helper()
 	add := func(text []byte) {
 		var m message
 		if err := json.Unmarshal(text, &m); err != nil {
-			t.Fatalf("got %.300q: %v", text, err)
+			t.Fatalf("got %s %.300q: %v", res.Status, text, err)
 		}
 		all = append(all, m)
+		heard(m)
 	}
 	if !strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream") {
 		text, err := io.ReadAll(res.Body)
@@ -117,7 +131,9 @@ func messages(t *testing.T, res *http.Response) (all []message) {
 		if text, ok := bytes.CutPrefix(lines.Bytes(), []byte("data: ")); ok {
 			data = append(data, bytes.Clone(text))
 		} else if lines.Text() == "" && data != nil {
-			add(bytes.Join(data, []byte("\n")))
+			if text := bytes.Join(data, []byte("\n")); len(text) > 0 { // an event without data only has an id
+				add(text)
+			}
 			data = nil
 		}
 	}
@@ -130,7 +146,13 @@ func messages(t *testing.T, res *http.Response) (all []message) {
 // notify sends a notification in the session.
 func (w *wire) notify(t *testing.T, method, params string) {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.url, strings.NewReader(`{"jsonrpc":"2.0","method":"`+method+`","params":{`+params+`}}`))
+	w.say(t, `{"jsonrpc":"2.0","method":"`+method+`","params":{`+params+`}}`)
+}
+
+// say sends what has no answer in the session.
+func (w *wire) say(t *testing.T, body string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.url, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,6 +166,6 @@ func (w *wire) notify(t *testing.T, method, params string) {
 	}
 	res.Body.Close()
 	if res.StatusCode != http.StatusAccepted {
-		t.Errorf("%s: got %s", method, res.Status)
+		t.Errorf("%s: got %s", body, res.Status)
 	}
 }

@@ -24,6 +24,7 @@ const (
 	codeHeaderMismatch = -32020
 	codeCapability     = -32021 // the client lacks a capability; the stateless era answers it with HTTP 400
 	codeVersion        = -32022
+	codePages          = -32042 // of 2025-11-25: the client's user has to open pages first
 	// codeRefused is ours, in the range that MCP leaves to applications: the persona allows nothing now.
 	codeRefused = 403
 )

@@ -29,7 +29,7 @@ func (c *call) binding() approval.Binding {
 // after everything that would refuse the call anyway, and before the limits, which count calls that are made.
 func (g *Gateway) approve(ctx context.Context, c *call) *fault {
 	_, returned := c.params["requestState"]
-	returned = returned && c.modern
+	returned = returned && c.modern && c.round.Number == 0
 	var r approval.Request
 	var asked bool
 	var f *fault
@@ -113,8 +113,8 @@ func (g *Gateway) ask(ctx context.Context, c *call) (r approval.Request, asked b
 // recall returns the request that the call's request state was made for. It asks nobody: a state that was used, or that comes with
 // another call, is a mistake or an attack.
 func (g *Gateway) recall(ctx context.Context, c *call) (r approval.Request, f *fault) {
-	wrong := rpcFault(codeInvalidParams, "The requestState is not one of this call: it was changed, or belongs to another call, key or revision, or was used. Call again without it.")
-	wrong.policy, wrong.reason = "approve/state", "the requestState does not belong to this call"
+	wrong := wrongState()
+	wrong.policy = "approve/state"
 	state, ok := c.params.text("requestState")
 	if !ok || g.c.Approvals == nil {
 		return r, wrong

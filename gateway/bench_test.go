@@ -40,6 +40,7 @@ func (s *still) Begin(context.Context, audit.Entry) (audit.Ticket, error)      {
 func (s *still) Finish(context.Context, audit.Ticket, audit.Entry) error       { return nil }
 func (s *still) Server(string) (gateway.Caller, bool)                          { return s, true }
 func (s *still) Call(context.Context, upstream.Call) (strictjson.Value, error) { return s.result, nil }
+func (s *still) Watch(context.Context, string, func(), func()) error           { return nil }
 func (s *still) current(id catalog.ID) (catalog.Tool, bool)                    { t, ok := s.tools[id]; return t, ok }
 func (s *still) Authenticate(context.Context, string, netip.Addr) (identity.Principal, error) {
 	return identity.Principal{Agent: "bot", User: "carol", Persona: "p", Key: "k"}, nil

@@ -8,7 +8,10 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"remit/approval"
 	"remit/audit"
@@ -38,6 +41,12 @@ type call struct {
 	release   func() // of the limiter
 	unshadow  func() // the same, of the shadow's
 	progress  *stream
+	round     round                     // of which this one is the next; the zero round is none
+	answers   map[string]jsontext.Value // to what was asked in it
+	noted     sync.Mutex                // what is recorded of asking
+	interim   interim
+	updates   *updates  // that shall hear of the resource, where it is not read
+	quiet     bool      // nobody is answered
 	result    [2][]byte // what is added at its start, and the rest as the server sent it
 	entry     audit.Entry
 }
@@ -53,6 +62,7 @@ var steps = slices.Concat([]step{
 	{"identify", (*Gateway).identifyCall},
 	{"shadow", (*Gateway).shadow},
 }, deciding, []step{
+	{"answers", (*Gateway).continued},
 	{"account", (*Gateway).account},
 	{"approve", (*Gateway).approve},
 	counting,
@@ -75,14 +85,28 @@ var deciding = []step{
 var counting = step{"limit", (*Gateway).limit}
 
 func (g *Gateway) call(x *exchange) {
+	c := g.newCall(x)
+	if c.method == subscribe {
+		c.updates = x.session.updates
+	}
+	g.run(c)
+}
+
+func (g *Gateway) newCall(x *exchange) *call {
+	return &call{exchange: x, began: g.c.Now(), entry: audit.Entry{Kind: audit.ToolCall, Actor: x.who.Actor(),
+		Persona: x.who.Persona, Tool: clean(x.tool(), maxNameInRecord), Decision: audit.Refused, Call: x.recorded()}}
+}
+
+// run passes a call through the steps, and returns the fault that ended it.
+func (g *Gateway) run(c *call) *fault {
+	x := c.exchange
 	ctx, cancel := g.callContext(x)
 	defer cancel(nil)
-	c := &call{exchange: x, began: g.c.Now(), entry: audit.Entry{Kind: audit.ToolCall, Actor: x.who.Actor(),
-		Persona: x.who.Persona, Tool: clean(x.tool(), maxNameInRecord), Decision: audit.Refused, Call: x.recorded()}}
 	if x.session != nil {
 		if !x.session.begin(string(x.id), cancel) {
-			g.finish(c, badRequest(codeInvalidRequest, "A request with this id is in flight; ids are used once."))
-			return
+			f := badRequest(codeInvalidRequest, "A request with this id is in flight; ids are used once.")
+			g.finish(c, f)
+			return f
 		}
 		defer x.session.done(string(x.id))
 	}
@@ -103,6 +127,7 @@ func (g *Gateway) call(x *exchange) {
 		}
 	}
 	g.finish(c, f)
+	return f
 }
 
 // callContext bounds a call. In the stateless era a client that leaves cancels its call; in the older one a lost
@@ -358,7 +383,9 @@ func (g *Gateway) finish(c *call, f *fault) {
 		}
 	}
 	c.observed(f, err != nil)
-	c.answer(f)
+	if !c.quiet {
+		c.answer(f)
+	}
 }
 
 // answer sends the one response, on the stream if there is one. A cancelled request of the older era gets none.

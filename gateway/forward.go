@@ -23,9 +23,13 @@ import (
 // _meta the trace context only. Neither headers nor cookies nor the key go along; whom the call is made for decides which
 // token does.
 func (g *Gateway) forward(ctx context.Context, c *call) *fault {
+	if c.updates != nil {
+		c.entry.Detail["subscribed"] = "yes"
+		return g.hearOf(ctx, c)
+	}
 	server, _ := c.grant.Tool.Split()
 	out := c.outgoing()
-	out.Meta, out.InputSchema = c.traceMeta(g.c.ForwardBaggage), c.grant.schema.raw
+	out.Meta, out.InputSchema, out.Asks = c.traceMeta(g.c.ForwardBaggage), c.grant.schema.raw, c.askable()
 	if token := c.streams(); token != nil {
 		out.Progress = func(params json.RawMessage) {
 			if event := progressEvent(params, token, c.grant.rules); event != nil {
@@ -46,12 +50,23 @@ func (g *Gateway) forward(ctx context.Context, c *call) *fault {
 		defer cancel()
 	}
 	sent := g.c.Now()
-	result, err := c.server.Call(ctx, out)
-	c.entry.UpstreamMicros = g.c.Now().Sub(sent).Microseconds()
+	t, err := g.turn(ctx, c, out)
+	c.entry.UpstreamMicros = (g.c.Now().Sub(sent) - c.interim.waited).Microseconds()
 	c.entry.Decision = audit.Failed
 	rpc, answered := errors.AsType[*upstream.RPCError](err)
 	switch {
+	case c.interim.over != nil:
+		if c.interim.unsent {
+			c.entry.Decision = audit.Refused
+		}
+		return c.interim.over
 	case answered:
+		if rpc.Code == codePages {
+			return c.pages(rpc)
+		}
+		if ask := c.keptFrom(rpc); ask != "" {
+			return askFault(c, fmt.Errorf("it has to ask for %s, which this persona does not let it ask for; a reviewer can change that", ask))
+		}
 		c.entry.Decision = audit.Allowed
 		return c.masked(rpc)
 	case errors.Is(err, upstream.ErrNotConnected):
@@ -63,6 +78,21 @@ func (g *Gateway) forward(ctx context.Context, c *call) *fault {
 		}
 		return failure(ctx, server, err)
 	}
+	if t.held != "" {
+		return g.askedBack(c, t.asks, t.held)
+	}
+	if len(out.Asks) > 0 && isAsking(t.result) {
+		asks, err := c.inputAsked(t.result.Text)
+		if err != nil {
+			return askFault(c, err)
+		}
+		return g.askedBack(c, asks, "")
+	}
+	return c.receive(server, t.result)
+}
+
+// receive takes the server's result for the client.
+func (c *call) receive(server string, result strictjson.Value) *fault {
 	if limit := c.grant.rules.MaxResultBytes; limit > 0 && len(result.Text) > limit {
 		f := toolFault(fmt.Sprintf("Withheld by the policy of this persona: the result has %d bytes, and at most %d are let through. The call has taken effect; ask for less.", len(result.Text), limit),
 			fmt.Sprintf("the result has %d bytes, over the limit of %d", len(result.Text), limit))
@@ -78,7 +108,10 @@ func (g *Gateway) forward(ctx context.Context, c *call) *fault {
 	if f := c.mask(&result); f != nil {
 		return f
 	}
-	if c.result, err = c.finished(result); err != nil {
+	var err error
+	if c.result, err = c.finished(result); errors.Is(err, errAsks) {
+		return askFault(c, err)
+	} else if err != nil {
 		return toolFault(fmt.Sprintf("The server %s did not finish the call: %v. Tell the operator of Remit.", server, err), "")
 	}
 	c.entry.Decision = audit.Allowed
@@ -185,8 +218,8 @@ func splice(object []byte, name string, other func(value []byte) []byte) (out []
 	return append(out, object[at:]...), found, nil
 }
 
-// finished returns the server's result as sent, with resultType added for the stateless era where it lacks one. A server
-// that asks the client for input is refused: a persona carries no requests back to the client.
+// finished returns the server's result as sent, with resultType added for the stateless era where it lacks one. A server that asks
+// for input which the persona does not let it ask for is refused.
 func (c *call) finished(read strictjson.Value) (parts [2][]byte, err error) {
 	result := bytes.TrimLeft(read.Text, " \t\r\n")
 	if len(result) == 0 || result[0] != '{' {
@@ -196,8 +229,10 @@ func (c *call) finished(read strictjson.Value) (parts [2][]byte, err error) {
 	switch {
 	case err != nil:
 		return parts, errors.New("its answer is not a result")
+	case kind == "input_required":
+		return parts, errAsks
 	case kind != "" && kind != "complete":
-		return parts, fmt.Errorf("it answered %q, and this endpoint carries no further requests to the client", clean(kind, 64))
+		return parts, fmt.Errorf("it answered %q, which this endpoint does not carry", clean(kind, 64))
 	}
 	result = c.cacheable(result)
 	if kind == "" && c.modern {

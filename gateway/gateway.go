@@ -7,6 +7,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/cipher"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -50,6 +51,8 @@ type Upstreams interface {
 // Caller calls a tool at most once and returns the result as the server sent it. An *upstream.Server is one.
 type Caller interface {
 	Call(ctx context.Context, call upstream.Call) (strictjson.Value, error)
+	// Watch has updated called when the resource changes, until ctx ends; ready, once the server has agreed.
+	Watch(ctx context.Context, uri string, ready, updated func()) error
 }
 
 // Limiter lets calls begin, or says why not, and counts them. A *policy.Limiter is one for one process, a *policy.Shared for several.
@@ -100,8 +103,11 @@ type Config struct {
 	// SessionKey, which replicas share, lets each of them serve the sessions of the older era that another opened. Without one, a
 	// session is its gateway's.
 	SessionKey []byte
-	Recheck    time.Duration // how often the key of an open stream is checked; default 15 seconds
-	Version    string        // of Remit, as clients are told; default "dev"
+	// StateKey, which replicas share, is what clients' states between the rounds of a call are encrypted with. Default one that nobody
+	// else has: the states end with the gateway.
+	StateKey []byte
+	Recheck  time.Duration // how often the key of an open stream is checked; default 15 seconds
+	Version  string        // of Remit, as clients are told; default "dev"
 	// ForwardBaggage passes a caller's W3C baggage on to the servers. Default not: it is text of the agent's own that
 	// neither schemas nor policies see.
 	ForwardBaggage bool
@@ -133,14 +139,18 @@ type Gateway struct {
 	streams  streams
 	serving  atomic.Int64 // requests
 
-	mu      sync.Mutex
-	views   map[persona.ID]*view
-	shadows map[persona.ID]*beside
-	busy    sync.WaitGroup
-	closed  bool
-	closing chan struct{} // closed by Close: streams end
-	life    context.Context
-	end     context.CancelFunc // ends calls in flight
+	mu       sync.Mutex
+	views    map[persona.ID]*view
+	shadows  map[persona.ID]*beside
+	busy     sync.WaitGroup
+	states   cipher.AEAD // of what clients carry between the rounds of a call
+	held     parking
+	closed   bool
+	closing  chan struct{}   // closed by Close: streams end
+	stopping context.Context // the same
+	stop     context.CancelFunc
+	life     context.Context
+	end      context.CancelFunc // ends calls in flight
 }
 
 // New returns a gateway. It panics when a required field is missing, which is a defect of the program.
@@ -166,12 +176,14 @@ func New(c Config) *Gateway {
 	}
 	g := &Gateway{c: c, hosts: map[string]bool{}, origins: map[string]bool{}, views: map[persona.ID]*view{}, shadows: map[persona.ID]*beside{}, closing: make(chan struct{})}
 	g.life, g.end = context.WithCancel(context.Background())
+	g.stopping, g.stop = context.WithCancel(context.Background())
 	for _, h := range c.AllowedHosts {
 		g.hosts[hostName(h)] = true
 	}
 	for _, o := range c.AllowedOrigins {
 		g.origins[o] = true
 	}
+	g.states = sealing(c.StateKey)
 	g.sessions.idle, g.sessions.now, g.sessions.key = c.SessionIdle, c.Now, c.SessionKey
 	g.refusals.Append = c.Audit.Append
 	g.refusals.Failed = func(err error) { g.complain("how many requests were refused could not be recorded", err) }
@@ -243,6 +255,8 @@ func (g *Gateway) Close(ctx context.Context) error {
 		close(g.closing)
 	}
 	g.mu.Unlock()
+	g.stop()
+	g.held.end() // whose clients cannot come back
 	idle := make(chan struct{})
 	go func() { g.busy.Wait(); close(idle) }()
 	var err error

@@ -67,6 +67,7 @@ func (asPinned) Frozen(context.Context, persona.ID, int, persona.Pin) (time.Time
 }
 func (asPinned) Suspensions(context.Context) ([]persona.Suspension, error) { return nil, nil }
 func (asPinned) Server(string) (Caller, bool)                              { return asPinned{}, true }
+func (asPinned) Watch(context.Context, string, func(), func()) error       { return upstream.ErrClosed }
 func (asPinned) Call(context.Context, upstream.Call) (strictjson.Value, error) {
 	return strictjson.Value{}, upstream.ErrClosed
 }

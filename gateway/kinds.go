@@ -28,7 +28,7 @@ func kindOf(method string) (kind catalog.Kind, asks bool) {
 		return catalog.ATool, true
 	case upstream.GetPrompt:
 		return catalog.APrompt, true
-	case upstream.ReadResource:
+	case upstream.ReadResource, subscribe:
 		return catalog.AResource, true
 	case upstream.Complete:
 		return "", true
@@ -124,7 +124,7 @@ func (c *call) readOther() *fault {
 	member, limit := "name", 256
 	from := c.params
 	switch c.method {
-	case upstream.ReadResource:
+	case upstream.ReadResource, subscribe:
 		member, limit = "uri", 2048
 	case upstream.Complete:
 		ref, _ := c.params.object("ref")
@@ -151,7 +151,7 @@ func (c *call) readOther() *fault {
 		return rpcFault(codeInvalidParams, `The member %q of what is asked for must be a string of 1 to %d bytes.`, member, limit)
 	}
 	c.name = name
-	if c.method == upstream.ReadResource {
+	if member == "uri" && c.method != upstream.Complete {
 		c.arguments = strictjson.Unread(`{"uri":` + string(c.params["uri"]) + `}`)
 	}
 	if raw, given := c.params["arguments"]; given && c.method == upstream.GetPrompt {
@@ -233,7 +233,7 @@ func (v *view) capabilities() string {
 		out += `"prompts":{"listChanged":true},`
 	}
 	if v.grantsKind(catalog.AResource, catalog.ATemplate) {
-		out += `"resources":{"listChanged":true},`
+		out += `"resources":{"listChanged":true,"subscribe":true},`
 	}
 	return out + `"tools":{"listChanged":true}}`
 }
@@ -295,7 +295,7 @@ func (g *Gateway) getOther(x *exchange) {
 		g.refuse(x, f)
 		return
 	}
-	kinds := map[string][]catalog.Kind{upstream.GetPrompt: {catalog.APrompt}, upstream.ReadResource: {catalog.AResource, catalog.ATemplate},
+	kinds := map[string][]catalog.Kind{upstream.GetPrompt: {catalog.APrompt}, upstream.ReadResource: {catalog.AResource, catalog.ATemplate}, subscribe: {catalog.AResource, catalog.ATemplate},
 		upstream.Complete: {catalog.APrompt, catalog.ATemplate}}[x.method]
 	if !v.whole().grantsKind(kinds...) {
 		g.refuse(x, x.noMethod())

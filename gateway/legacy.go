@@ -17,7 +17,8 @@ func (g *Gateway) serveLegacy(x *exchange) {
 		return
 	}
 	switch {
-	case x.method == "": // a response; we asked nothing
+	case x.method == "": // a response
+		x.session.hear(string(x.id), x.answer) // what nobody waits for is dropped
 		x.w.WriteHeader(http.StatusAccepted)
 		return
 	case x.id == nil:
@@ -30,6 +31,10 @@ func (g *Gateway) serveLegacy(x *exchange) {
 	switch x.method {
 	case "ping":
 		x.succeed([]byte("{}"))
+	case subscribe:
+		g.getOther(x)
+	case "resources/unsubscribe":
+		x.unsubscribe()
 	case "logging/setLevel":
 		x.setLevel()
 	default:
@@ -47,7 +52,8 @@ func (g *Gateway) initialize(x *exchange, v *view) {
 	if !slices.Contains(legacyVersions, version) {
 		version = legacyVersion
 	}
-	s := g.sessions.open(x.who, version, clientOf(x.params, "clientInfo"))
+	capabilities, _ := x.params.object("capabilities")
+	s := g.sessions.open(x.who, version, clientOf(x.params, "clientInfo"), canBeAsked(capabilities))
 	x.w.Header().Set("Mcp-Session-Id", s.id)
 	x.succeed([]byte(`{"protocolVersion":` + quote(version) + `,` + v.capabilities() + `,"serverInfo":` + g.info() + `}`))
 }
@@ -91,6 +97,6 @@ func (g *Gateway) legacyStream(x *exchange) {
 				changed = append(changed, []byte(`{"jsonrpc":"2.0","method":"`+a.method+`"}`))
 			}
 		}
-		g.follow(ctx, x, changed, nil, nil)
+		g.follow(ctx, x, following{changed: changed, updates: x.session.updates})
 	})
 }

@@ -2,11 +2,13 @@ package gateway
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"strings"
 	"sync"
 	"time"
 
+	"remit/catalog"
 	"remit/persona"
 )
 
@@ -81,7 +83,7 @@ func (l *listener) notify() {
 	}
 }
 
-// listen serves subscriptions/listen: lists that the view has are all there is to subscribe to.
+// listen serves subscriptions/listen: changes of the lists that the view has, and of resources that it grants.
 func (g *Gateway) listen(x *exchange, v *view) {
 	filter, ok := x.params.object("notifications")
 	if !ok {
@@ -97,15 +99,38 @@ func (g *Gateway) listen(x *exchange, v *view) {
 			changed = append(changed, []byte(`{"jsonrpc":"2.0","method":"`+a.method+`","params":{`+meta+`}}`))
 		}
 	}
-	first := []byte(`{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{` + meta + `,"notifications":{` + strings.Join(honoured, ",") + `}}}`)
+	f := following{changed: changed, meta: "," + meta}
+	if wanted, given := filter["resourceSubscriptions"]; given && v.whole().grantsKind(catalog.AResource, catalog.ATemplate) {
+		f.updates = newUpdates()
+		defer f.updates.end()
+		if uris := g.watchAll(x, wanted, f.updates); len(uris) > 0 {
+			all, _ := json.Marshal(uris) // texts always encode
+			honoured = append(honoured, `"resourceSubscriptions":`+string(all))
+		}
+	}
+	f.first = []byte(`{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{` + meta + `,"notifications":{` + strings.Join(honoured, ",") + `}}}`)
 	end := x.resultOf([]byte(`{"resultType":"complete",` + meta + `}`))
-	g.follow(x.r.Context(), x, changed, first, &end)
+	f.end = &end
+	g.follow(x.r.Context(), x, f)
+}
+
+// following is what a stream is told.
+type following struct {
+	first   []byte    // at the start
+	changed [][]byte  // after each change of a list
+	updates *updates  // of resources; nil for none
+	meta    string    // further members of these
+	end     *response // when we end the stream in good order
 }
 
 // follow keeps a stream open until the client leaves, the key is no longer valid, the persona allows nothing any more, or
-// the gateway closes. changed are sent after each change; first at the start; end when we end the stream
-// in good order.
-func (g *Gateway) follow(ctx context.Context, x *exchange, changed [][]byte, first []byte, end *response) {
+// the gateway closes.
+func (g *Gateway) follow(ctx context.Context, x *exchange, to following) {
+	changed := to.changed
+	var fresh chan struct{}
+	if to.updates != nil {
+		fresh = to.updates.fresh
+	}
 	l, leave, ok := g.streams.join(x.persona, x.who.Key, x.who.User)
 	if !ok {
 		g.refuse(x, httpFault(http.StatusTooManyRequests, "The key has %d open streams, which is the limit; close one.", maxStreams))
@@ -114,13 +139,13 @@ func (g *Gateway) follow(ctx context.Context, x *exchange, changed [][]byte, fir
 	defer leave()
 	s := x.stream()
 	defer s.close()
-	if first != nil {
-		s.message(first)
+	if to.first != nil {
+		s.message(to.first)
 	}
 	tick := time.NewTicker(g.c.Recheck)
 	defer tick.Stop()
 	for {
-		told, last := false, false
+		told, last, updated := false, false, false
 		select {
 		case <-ctx.Done():
 			return
@@ -128,6 +153,8 @@ func (g *Gateway) follow(ctx context.Context, x *exchange, changed [][]byte, fir
 			last = true
 		case <-l.changed:
 			told = len(changed) > 0
+		case <-fresh:
+			updated = true
 		case <-tick.C:
 		}
 		if !last {
@@ -138,14 +165,17 @@ func (g *Gateway) follow(ctx context.Context, x *exchange, changed [][]byte, fir
 				told, last = len(changed) > 0, true
 			}
 		}
+		if updated && !last {
+			g.tell(ctx, x, s, to.updates, to.meta)
+		}
 		if told {
 			for _, m := range changed {
 				s.message(m)
 			}
 		}
 		if last {
-			if end != nil {
-				s.message(end[:]...)
+			if to.end != nil {
+				s.message(to.end[:]...)
 			}
 			return
 		}

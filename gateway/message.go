@@ -25,15 +25,19 @@ type members map[string]jsontext.Value
 type message struct {
 	id     json.RawMessage // a string or an integer as sent; nil for a notification
 	method string          // empty for a response
+	answer reply           // of a response
 	params members
 	meta   members          // params._meta
 	passed strictjson.Value // params.arguments; without text where there are none
 }
 
+// reply is what a client answers to a request of ours: one of the two.
+type reply struct{ result, failure jsontext.Value }
+
 // tool is the name in a call, or the URI of a resource, for the record.
 func (m *message) tool() string {
 	member := "name"
-	if m.method == upstream.ReadResource {
+	if m.method == upstream.ReadResource || m.method == subscribe {
 		member = "uri"
 	}
 	name, _ := m.params.text(member)
@@ -212,6 +216,7 @@ func (m *message) take(whole strictjson.Value, outer members) *fault {
 		return badRequest(codeInvalidRequest, `A message has either a "method", or a "result" or "error".`)
 	}
 	if !hasMethod {
+		m.answer = reply{outer["result"], outer["error"]}
 		return nil
 	}
 	var ok bool

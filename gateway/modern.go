@@ -163,7 +163,7 @@ func (x *exchange) checkModern() *fault {
 	if f := x.match("Mcp-Method", x.method); f != nil {
 		return f
 	}
-	if _, named := kindOf(x.method); named && x.method != upstream.Complete {
+	if _, named := kindOf(x.method); named && x.method != upstream.Complete && x.method != subscribe { // which is none of this era
 		if f := x.match("Mcp-Name", x.tool()); f != nil {
 			return f
 		}

@@ -61,7 +61,7 @@ const maxCounter = 10
 
 // observedMethods are those that an observation names.
 var observedMethods = []string{"initialize", "ping", "server/discover", "tools/list", "tools/call", "subscriptions/listen",
-	"prompts/list", "prompts/get", "resources/list", "resources/templates/list", "resources/read", "completion/complete", "logging/setLevel",
+	"prompts/list", "prompts/get", "resources/list", "resources/templates/list", "resources/read", "completion/complete", "logging/setLevel", subscribe, "resources/unsubscribe",
 	"notifications/initialized", "notifications/cancelled"}
 
 func (g *Gateway) watch() *Observation {

@@ -1,8 +1,6 @@
 package gateway
 
 import (
-	"encoding/json"
-
 	"remit/audit"
 	"remit/internal/strictjson"
 	"remit/policy"
@@ -67,21 +65,25 @@ func redacting(detector func(name string) bool) *policy.Compiled {
 // keepArguments puts the arguments into the entry, after the masks of the grant and those of secrets. What cannot be masked
 // is left out.
 func (g *Gateway) keepArguments(c *call) {
-	text := json.RawMessage(c.canonical)
-	if !g.c.KeepArguments || len(text) > maxArgumentsInRecord || c.grant != nil && c.grant.corrupt != nil {
+	if !g.c.KeepArguments || len(c.canonical) > maxArgumentsInRecord || c.grant != nil && c.grant.corrupt != nil {
 		return
 	}
+	if text, ok := c.maskedForRecord(c.canonical); ok {
+		c.entry.Arguments = text
+	}
+}
+
+// maskedForRecord is a value as the record may hold it. ok is false for one that cannot be masked, or is too long.
+func (c *call) maskedForRecord(value []byte) (text string, ok bool) {
 	rules := everything
 	if c.grant != nil {
 		rules = c.grant.rules
 	}
-	text, _, err := rules.MaskArguments(text)
+	masked, _, err := rules.MaskArguments(value)
 	if err == nil {
-		text, _, err = secrets.MaskArguments(text)
+		masked, _, err = secrets.MaskArguments(masked)
 	}
-	if err == nil && len(text) <= maxArgumentsInRecord {
-		c.entry.Arguments = string(text)
-	}
+	return string(masked), err == nil && len(masked) <= maxArgumentsInRecord
 }
 
 // recordResult notes the same of the result as the agent gets it, masks and all.

@@ -32,7 +32,7 @@ func (w *world) replica(where string, staleness time.Duration, listens bool) {
 	cache.Staleness = staleness
 	desk := &approval.Desk{Store: db, Key: make([]byte, 32), URL: "http://remit.test"}
 	g := gateway.New(gateway.Config{Personas: cache, Audit: db, Keys: &identity.Directory{Store: cache}, Current: w.current, Listed: w.crawler.Listed,
-		Upstreams: gateway.Pool(w.pool), Recheck: time.Hour, SessionKey: sessionKey, Approvals: desk, ApprovalWait: 30 * time.Second})
+		Upstreams: gateway.Pool(w.pool), Recheck: time.Hour, SessionKey: sessionKey, StateKey: sessionKey, Approvals: desk, ApprovalWait: 30 * time.Second})
 	server := httptest.NewServer(g)
 	life, end := context.WithCancel(ctx)
 	var done sync.WaitGroup

@@ -23,7 +23,8 @@ type sealed struct {
 	Persona string    `json:"p"`
 	Version string    `json:"v"`
 	Client  [2]string `json:"c"`
-	Opened  int64     `json:"t"` // seconds since 1970
+	Can     can       `json:"a,omitempty"` // be asked for
+	Opened  int64     `json:"t"`           // seconds since 1970
 	Chance  string    `json:"r"`
 }
 
@@ -32,7 +33,7 @@ func (s *sessions) seal(n *session) string {
 	if s.key == nil {
 		return rand.Text()
 	}
-	text, err := json.Marshal(sealed{n.key, n.persona, n.version, [2]string{n.client.name, n.client.version}, s.now().Unix(), rand.Text()})
+	text, err := json.Marshal(sealed{n.key, n.persona, n.version, [2]string{n.client.name, n.client.version}, n.can, s.now().Unix(), rand.Text()})
 	if err != nil {
 		panic("gateway: a session did not encode: " + err.Error()) // it is strings and a number
 	}
@@ -68,5 +69,5 @@ func (s *sessions) unseal(id string) (*session, bool) {
 	if slices.Contains(s.ended, id) {
 		return nil, false
 	}
-	return &session{id: id, key: is.Key, persona: is.Persona, version: is.Version, client: software{name: is.Client[0], version: is.Client[1]}}, true
+	return &session{id: id, key: is.Key, persona: is.Persona, version: is.Version, client: software{name: is.Client[0], version: is.Client[1]}, can: is.Can}, true
 }

@@ -15,14 +15,17 @@ type session struct {
 	id, key, persona string
 	version          string
 	client           software
+	can              can // be asked for
 
-	mu     sync.Mutex
-	level  string                             // of log messages that the client asked for; empty is none
-	calls  map[string]context.CancelCauseFunc // in flight, by request id as sent
-	listen context.CancelFunc                 // ends its stream; nil when there is none
-	turn   int                                // which stream that is
-	over   bool
-	seen   time.Time // guarded by sessions.mu
+	mu      sync.Mutex
+	level   string                             // of log messages that the client asked for; empty is none
+	calls   map[string]context.CancelCauseFunc // in flight, by request id as sent
+	listen  context.CancelFunc                 // ends its stream; nil when there is none
+	turn    int                                // which stream that is
+	asked   map[string]chan<- reply            // of what its client was asked, by the request's id as sent
+	updates *updates
+	over    bool
+	seen    time.Time // guarded by sessions.mu
 }
 
 // sessions are kept in memory: after a restart clients are told 404 and initialize again. With a key that replicas share, what a
@@ -39,8 +42,8 @@ type sessions struct {
 }
 
 // open starts a session. It ends those that were idle too long, and the key's longest idle one when it has too many.
-func (s *sessions) open(who identity.Principal, version string, client software) *session {
-	n := &session{key: who.Key, persona: who.Persona, version: version, client: client}
+func (s *sessions) open(who identity.Principal, version string, client software, can can) *session {
+	n := &session{key: who.Key, persona: who.Persona, version: version, client: client, can: can}
 	n.id = s.seal(n)
 	s.keep(n)
 	return n
@@ -49,7 +52,8 @@ func (s *sessions) open(who identity.Principal, version string, client software)
 // keep has a session in memory from now on.
 func (s *sessions) keep(n *session) {
 	now := s.now()
-	n.calls, n.seen = map[string]context.CancelCauseFunc{}, now
+	n.updates = newUpdates()
+	n.calls, n.asked, n.seen = map[string]context.CancelCauseFunc{}, map[string]chan<- reply{}, now
 	var ended []*session
 	s.mu.Lock()
 	if s.byID == nil {
@@ -151,6 +155,7 @@ func (x *session) finish() {
 	if x.listen != nil {
 		x.listen()
 	}
+	x.updates.end()
 }
 
 // begin makes a call of the session cancellable by its request id. It fails when the id is in use.

@@ -59,6 +59,8 @@ func (s *stage) Append(_ context.Context, e audit.Entry) error {
 	s.entries = append(s.entries, e)
 	return nil
 }
+func (s *stage) Watch(context.Context, string, func(), func()) error { return nil }
+
 func (s *stage) Call(_ context.Context, c upstream.Call) (strictjson.Value, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -38,9 +38,11 @@ var update = flag.Bool("update", false, "write the answers that came into testda
 //
 //	request   what the client sends; $KEY_support is the key of persona support, $NAME what an answer kept. The line
 //	          "+modern METHOD [NAME]" stands for the headers of the stateless era, "+key PERSONA" for the key.
-//	response  the status, the headers that are compared ("Name: -> X" keeps one as $X), and the body; … is any text, and «NAME» is any text that is kept as $NAME
+//	event     the next message of an answer that is a stream
+//	response  the rest: the status, the headers that are compared ("Name: -> X" keeps one as $X), and the body; … is any text, and «NAME» is any text that is kept as $NAME
 //	do        what people and servers do meanwhile
-//	audit     the entries so far, as kind decision persona/revision tool [policy] reason, and what a shadow would have decided
+//	audit     the entries so far, as kind decision persona/revision tool [policy] reason, and what a shadow would have decided; beneath it what was
+//	          asked and answered meanwhile
 //	approvals what people decided and what became of it, as kind person persona/revision tool reason
 //	calls     how many calls reached the servers so far
 func TestStories(t *testing.T) {
@@ -69,17 +71,19 @@ func play(t *testing.T, a *txtar.Archive) {
 	for id, key := range w.keys {
 		s.vars["KEY_"+id] = key
 	}
-	var answer *http.Response
+	answers := map[string]*http.Response{} // by the name that the sections give them
 	for i := range a.Files {
 		section := &a.Files[i]
 		text := strings.TrimSpace(string(section.Data))
 		got := ""
-		switch kind, _, _ := strings.Cut(section.Name, " "); kind {
+		switch kind, name, _ := strings.Cut(section.Name, " "); kind {
 		case "request":
-			answer = s.request(t, text)
+			answers[name] = s.request(t, text)
 			continue
+		case "event":
+			got = event(t, answers[name])
 		case "response":
-			got = s.response(t, answer, text)
+			got = s.response(t, answers[name], text)
 		case "do":
 			for _, line := range strings.Split(text, "\n") {
 				s.do(t, strings.Fields(line))
@@ -88,6 +92,11 @@ func play(t *testing.T, a *txtar.Archive) {
 		case "audit":
 			for _, e := range w.entries() {
 				got += fmt.Sprintf("%s %s %s/%d %s [%s] %s\n", e.Kind, e.Decision, e.Persona, e.Revision, e.Tool, e.Policy, e.Reason)
+				for _, what := range []string{"asked", "round", "answers"} {
+					if text := e.Detail[what]; text != "" {
+						got += fmt.Sprintf("  %s %s\n", what, strings.ReplaceAll(text, "\n", "; "))
+					}
+				}
 				if e.Shadow.Revision != 0 {
 					got += fmt.Sprintf("  beside it %d %s [%s] %s\n", e.Shadow.Revision, e.Shadow.Decision, e.Shadow.Policy, e.Shadow.Reason)
 				}
@@ -199,8 +208,30 @@ func (s *story) request(t *testing.T, text string) *http.Response {
 	}
 	answer, err := client.Do(r)
 	must(t, err)
+	answer.Body = struct {
+		*bufio.Reader
+		io.Closer
+	}{bufio.NewReader(answer.Body), answer.Body}
 	return answer
 }
+
+// event is the next message of a stream.
+func event(t *testing.T, r *http.Response) (data string) {
+	t.Helper()
+	in := r.Body.(interface{ ReadString(byte) (string, error) })
+	for {
+		line, err := in.ReadString('\n')
+		must(t, err)
+		if text, is := strings.CutPrefix(line, "data: "); is {
+			data += strings.TrimSuffix(text, "\n")
+		} else if line == "\n" && data != "" {
+			return data
+		}
+	}
+}
+
+// heartbeat is what keeps a stream open.
+var heartbeat = regexp.MustCompile(`(?m)^:\n\n`)
 
 // response is what came, with the headers that want names.
 func (s *story) response(t *testing.T, r *http.Response, want string) string {
@@ -225,7 +256,7 @@ func (s *story) response(t *testing.T, r *http.Response, want string) string {
 			got += fmt.Sprintf("%s: %s\n", name, orNone(strings.Join(r.Header.Values(name), ", ")))
 		}
 	}
-	return got + "\n" + string(body)
+	return got + "\n" + heartbeat.ReplaceAllString(string(body), "")
 }
 
 func orNone(value string) string {
@@ -272,7 +303,7 @@ func (s *story) do(t *testing.T, words []string) {
 		rules, err := policy.Parse([]byte(strings.Join(words[3:], " ")))
 		must(t, err)
 		s.revise(persona.ID(words[1]), persona.Grant{Pin: persona.Pin{Tool: catalog.ID(words[2])}, Policy: rules})
-	case "submit": // support {"crm/echo":{POLICY}}: a revision with these tools, which nobody approves
+	case "submit", "policies": // support {"crm/echo":{POLICY}}: a revision with these tools, which nobody approves, or somebody does
 		rules := map[catalog.ID]policy.Policy{}
 		must(t, json.Unmarshal([]byte(strings.Join(words[2:], " ")), &rules))
 		var grants []persona.Grant
@@ -280,6 +311,10 @@ func (s *story) do(t *testing.T, words []string) {
 			grants = append(grants, persona.Grant{Pin: persona.Pin{Tool: id}, Policy: rules[id]})
 		}
 		id := persona.ID(words[1])
+		if words[0] == "policies" {
+			s.revise(id, grants...)
+			return
+		}
 		must(t, s.world.persona.Revise(t.Context(), ann, id, persona.Proposal{Job: "Do more.", Grants: grants}))
 		p, err := s.store.Persona(t.Context(), id)
 		must(t, err)
@@ -295,6 +330,11 @@ func (s *story) do(t *testing.T, words []string) {
 	case "replace": // in what a server offers: a text by another
 		old, now, _ := strings.Cut(strings.Join(words[2:], " "), " => ")
 		s.replace(words[1], old, now)
+	case "update": // crm crm://notes/today, which the server says has changed, once it knows that somebody wants to hear of it
+		eventually(t, "a subscription", func() bool { return s.fakes[words[1]].Stats().Watched[words[2]] > 0 })
+		s.fakes[words[1]].Update(words[2])
+	case "nobody-watches": // crm crm://notes/today
+		eventually(t, "no subscription", func() bool { return s.fakes[words[1]].Stats().Watched[words[2]] == 0 })
 	case "prompts": // crm, by a text in place of another in all of them
 		old, now, _ := strings.Cut(strings.Join(words[2:], " "), " => ")
 		var all []json.RawMessage

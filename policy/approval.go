@@ -30,14 +30,14 @@ func (a Approval) compile() (*condition, error) {
 // needsApproval says that a person has to approve the call. Whatever keeps the condition from being false asks for one: a member
 // that is missing, another type, too much to look at.
 func (c *Compiled) needsApproval(call Call) bool {
-	if c.Approval == nil || c.asks == nil {
+	if c.Approval == nil || c.approves == nil {
 		return c.Approval != nil
 	}
 	variables, err := call.variables()
 	if err != nil {
 		return true
 	}
-	result, _, err := c.asks.program.Eval(variables)
+	result, _, err := c.approves.program.Eval(variables)
 	return err != nil || result != types.False
 }
 

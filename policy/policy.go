@@ -1,7 +1,8 @@
 // Package policy owns what a granted call needs beside being granted, and what of its answer an agent sees: limits on how
 // often and how many at once, constraints on the arguments, hours, size and time, and masking. A policy is a part of the
 // grant that a reviewer approves. Deciding is pure: the same call at the same time gives the same decision, in words, and
-// adding a rule to a policy never allows more. (Hours are one rule, and its stretches of time are alternatives.)
+// adding a rule to a policy never allows more. (Hours are one rule, and its stretches of time are alternatives. Asks are no
+// rule: they allow.)
 package policy
 
 import (
@@ -27,11 +28,12 @@ type Policy struct {
 	Mask           []Mask       `json:"mask,omitempty"`             // applied in order
 	MaxResultBytes int          `json:"max_result_bytes,omitempty"` // of the result; 0 is what the server may send
 	TimeoutSeconds int          `json:"timeout_seconds,omitempty"`  // of the call; 0 is the gateway's
+	Asks           []Ask        `json:"asks,omitempty"`             // what the server may ask of the client meanwhile; none is nothing
 }
 
 // IsZero says that the policy asks for nothing.
 func (p Policy) IsZero() bool {
-	return len(p.Limits)+p.Concurrent+len(p.Arguments)+len(p.Conditions)+len(p.Hours)+len(p.Mask)+p.MaxResultBytes+p.TimeoutSeconds == 0 && p.Approval == nil
+	return len(p.Limits)+p.Concurrent+len(p.Arguments)+len(p.Conditions)+len(p.Hours)+len(p.Mask)+len(p.Asks)+p.MaxResultBytes+p.TimeoutSeconds == 0 && p.Approval == nil
 }
 
 // Limit is how many calls may begin in any stretch of time of the length. Bursts are bounded by a second limit ("100 a day and 5
@@ -162,7 +164,7 @@ type Compiled struct {
 	hours       []window
 	constraints []constraint
 	conditions  []condition
-	asks        *condition // when a call needs an approval; nil is always, where there is the rule
+	approves    *condition // when a call needs an approval; nil is always, where there is the rule
 	masks       []mask
 	patterned   bool   // a mask has a pattern, which may match short texts
 	digits      int    // that what the detectors find has at least; 0 where there are other masks
@@ -198,7 +200,7 @@ func (p Policy) Compile(inputSchema json.RawMessage) (*Compiled, error) {
 	}
 	if p.Approval != nil {
 		var err error
-		if c.asks, err = p.Approval.compile(); err != nil {
+		if c.approves, err = p.Approval.compile(); err != nil {
 			return nil, invalid("approval: %v", err)
 		}
 	}
@@ -239,7 +241,7 @@ func (p Policy) bounds() error {
 	case p.TimeoutSeconds < 0 || p.TimeoutSeconds > maxTimeout:
 		return invalid("timeout_seconds is 0 to %d, not %d", maxTimeout, p.TimeoutSeconds)
 	}
-	return nil
+	return p.validAsks()
 }
 
 // Decide says whether the call may be made, by hours, arguments and conditions, and whether a person has to approve it first. Limits are counted by a [Limiter], since they

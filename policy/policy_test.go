@@ -88,11 +88,14 @@ func TestInvalid(t *testing.T) {
 		`{"hours":[{"from":"08:00","to":"18:00","days":["someday"]}]}`:   `not "someday"`,
 		`{"timeout_seconds":4000}`:                                       "timeout_seconds",
 		`{"max_result_bytes":-5}`:                                        "max_result_bytes",
+		`{"asks":["roots"]}`:                                             `asks are elicitation, elicitation-url, sampling, not "roots"`,
+		`{"asks":["sampling","sampling"]}`:                               `"sampling" twice`,
+		`{"asks":["elicitation"],"approval":{"minutes":5}}`:              "a call that a person approves cannot ask for more",
 		`{"arguments":[{"path":"/amount","const":1,"enum":[1]}]}`:        "not both",
-		`{"approval":{}}`:                                 "approval: minutes are 1 to 1440, not 0",
-		`{"approval":{"minutes":1441}}`:                   "not 1441",
-		`{"approval":{"minutes":5,"when":"args.amount"}}`: "approval: when: the expression has to be true or false",
-		`{"approval":{"minutes":5,"when":" "}}`:           "approval: when: the expression is empty",
+		`{"approval":{}}`:                                                "approval: minutes are 1 to 1440, not 0",
+		`{"approval":{"minutes":1441}}`:                                  "not 1441",
+		`{"approval":{"minutes":5,"when":"args.amount"}}`:                "approval: when: the expression has to be true or false",
+		`{"approval":{"minutes":5,"when":" "}}`:                          "approval: when: the expression is empty",
 	} {
 		var p Policy
 		if err := json.Unmarshal([]byte(text), &p); err != nil {

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// Words says the policy for a reviewer, one rule each, in the order in which they are decided.
+// Words says the policy for a reviewer: first what it allows, then one rule each, in the order in which they are decided.
 func (p Policy) Words() []string {
-	var out []string
+	out := p.Lets()
 	for _, h := range p.Hours {
 		if w, err := h.compile(); err == nil {
 			out = append(out, w.text+" only")

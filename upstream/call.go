@@ -1,9 +1,11 @@
 package upstream
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -31,6 +33,14 @@ type Call struct {
 	// may be messages below the level.
 	LogLevel string
 	Log      func(params json.RawMessage)
+	// Asks are what the server may ask of the client, of those that Config.Asks
+	// has. A server of the newer era asks in its result; what one of the older
+	// asks for on the call's own stream, Answer answers, in goroutines of its
+	// own and none after Call has returned. Its error, an *RPCError or another,
+	// is what the server is told. A server asks for nothing over stdio in the
+	// older era: there nothing says to whose call it belongs.
+	Asks   []string
+	Answer func(ctx context.Context, asked Asked) (json.RawMessage, error)
 	// Meta are further members of _meta, such as traceparent. The members that
 	// the protocol itself sets cannot be replaced.
 	Meta map[string]json.RawMessage
@@ -77,6 +87,11 @@ func (s *Server) Call(ctx context.Context, call Call) (result strictjson.Value, 
 	if call.Method != "" {
 		r.method = call.Method
 	}
+	for _, ask := range call.Asks {
+		if slices.Contains(s.cfg.Asks, ask) {
+			r.asks, r.answer = append(r.asks, ask), call.Answer
+		}
+	}
 	if len(call.More) > 0 {
 		r.params = make(map[string]any, len(call.More))
 	}
@@ -111,6 +126,9 @@ func (s *Server) Call(ctx context.Context, call Call) (result strictjson.Value, 
 				call.Progress(n.params)
 			}
 		})
+	}
+	if len(r.asks) > 0 && bytes.Contains(result.Text, []byte("input_required")) {
+		result = strictjson.Unread(c.secret.data(result.Text))
 	}
 	return c.secret.result(result), err
 }

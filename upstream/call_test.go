@@ -333,3 +333,96 @@ func TestLogs(t *testing.T) {
 		}
 	})
 }
+
+// A server may ask the client of a call for what both the call and the configuration let it, and is told of nothing else. In the older
+// era only HTTP says to whose call a question belongs.
+func TestServerAsks(t *testing.T) {
+	form := json.RawMessage(`{"method":"elicitation/create","params":{"message":"secret-of-ours?"}}`)
+	eachKind(t, func(t *testing.T, k kind) {
+		c := k.reach(t, fakemcp.Config{Asks: map[string][]json.RawMessage{"asker": {form}}, Tools: []json.RawMessage{
+			json.RawMessage(`{"name":"asker","inputSchema":{}}`), json.RawMessage(`{"name":"stats","inputSchema":{}}`)}})
+		c.Asks, c.Secrets = []string{Form}, []string{"secret-of-ours"}
+		s := one(t, c)
+		call := Call{Tool: "asker", Asks: []string{Form, Model}, Answer: func(_ context.Context, a Asked) (json.RawMessage, error) {
+			if a.Method != Elicit || string(a.Params) != `{"message":"[redacted]?"}` {
+				t.Errorf("got asked %s %s", a.Method, a.Params)
+			}
+			return json.RawMessage(`{"action":"accept","n":1.0}`), nil
+		}}
+		heard := func(call Call) (text, can string) {
+			t.Helper()
+			result, err := s.Call(within(t), call)
+			if err != nil {
+				t.Fatal(err)
+			}
+			raw, err := s.Call(within(t), Call{Tool: "stats"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var seen struct{ StructuredContent struct{ Can json.RawMessage } }
+			if err := json.Unmarshal(raw.Text, &seen); err != nil {
+				t.Fatal(err)
+			}
+			return result.String(), string(seen.StructuredContent.Can)
+		}
+		modern := k.era == fakemcp.Modern || k.era == fakemcp.Both
+		want, can := `heard {\"action\":\"accept\",\"n\":1.0}`, `{"elicitation":{"form":{}}}`
+		switch {
+		case modern:
+			want = `{"method":"elicitation/create","params":{"message":"[redacted]?"}}`
+		case !k.http:
+			want, can = "Remit offers servers no sampling", "{}"
+		}
+		if text, told := heard(call); !strings.Contains(text, want) || told != can {
+			t.Errorf("got %s told %s, want %s told %s", text, told, want, can)
+		}
+		call.Asks = nil
+		if want = "Remit offers servers no sampling"; modern {
+			want, can = "input_required", "{}"
+		}
+		if text, told := heard(call); !strings.Contains(text, want) || told != can {
+			t.Errorf("a call that may not be asked: got %s told %s, want %s told %s", text, told, want, can)
+		}
+	})
+}
+
+// Who watches a resource hears of its changes, also after the connection was lost; when they stop, the server is told.
+func TestWatch(t *testing.T) {
+	for _, era := range []string{fakemcp.Modern, fakemcp.Legacy} {
+		t.Run(era, func(t *testing.T) {
+			fake, err := fakemcp.New(fakemcp.Config{Era: era, Resources: []json.RawMessage{json.RawMessage(`{"uri":"r://a","name":"a"}`)}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			at := httptest.NewServer(fake)
+			t.Cleanup(at.Close)
+			t.Cleanup(at.CloseClientConnections)
+			s := one(t, Config{Name: "fake", URL: at.URL, Lists: []string{Resources}})
+			ctx, stop := context.WithCancel(within(t))
+			ready, updated, over := make(chan struct{}), make(chan struct{}, 100), make(chan error, 1)
+			go func() {
+				over <- s.Watch(ctx, "r://a", func() { close(ready) }, func() {
+					select {
+					case updated <- struct{}{}:
+					default:
+					}
+				})
+			}()
+			select {
+			case <-ready:
+			case err := <-over:
+				t.Fatalf("it ended: %v", err)
+			}
+			waitFor(t, "the stream", func() bool { return fake.Stats().Listeners > 0 })
+			fake.Update("r://a")
+			<-updated
+			at.CloseClientConnections()
+			waitFor(t, "the stream once more", func() bool { fake.Update("r://a"); return len(updated) > 0 })
+			stop()
+			if err := <-over; !errors.Is(err, context.Canceled) {
+				t.Errorf("got %v", err)
+			}
+			waitFor(t, "the end of the subscription", func() bool { return fake.Stats().Watched["r://a"] == 0 })
+		})
+	}
+}

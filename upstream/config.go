@@ -40,6 +40,11 @@ type Config struct {
 	// Prompts and Resources, which are their templates, too. Default neither.
 	Lists []string
 
+	// Asks are what the server is told that clients can be asked for: any of
+	// Form, Page and Model. Of them a call lets the server ask for those in
+	// Call.Asks. Default nothing.
+	Asks []string
+
 	// Concurrency is the number of calls in flight at once. Default 16.
 	Concurrency int
 	// ConnectTimeout bounds the start and the handshake. Default 30 s.
@@ -81,6 +86,11 @@ func (c Config) Validate() error {
 	for _, kind := range c.Lists {
 		if kind != Prompts && kind != Resources {
 			return fmt.Errorf("server %s: %q cannot be listed; beside tools there are %s and %s", c.Name, clean(kind, 40), Prompts, Resources)
+		}
+	}
+	for _, ask := range c.Asks {
+		if ask != Form && ask != Page && ask != Model {
+			return fmt.Errorf("server %s: clients cannot be asked for %q; there are %s, %s and %s", c.Name, clean(ask, 40), Form, Page, Model)
 		}
 	}
 	if c.Command != "" {

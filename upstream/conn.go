@@ -32,6 +32,9 @@ type conn struct {
 	// encodes each message on both ways. Nil for stdio.
 	direct func(ctx context.Context, p *pending, method string, params pieces, header http.Header) (strictjson.Value, error)
 	reply  func(raw []byte) // sends an answer to the server's request; never blocks
+	// answer does the same, and waits until it is sent. Nil for stdio, where
+	// calls are asked for nothing.
+	answer func(ctx context.Context, raw []byte)
 	stop   func(context.Context)
 	// listen keeps the stream open on which an HTTP server of the older era
 	// announces changes. Nil for stdio.
@@ -59,7 +62,8 @@ type conn struct {
 	down    error // why every request fails from now on
 	idle    *sync.Cond
 	pending map[int64]*pending
-	level   string // of log messages that an older server was asked for; the most that any call wanted
+	watched map[string][]*watcher // resources of an older server, by URI
+	level   string                // of log messages that an older server was asked for; the most that any call wanted
 	tasks   sync.WaitGroup
 }
 
@@ -67,11 +71,12 @@ type conn struct {
 type serverInfo struct {
 	name, version, instructions string
 	listChanged                 bool
+	subscribes                  bool            // it tells of changes of single resources
 	offers                      map[string]bool // beside tools
 }
 
 func newConn(cfg *Config, secret *redactor, log *slog.Logger, onChanged func()) *conn {
-	c := &conn{cfg: cfg, secret: secret, log: log, onChanged: onChanged, pending: map[int64]*pending{}}
+	c := &conn{cfg: cfg, secret: secret, log: log, onChanged: onChanged, pending: map[int64]*pending{}, watched: map[string][]*watcher{}}
 	c.idle = sync.NewCond(&c.mu)
 	c.version.Store("")
 	c.life, c.lose = context.WithCancelCause(context.Background())
@@ -103,6 +108,9 @@ type request struct {
 	notices   chan notice     // what comes of both
 	schema    json.RawMessage // the called tool's input schema, for x-mcp-header
 	call      bool            // made for an agent
+	heard     func(message)   // gets the notifications of a subscription, one at a time
+	asks      []string        // what the server may ask for
+	answer    func(context.Context, Asked) (json.RawMessage, error)
 }
 
 // do sends a request and returns the result's bytes. When ctx ends, the
@@ -112,7 +120,7 @@ func (c *conn) do(ctx context.Context, r request) (result strictjson.Value, err 
 	id := c.nextID.Add(1)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	p := &pending{id: id, cancel: cancel, progress: r.progress, logs: r.level != "", notices: r.notices, direct: c.direct != nil && r.call}
+	p := &pending{id: id, cancel: cancel, progress: r.progress, logs: r.level != "", notices: r.notices, direct: c.direct != nil && r.call, heard: r.heard}
 	params, err := c.params(id, r)
 	if err == nil {
 		err = c.register(p)
@@ -126,6 +134,12 @@ func (c *conn) do(ctx context.Context, r request) (result strictjson.Value, err 
 	send := c.relay
 	if p.direct {
 		send = c.direct
+	}
+	if len(r.asks) > 0 && c.answer != nil {
+		asked, end := context.WithCancel(ctx)
+		p.asking = &asking{ctx: asked, answer: r.answer}
+		defer p.asking.tasks.Wait()
+		defer end()
 	}
 	result, err = send(ctx, p, r.method, params, c.headers(r, params))
 	if err != nil && ctx.Err() != nil {
@@ -285,7 +299,7 @@ func (c *conn) rpcError(raw json.RawMessage) *RPCError {
 // params are the request's parameters with the _meta that the era asks for.
 // Raw values, which are valid JSON, go in as they are, to the byte.
 func (c *conn) params(id int64, r request) (pieces, error) {
-	if c.direct != nil && r.method == "tools/call" && len(r.meta)+len(r.params) == 0 && r.arguments != nil && !r.progress && r.level == "" {
+	if c.direct != nil && r.method == "tools/call" && len(r.meta)+len(r.params) == 0 && r.arguments != nil && !r.progress && r.level == "" && len(r.asks) == 0 {
 		return c.plainCall(r.called, r.arguments), nil
 	}
 	meta := map[string]any{}
@@ -295,7 +309,7 @@ func (c *conn) params(id int64, r request) (pieces, error) {
 	if c.modern() {
 		meta["io.modelcontextprotocol/protocolVersion"] = c.protocol()
 		meta["io.modelcontextprotocol/clientInfo"] = clientInfo
-		meta["io.modelcontextprotocol/clientCapabilities"] = struct{}{}
+		meta["io.modelcontextprotocol/clientCapabilities"] = c.offered(r)
 	}
 	if r.progress {
 		meta["progressToken"] = id

@@ -83,9 +83,13 @@ func isLegacy(version string) bool {
 // initialize is the handshake of the older era.
 func (c *conn) initialize(ctx context.Context) error {
 	c.use("")
+	can := capabilities(nil)
+	if c.answer != nil {
+		can = capabilities(c.cfg.Asks)
+	}
 	raw, err := c.do(ctx, request{method: "initialize", params: map[string]any{
 		"protocolVersion": mcp.LATEST_LEGACY_PROTOCOL_VERSION,
-		"capabilities":    struct{}{},
+		"capabilities":    can,
 		"clientInfo":      clientInfo,
 	}})
 	if err != nil {
@@ -120,6 +124,7 @@ const maxInstructions = 16 << 10
 func (c *conn) introduce(i implementation, capabilities json.RawMessage, instructions string) {
 	type list struct {
 		ListChanged bool `json:"listChanged"`
+		Subscribe   bool `json:"subscribe"`
 	}
 	var can struct {
 		Tools     list  `json:"tools"`
@@ -133,6 +138,7 @@ func (c *conn) introduce(i implementation, capabilities json.RawMessage, instruc
 		version:      c.secret.words(i.Version, 100),
 		instructions: c.secret.words(instructions, maxInstructions),
 		listChanged:  can.Tools.ListChanged,
+		subscribes:   can.Resources != nil && can.Resources.Subscribe,
 		offers:       map[string]bool{Prompts: can.Prompts != nil, Resources: can.Resources != nil, "logging": can.Logging != nil},
 	}
 	for kind, l := range map[string]*list{Prompts: can.Prompts, Resources: can.Resources} {
@@ -147,7 +153,8 @@ func (c *conn) introduce(i implementation, capabilities json.RawMessage, instruc
 // or the server offers no such stream.
 func (c *conn) watch() {
 	_, overHTTP := c.wire.(transport.HTTPConnection)
-	if !c.info.listChanged || (!c.modern() && !overHTTP) {
+	tells := c.info.listChanged || !c.modern() && c.info.subscribes && slices.Contains(c.cfg.Lists, Resources)
+	if !tells || (!c.modern() && !overHTTP) {
 		return
 	}
 	wait := retryDelays(c.retryFrom, c.retryTo)
@@ -176,6 +183,7 @@ func (c *conn) watch() {
 			return
 		}
 		c.onChanged() // something may have been missed meanwhile
+		c.missed()
 	}
 }
 

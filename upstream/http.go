@@ -46,7 +46,7 @@ func dialHTTP(cfg *Config, secret *redactor, log *slog.Logger, onChanged func())
 		return nil, faultf(ErrUnavailable, "server %s: the url is not valid: it must look like https://host/path", cfg.Name)
 	}
 	g.wire, c.wire = wire, wire
-	c.reply, c.listen, c.direct = g.reply, g.listen, g.direct
+	c.reply, c.answer, c.listen, c.direct = g.reply, g.post, g.listen, g.direct
 	c.stop = func(context.Context) {
 		_ = wire.Close() // a session that cannot be ended runs out at the server
 		base.CloseIdleConnections()
@@ -333,17 +333,22 @@ func (g *gate) reply(raw []byte) {
 	}
 	g.conn.tasks.Go(func() {
 		defer func() { <-g.replies }()
-		ctx, cancel := context.WithTimeout(g.conn.life, 10*time.Second)
-		defer cancel()
-		req, err := g.newRequest(ctx, http.MethodPost, bytes.NewReader(raw))
-		if err != nil {
-			return
-		}
-		req.Header.Set("Content-Type", "application/json")
-		if resp, err := g.client.Do(req); err == nil {
-			resp.Body.Close()
-		}
+		g.post(g.conn.life, raw)
 	})
+}
+
+// post sends a message that has no answer.
+func (g *gate) post(ctx context.Context, raw []byte) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	req, err := g.newRequest(ctx, http.MethodPost, bytes.NewReader(raw))
+	if err != nil {
+		return
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if resp, err := g.client.Do(req); err == nil {
+		resp.Body.Close()
+	}
 }
 
 // newRequest is a request of the older era beside those that mcp-go makes.

@@ -36,6 +36,8 @@ type pending struct {
 	// direct: the request is not mcp-go's, which sees nothing of the answer.
 	direct bool
 	result strictjson.Value // of an answer to a direct request, as received
+	asking *asking          // nil: the server may ask for nothing
+	heard  func(message)    // of a subscription; nil for any other request
 }
 
 // lenient: what a server's values hold inside is not this package's to refuse.
@@ -105,7 +107,7 @@ func (c *conn) receive(raw []byte, only *pending) (envelope []byte) {
 	case !ok:
 		c.skipped.Add(1)
 	case m.Method != "" && m.hasID():
-		c.refuse(m)
+		c.asked(m, only)
 	case m.Method != "":
 		c.notified(m, only)
 	default:
@@ -201,6 +203,12 @@ func (c *conn) notified(m message, only *pending) {
 		if only != nil && c.pending[only.id] == only && only.logs {
 			only.notice(notice{log: true, params: c.secret.data(bytes.Clone(m.Params))})
 		}
+	case resourceUpdated, "notifications/subscriptions/acknowledged":
+		if !c.modern() {
+			c.resourceChanged(m.Params)
+		} else if p := c.subscriptionOf(m.Params, only); p != nil && p.heard != nil {
+			p.heard(m)
+		}
 	case "notifications/tools/list_changed":
 		c.onChanged()
 	case "notifications/prompts/list_changed", "notifications/resources/list_changed":
@@ -221,8 +229,8 @@ func (p *pending) notice(n notice) {
 	}
 }
 
-// refuse answers a request from the server: we lend it no model, no user and
-// no files. In the newer era servers send no requests and get no answer.
+// refuse answers a request from the server that nobody is asked: no call lends
+// it a model or a user, and none files. In the newer era servers send no requests and get no answer.
 func (c *conn) refuse(m message) {
 	if c.modern() || len(m.ID) > 256 {
 		c.skipped.Add(1)

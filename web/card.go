@@ -37,7 +37,8 @@ type card struct {
 	Reason     string
 	Percent    int // confidence
 	AddedBy    string
-	Rules      []rule // of the policy, in words
+	Lets       []string // what the policy allows beside the calls, in words
+	Rules      []rule   // of the policy, in words
 	Form       policyForm
 	Removed    bool // ticked in a form that was not saved
 	Gone       bool // no upstream offers it now
@@ -122,7 +123,8 @@ func (s *site) grantCards(r persona.Revision) []card {
 		if served, _, err := g.Served(); err == nil {
 			c.Served, c.Fields = string(served), schemaForm(served, "inputSchema")
 		}
-		for _, text := range g.Policy.Words() {
+		c.Lets = g.Policy.Lets()
+		for _, text := range g.Policy.Words()[len(c.Lets):] {
 			c.Rules = append(c.Rules, rule{text, drafted[g.Tool][text]})
 		}
 		if g.Effect != "" {

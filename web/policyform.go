@@ -21,10 +21,12 @@ type policyForm struct {
 	Action   string // of the buttons that add and take away
 	Sections []ruleSection
 	Totals   []formField // numbers that stand alone
-	Params   []string    // JSON Pointers to the tool's arguments
-	Text     string      // the policy as JSON
-	Problem  string      // of the whole
-	Open     bool        // it is shown opened
+	AskName  string
+	Asks     []formOption // what the server may ask for
+	Params   []string     // JSON Pointers to the tool's arguments
+	Text     string       // the policy as JSON
+	Problem  string       // of the whole
+	Open     bool         // it is shown opened
 }
 
 // ruleSection is the rules of one kind.
@@ -66,7 +68,8 @@ func fieldName(key string, index int, field string, tool catalog.ID) string {
 
 // Names of fields that are of a tool and of no rule.
 func textField(tool catalog.ID) string { return "policy:" + string(tool) } // the policy as JSON
-func formMark(tool catalog.ID) string  { return "form:" + string(tool) }   // says that the fields are there
+func asksField(tool catalog.ID) string { return "asks:" + string(tool) }
+func formMark(tool catalog.ID) string  { return "form:" + string(tool) } // says that the fields are there
 
 // policyText is a policy as people edit it; empty for one that asks for nothing.
 func policyText(p policy.Policy) string {
@@ -92,11 +95,13 @@ func newPolicyForm(of persona.ID, number int, g persona.Grant) policyForm {
 			f.Totals[i].Value = strconv.Itoa(n)
 		}
 	}
+	f.tick(g.Policy.Asks)
 	return f
 }
 
 func emptyPolicyForm(of persona.ID, number int, g persona.Grant) policyForm {
-	f := policyForm{Tool: g.Tool, Number: number, Action: fmt.Sprintf("/personas/%s#tool-%d", of, number)}
+	f := policyForm{Tool: g.Tool, Number: number, Action: fmt.Sprintf("/personas/%s#tool-%d", of, number), AskName: asksField(g.Tool),
+		Asks: options(string(policy.AskForm), "have the person fill in a form", string(policy.AskPage), "send the person to a page", string(policy.AskModel), "prompt the agent's model")}
 	for _, k := range ruleKinds {
 		f.Sections = append(f.Sections, ruleSection{Key: k.key, Title: k.title, Add: k.add})
 	}
@@ -107,6 +112,12 @@ func emptyPolicyForm(of persona.ID, number int, g persona.Grant) policyForm {
 		f.Params = append(f.Params, "/"+strings.NewReplacer("~", "~0", "/", "~1").Replace(name))
 	}
 	return f
+}
+
+func (f *policyForm) tick(asks []policy.Ask) {
+	for i, o := range f.Asks {
+		f.Asks[i].On = slices.Contains(asks, policy.Ask(o.Value))
+	}
 }
 
 // row writes a rule's values into its fields.
@@ -245,6 +256,16 @@ func (f *policyForm) readFields(form url.Values, g persona.Grant) (policy.Policy
 		}
 		*t.of(&p) = n
 	}
+	ticked := form[asksField(g.Tool)]
+	p.Asks = slices.DeleteFunc(slices.Clone(p.Asks), func(a policy.Ask) bool { // what has no box stays
+		return slices.Contains(policy.Asks, a) && !slices.Contains(ticked, string(a))
+	})
+	for _, a := range ticked {
+		if !slices.Contains(p.Asks, policy.Ask(a)) {
+			p.Asks = append(p.Asks, policy.Ask(a))
+		}
+	}
+	f.tick(p.Asks)
 	return p, ok
 }
 

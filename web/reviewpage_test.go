@@ -86,6 +86,43 @@ func TestServedBytes(t *testing.T) {
 	rob.wants(404)
 }
 
+// TestAskingIsReviewed: what a tool's server may ask of the client stands apart from the rules, in capitals, before the reviewer who
+// approves it, and in the difference; it is ticked, or written as text.
+func TestAskingIsReviewed(t *testing.T) {
+	w := newWorld(t, shop())
+	ann := w.drafted(t)
+	p, err := w.store.Persona(t.Context(), "p")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tool := string(p.Latest().Grants[0].Tool)
+	ann.post("/personas/p", url.Values{"base": {ann.value("base")}, "policy:" + tool: {`{"asks":["sampling"],"approval":{"minutes":5}}`}})
+	ann.wants(422, "a call that a person approves cannot ask for more")
+	ann.post("/personas/p", url.Values{"base": {ann.value("base")}, "policy:" + tool: {`{"asks":["roots"]}`}})
+	ann.wants(422, "asks are elicitation, elicitation-url, sampling, not")
+	ann.get("/personas/p")
+	ann.post("/personas/p", url.Values{"base": {ann.value("base")}, "policy:" + tool: {`{"asks":["sampling","elicitation-url"]}`}})
+	ann.wants(200)
+	ann.get("/personas/p")
+	ann.post("/personas/p", url.Values{"base": {ann.value("base")}, "form:" + tool: {"1"}, "timeout_seconds:" + tool: {"5"}, "asks:" + tool: {"elicitation-url", "sampling"}, "move": {"submit"}})
+	ann.wants(200, "Submitted")
+	rob := w.as(t, "rob")
+	rob.get("/personas/p/review")
+	rob.wants(200, `data-testid="lets"`, "LETS ITS SERVER PROMPT THE AGENT&#39;S MODEL", "LETS ITS SERVER SEND THE PERSON", "at most 5 s a call")
+	if strings.Contains(rob.body, "LETS ITS SERVER ASK THE PERSON") {
+		t.Error("the page says more than was granted")
+	}
+	rob.post("/personas/p/approve", url.Values{"revision": {rob.value("revision")}, "seen": rob.values("seen")})
+	ann.post("/personas/p/revise", nil)
+	ann.get("/personas/p")
+	ann.post("/personas/p", url.Values{"base": {ann.value("base")}, "form:" + tool: {"1"}, "asks:" + tool: {"everything"}})
+	ann.wants(422, "asks are elicitation, elicitation-url, sampling, not")
+	ann.get("/personas/p")
+	ann.post("/personas/p", url.Values{"base": {ann.value("base")}, "form:" + tool: {"1"}, "timeout_seconds:" + tool: {"5"}, "asks:" + tool: {"sampling"}, "move": {"submit"}})
+	rob.get("/personas/p/diff?from=1&to=2")
+	rob.wants(200, "Its rules:", "LETS ITS SERVER SEND THE PERSON")
+}
+
 // TestGroups: the same tools, put together by server or by effect, under the numbers that they have.
 func TestGroups(t *testing.T) {
 	w := newWorld(t, shop())

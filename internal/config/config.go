@@ -86,6 +86,7 @@ type Upstream struct {
 	Headers        map[string]string `yaml:"headers,omitempty" help:"Headers sent to the url. Write secrets as $${secret:NAME}, $${NAME} or $${file:/path}."`
 	OAuth          OAuth             `yaml:"oauth,omitempty" help:"How tokens for the url are had, in place of a header Authorization."`
 	Lists          []string          `yaml:"lists,omitempty" enum:"prompts,resources" help:"What is listed beside tools, to be granted like them: prompts, resources (default: neither)."`
+	Asks           []string          `yaml:"asks,omitempty" enum:"elicitation,elicitation-url,sampling" help:"What the server is told that clients can be asked for, where a persona lets it: elicitation, elicitation-url, sampling (default: nothing)."`
 	Concurrency    int               `yaml:"concurrency,omitempty" default:"16" help:"Most calls at a time."`
 	ConnectTimeout time.Duration     `yaml:"connect-timeout,omitempty" default:"30s" help:"Longest wait for the start and the handshake."`
 	ListTimeout    time.Duration     `yaml:"list-timeout,omitempty" default:"1m" help:"Longest wait for the list of tools."`

@@ -31,7 +31,7 @@ func (f *File) Configs(o Options, secrets Secrets) ([]upstream.Config, error) {
 
 func (u Upstream) config(name string, o Options, secrets Secrets) (upstream.Config, error) {
 	c := upstream.Config{Name: name, Concurrency: u.Concurrency, ConnectTimeout: u.ConnectTimeout, ListTimeout: u.ListTimeout,
-		CallTimeout: u.CallTimeout, MaxMessage: u.MaxMessage, Lists: u.Lists, Env: map[string]string{}, Headers: map[string]string{}}
+		CallTimeout: u.CallTimeout, MaxMessage: u.MaxMessage, Lists: u.Lists, Asks: u.Asks, Env: map[string]string{}, Headers: map[string]string{}}
 	if c.CallTimeout == 0 {
 		c.CallTimeout = o.CallTimeout
 	}

@@ -41,6 +41,10 @@ type Config struct {
 	// $TOKEN in one stands for the caller's progress token; without a token no
 	// such message is sent.
 	Before map[string][]string `json:",omitempty"`
+	// Asks are what tools, prompts and resources ask the client for before they
+	// answer, by name: requests as {"method", "params"}, one after another,
+	// whatever the client can do. The answer repeats what the client said.
+	Asks map[string][]json.RawMessage `json:",omitempty"`
 	// Catalog is a file with one tool a line ({"server", "name", "description",
 	// "input_schema", ...}); those of CatalogServer are listed after Tools.
 	Catalog       string `json:",omitempty"`

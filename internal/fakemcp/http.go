@@ -137,7 +137,8 @@ func (s *Server) use(id string) bool {
 // answer serves a request, as a stream if it says more than its answer.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, session string, x *exchange) {
 	stream := s.config.SSE || x.Method == "subscriptions/listen" ||
-		x.Method == "tools/call" && (x.Name == "progress" || x.Name == "ask" || len(s.config.Before[x.Name]) > 0)
+		x.Method == "tools/call" && (x.Name == "progress" || x.Name == "ask" || len(s.config.Before[x.Name]) > 0) ||
+		!x.modern() && len(s.config.Asks[x.Name+x.URI]) > 0
 	var mu sync.Mutex
 	over := false
 	x.send = func(raw []byte) {

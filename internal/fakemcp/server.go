@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -39,6 +40,9 @@ type Stats struct {
 	Listeners  int               // streams open for announcements
 	Sessions   int               // sessions open
 	Replies    []json.RawMessage // the client's answers to our requests
+	Can        json.RawMessage   // what the client says that it can do, with initialize or the last call
+	States     []string          // that clients sent back
+	Watched    map[string]int    // resources that clients want to hear of, by URI
 	Header     http.Header       // of the last HTTP request
 	CallHeader http.Header       // of the last tools/call over HTTP
 }
@@ -46,7 +50,7 @@ type Stats struct {
 // New makes a server. It reads the catalog, if there is one.
 func New(c Config) (*Server, error) {
 	s := &Server{config: c, listeners: map[int]func([]byte){}, sessions: map[string]int{},
-		running: map[string]context.CancelFunc{}, replied: make(chan struct{}), stats: Stats{ByTool: map[string]int{}}}
+		running: map[string]context.CancelFunc{}, replied: make(chan struct{}), stats: Stats{ByTool: map[string]int{}, Watched: map[string]int{}}}
 	s.tools = append(s.tools, c.Tools...)
 	if c.Catalog != "" {
 		tools, err := readCatalog(c.Catalog, c.CatalogServer)
@@ -72,7 +76,7 @@ func (s *Server) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	stats := s.stats
-	stats.ByTool = maps.Clone(stats.ByTool)
+	stats.ByTool, stats.Watched = maps.Clone(stats.ByTool), maps.Clone(stats.Watched)
 	stats.Listeners, stats.Sessions = len(s.listeners), len(s.sessions)
 	return stats
 }
@@ -110,16 +114,24 @@ type message struct {
 }
 
 type params struct {
-	Name      string          `json:"name"`
-	Arguments json.RawMessage `json:"arguments"`
-	URI       string          `json:"uri"`
-	Level     string          `json:"level"`
-	Cursor    string          `json:"cursor"`
-	Version   string          `json:"protocolVersion"`
-	RequestID json.RawMessage `json:"requestId"`
-	Meta      struct {
+	Name          string          `json:"name"`
+	Arguments     json.RawMessage `json:"arguments"`
+	URI           string          `json:"uri"`
+	Level         string          `json:"level"`
+	Cursor        string          `json:"cursor"`
+	Version       string          `json:"protocolVersion"`
+	RequestID     json.RawMessage `json:"requestId"`
+	Responses     json.RawMessage `json:"inputResponses"`
+	State         string          `json:"requestState"`
+	Notifications struct {
+		Tools     bool     `json:"toolsListChanged,omitempty"`
+		Resources []string `json:"resourceSubscriptions,omitempty"`
+	} `json:"notifications"`
+	Can  json.RawMessage `json:"capabilities"`
+	Meta struct {
 		Version  string          `json:"io.modelcontextprotocol/protocolVersion"`
 		Progress json.RawMessage `json:"progressToken"`
+		Can      json.RawMessage `json:"io.modelcontextprotocol/clientCapabilities"`
 	} `json:"_meta"`
 }
 
@@ -194,6 +206,9 @@ func (s *Server) serve(ctx context.Context, x *exchange) {
 		x.complete(fmt.Sprintf(`"supportedVersions":["2026-07-28"],"capabilities":%s,"instructions":%s,"ttlMs":0,"cacheScope":"private","_meta":{"io.modelcontextprotocol/serverInfo":%s}`,
 			s.capabilities(), quote(s.config.Instructions), s.info()))
 	case "initialize":
+		s.mu.Lock()
+		s.stats.Can = x.Can
+		s.mu.Unlock()
 		x.result(fmt.Sprintf(`{"protocolVersion":%q,"capabilities":%s,"serverInfo":%s,"instructions":%s}`,
 			s.config.olderVersion(x.Version), s.capabilities(), s.info(), quote(s.config.Instructions)))
 	case "ping":
@@ -209,8 +224,15 @@ func (s *Server) serve(ctx context.Context, x *exchange) {
 		s.call(ctx, x)
 	case "subscriptions/listen":
 		s.listen(ctx, x)
+	case "resources/subscribe", "resources/unsubscribe":
+		s.mu.Lock()
+		if s.stats.Watched[x.URI] = 1; x.Method == "resources/unsubscribe" {
+			delete(s.stats.Watched, x.URI)
+		}
+		s.mu.Unlock()
+		x.result("{}")
 	case "prompts/list", "resources/list", "resources/templates/list", "prompts/get", "resources/read", "completion/complete":
-		s.other(x)
+		s.other(ctx, x)
 	default:
 		x.fail(-32601, "method not found", "")
 	}
@@ -227,13 +249,13 @@ func (s *Server) capabilities() string {
 		out += `,"prompts":{"listChanged":true},"completions":{}`
 	}
 	if len(s.config.Resources)+len(s.config.Templates) > 0 {
-		out += `,"resources":{"listChanged":true}`
+		out += `,"resources":{"listChanged":true,"subscribe":true}`
 	}
 	return out + "}"
 }
 
 // other serves what is no tool.
-func (s *Server) other(x *exchange) {
+func (s *Server) other(ctx context.Context, x *exchange) {
 	s.mu.Lock()
 	now := s.config
 	s.mu.Unlock()
@@ -250,6 +272,9 @@ func (s *Server) other(x *exchange) {
 	s.stats.ByTool[x.Name+x.URI]++
 	s.mu.Unlock()
 	name := x.Name + x.URI
+	if !s.asks(ctx, name, x) {
+		return
+	}
 	if raw, ok := s.config.Errors[name]; ok {
 		x.answered = true
 		x.send([]byte(`{"jsonrpc":"2.0","id":` + string(x.ID) + `,"error":` + string(raw) + `}`))
@@ -330,12 +355,43 @@ func rawSlices(raw []json.RawMessage) [][]byte {
 // listen is the stream of the newer era for announcements.
 func (s *Server) listen(ctx context.Context, x *exchange) {
 	meta := `"_meta":{"io.modelcontextprotocol/subscriptionId":` + string(x.ID) + `}`
-	x.send([]byte(`{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{` + meta + `,"notifications":{"toolsListChanged":true}}}`))
-	leave := s.join(func([]byte) {
-		x.send([]byte(`{"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":{` + meta + `}}`))
+	honoured := x.Notifications
+	if len(honoured.Resources) == 0 {
+		honoured.Tools = true
+	}
+	asked, _ := json.Marshal(honoured) // texts always encode
+	x.send([]byte(`{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{` + meta + `,"notifications":` + string(asked) + `}}`))
+	leave := s.join(func(raw []byte) {
+		var m struct {
+			Method string
+			Params struct{ URI string }
+		}
+		switch _ = json.Unmarshal(raw, &m); { // it is one of ours
+		case m.Method == "notifications/resources/updated" && slices.Contains(honoured.Resources, m.Params.URI):
+			x.send([]byte(`{"jsonrpc":"2.0","method":"` + m.Method + `","params":{"uri":` + quote(m.Params.URI) + `,` + meta + `}}`))
+		case m.Method != "notifications/resources/updated" && honoured.Tools:
+			x.send([]byte(`{"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":{` + meta + `}}`))
+		}
 	})
 	defer leave()
+	s.watch(honoured.Resources, 1)
+	defer s.watch(honoured.Resources, -1)
 	<-ctx.Done()
+}
+
+func (s *Server) watch(uris []string, n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, uri := range uris {
+		if s.stats.Watched[uri] += n; s.stats.Watched[uri] == 0 {
+			delete(s.stats.Watched, uri)
+		}
+	}
+}
+
+// Update tells clients that the resource changed, whether or not they want to hear of it, but for those of the newer era.
+func (s *Server) Update(uri string) {
+	s.tell([]byte(`{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":` + quote(uri) + `}}`))
 }
 
 // join adds a stream for announcements until the function returned is called.
@@ -353,6 +409,10 @@ func (s *Server) join(send func([]byte)) (leave func()) {
 }
 
 func (s *Server) announce() {
+	s.tell([]byte(`{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`))
+}
+
+func (s *Server) tell(message []byte) {
 	s.mu.Lock()
 	var all []func([]byte)
 	for _, send := range s.listeners {
@@ -360,7 +420,7 @@ func (s *Server) announce() {
 	}
 	s.mu.Unlock()
 	for _, send := range all {
-		send([]byte(`{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`))
+		send(message)
 	}
 }
 

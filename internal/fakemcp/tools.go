@@ -74,6 +74,9 @@ func (s *Server) call(ctx context.Context, x *exchange) {
 			x.send([]byte(strings.ReplaceAll(text, "$TOKEN", string(x.Meta.Progress))))
 		}
 	}
+	if !s.asks(ctx, x.Name, x) {
+		return
+	}
 	if raw, ok := s.config.Errors[x.Name]; ok {
 		x.answered = true
 		x.send([]byte(`{"jsonrpc":"2.0","id":` + string(x.ID) + `,"error":` + string(raw) + `}`))

@@ -44,7 +44,7 @@ var allowed = map[string][]string{
 	"internal/llm":            {"composer", "prompts"}, // composer declares what a model is asked
 	"approval":                {"audit", "identity"},
 	"approval/webhook":        {"approval"},
-	"gateway":                 {"approval", "audit", "catalog", "identity", "internal/remote", "internal/strictjson", "persona", "policy", "upstream"},
+	"gateway":                 {"approval", "audit", "catalog", "identity", "internal/remote", "internal/strictjson", "internal/visible", "persona", "policy", "upstream"},
 	"gateway/replay":          {"audit", "gateway", "persona", "policy"},
 	"store":                   {"approval", "audit", "catalog", "catalog/crawl", "credential", "evals", "identity", "persona", "policy"},
 	"evals":                   {"catalog", "composer", "persona", "policy"},

@@ -56,6 +56,11 @@ func (c caller) Call(ctx context.Context, call upstream.Call) (strictjson.Value,
 	return result, err
 }
 
+// Watch is no call.
+func (c caller) Watch(ctx context.Context, uri string, ready, updated func()) error {
+	return c.Caller.Watch(ctx, uri, ready, updated)
+}
+
 func (c caller) begin(ctx context.Context, call *upstream.Call) (context.Context, trace.Span) {
 	if c.provider == nil {
 		return ctx, noop.Span{}
