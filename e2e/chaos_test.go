@@ -145,8 +145,10 @@ func (c *chaos) disturb(ctx context.Context, lasts, kills time.Duration, outages
 			}
 			i := k % len(c.replicas)
 			apart.Store(int64(i + 1))
+			c.replicas[i].deaf.Store(cut.from == announcements)
 			c.must(c.replicas[i].cut(cut.from))
 			pause(ctx, cut.lasts)
+			c.replicas[i].deaf.Store(false)
 			c.must(c.replicas[i].mend(cut.from))
 			apart.Store(0)
 			c.cuts++

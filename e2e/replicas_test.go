@@ -49,6 +49,7 @@ type replica struct {
 	starts  atomic.Int64
 	failed  atomic.Int64 // ends with another status than 0
 	ready   atomic.Bool
+	deaf    atomic.Bool // gets calls alone that change nothing: a replica that makes a change asks for all others
 	over    chan struct{}
 }
 
@@ -202,7 +203,7 @@ func (f *fleet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	for range len(f.replicas) {
 		to := f.replicas[int(f.next.Add(1))%len(f.replicas)]
-		if f.heeds.Load() && !to.ready.Load() {
+		if f.heeds.Load() && !to.ready.Load() || to.deaf.Load() && r.URL.Path != "/k/steady/mcp" && r.URL.Path != "/k/moving/mcp" {
 			continue
 		}
 		c := &choice{ResponseWriter: w}

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -253,8 +254,16 @@ func poke(c chan struct{}) {
 	}
 }
 
-// flush writes what waits. The caller has the turn.
+// flush writes what waits. The caller has the turn. A panic ends the process, although the caller serves a request, of which net/http
+// would recover: others wait for what is written here.
 func (j *journal) flush() {
+	defer func() {
+		if v := recover(); v != nil {
+			stack := debug.Stack()
+			go panic(fmt.Sprintf("%v, in %s", v, stack))
+			select {}
+		}
+	}()
 	j.mu.Lock()
 	if j.next.empty() {
 		j.mu.Unlock()
