@@ -184,8 +184,11 @@ func form(in members) error {
 	if hides(in["requestedSchema"]) {
 		return errors.New("its form has characters that nobody sees")
 	}
+	if in["url"] != nil {
+		return errors.New("its form names a page")
+	}
 	for name, keyword := range schema {
-		if name != "properties" && !scalar(keyword) && !scalars(keyword) {
+		if refers(name) || name != "properties" && !scalar(keyword) && !scalars(keyword) {
 			return fmt.Errorf("its form has %q, which no form may", clean(name, 64))
 		}
 	}
@@ -216,10 +219,12 @@ func flat(field members) error {
 	if (kind == "array") != chooses {
 		return errors.New("is no choice from a list")
 	}
-	for _, all := range []members{field, items} {
+	for i, all := range []members{field, items} {
 		for name, keyword := range all {
 			switch {
-			case name == "items" && chooses || scalar(keyword) || scalars(keyword):
+			case refers(name):
+				return fmt.Errorf("has %q, which no form may", clean(name, 64))
+			case name == "items" && chooses && i == 0 || scalar(keyword) || scalars(keyword):
 			case (name == "oneOf" || name == "anyOf") && titled(keyword):
 			default:
 				return fmt.Errorf("has %q, which no form may", clean(name, 64))
@@ -228,6 +233,9 @@ func flat(field members) error {
 	}
 	return nil
 }
+
+// refers says that a keyword makes something of its reader beyond the form: $ref, $dynamicRef, $id, $anchor.
+func refers(keyword string) bool { return strings.HasPrefix(keyword, "$") && keyword != "$schema" }
 
 func scalar(raw jsontext.Value) bool { return raw.Kind() != '{' && raw.Kind() != '[' }
 
@@ -276,6 +284,9 @@ func hides(raw jsontext.Value) bool {
 func page(in members) error {
 	if err := saidToPerson(in); err != nil {
 		return err
+	}
+	if id, given := in["elicitationId"]; in["requestedSchema"] != nil || given && (id.Kind() != '"' || hides(id)) {
+		return errors.New("its page comes with a form, or an id that is no text")
 	}
 	at, _ := in.text("url")
 	u, err := url.Parse(at)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	strict "github.com/go-json-experiment/json"
@@ -246,43 +247,49 @@ func (c *call) finished(read strictjson.Value) (parts [2][]byte, err error) {
 	return [2][]byte{nil, result}, nil
 }
 
-// resultType returns the member of that name. A name can be spelled in no other way than as such or with \u escapes, so
-// results without either are not read for it.
-func resultType(read strictjson.Value) (string, error) {
+// resultType returns the member of that name. Clients decide by it whether a result asks them: one that is given twice, or in another
+// case, which some readers take for the same, is refused.
+func resultType(read strictjson.Value) (kind string, err error) {
+	const name = "resultType"
 	if read.Known() {
-		value, given := read.Member("resultType")
-		kind, text := strictjson.Text(value.Text)
-		if given && !text {
-			return "", errors.New("resultType is not a string")
+		members, _ := read.Members()
+		for _, m := range members {
+			if m.Name == name {
+				var text bool
+				if kind, text = strictjson.Text(m.Text); !text {
+					return "", errors.New("resultType is not a string")
+				}
+			} else if strings.EqualFold(m.Name, name) {
+				return "", errors.New("resultType is spelt in another case")
+			}
 		}
 		return kind, nil
 	}
-	result := read.Text
-	if !bytes.Contains(result, []byte(`"resultType"`)) && !bytes.Contains(result, []byte(`\u`)) {
-		return "", nil
-	}
-	dec := jsontext.NewDecoder(bytes.NewReader(result), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	dec := jsontext.NewDecoder(bytes.NewReader(read.Text), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	if _, err := dec.ReadToken(); err != nil {
 		return "", err
 	}
-	for dec.PeekKind() == '"' {
-		name, err := dec.ReadToken()
+	for given := false; dec.PeekKind() == '"'; {
+		member, err := dec.ReadToken()
 		if err != nil {
 			return "", err
 		}
-		if name.String() != "resultType" {
+		if !strings.EqualFold(member.String(), name) {
 			if err := dec.SkipValue(); err != nil {
 				return "", err
 			}
 			continue
 		}
+		if given || member.String() != name {
+			return "", errors.New("resultType is given twice, or spelt in another case")
+		}
 		value, err := dec.ReadToken()
 		if err != nil || value.Kind() != '"' {
 			return "", errors.New("resultType is not a string")
 		}
-		return value.String(), nil
+		kind, given = value.String(), true
 	}
-	return "", nil
+	return kind, nil
 }
 
 // failure is what the agent is told when a server gave no answer. The upstream's own words, which may name hosts and

@@ -74,7 +74,19 @@ func (p *parking) park(h *held) bool {
 	if p.byID == nil {
 		p.byID = map[string]*held{}
 	}
+	h.id = rand.Text() // a name for each question: the state of one before answers none that came later
 	p.byID[h.id] = h
+	return true
+}
+
+// drop takes away a call that ended, and says whether it waited.
+func (p *parking) drop(h *held) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.byID[h.id] != h {
+		return false
+	}
+	delete(p.byID, h.id)
 	return true
 }
 
@@ -162,7 +174,7 @@ func (g *Gateway) start(ctx context.Context, c *call, out upstream.Call) *held {
 	deadline, _ := ctx.Deadline() // callContext sets one
 	own, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline)
 	stop := context.AfterFunc(g.life, cancel)
-	h := &held{id: rand.Text(), key: c.who.Key, asks: make(chan heldAsk), done: make(chan outcome, 1), cancel: cancel}
+	h := &held{key: c.who.Key, asks: make(chan heldAsk), done: make(chan outcome, 1), cancel: cancel}
 	out.Answer = func(ctx context.Context, a upstream.Asked) (json.RawMessage, error) {
 		q := heldAsk{a, make(chan heldReply, 1)}
 		select {
@@ -186,7 +198,7 @@ func (g *Gateway) start(ctx context.Context, c *call, out upstream.Call) *held {
 		var o outcome
 		o.result, o.err = server.Call(own, out)
 		h.done <- o
-		if g.held.take(h.id) != nil { // nobody came back
+		if g.held.drop(h) { // nobody came back
 			g.abandoned(h)
 		}
 	}()

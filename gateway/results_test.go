@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"remit/internal/strictjson"
 )
 
 const orderSchema = `{"type":"object","properties":{"id":{"type":"integer"},"note":{"type":"string","maxLength":9},"lines":{"type":"array","items":{"$ref":"#/$defs/line"}}},"required":["id"],"additionalProperties":false,"$defs":{"line":{"enum":["tea","milk"]}}}`
@@ -128,5 +130,34 @@ func BenchmarkOutputSchema(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// Attack: a server lets the gateway read that its result is complete, and clients whose reader takes another member that it asks.
+func TestResultTypeIsOne(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"content":[]}`:                                               "",
+		`{"resultType":"input_required"}`:                              "input_required",
+		`{"\u0072esultType":"input_required"}`:                         "input_required",
+		`{"content":[],"content":[],"resultType":"complete"}`:          "complete",
+		`{"resultType":"complete","resultType":"input_required"}`:      "refused",
+		`{"resultType":"complete","\u0072esultType":"input_required"}`: "refused",
+		`{"ResultType":"input_required","resultType":"complete"}`:      "refused",
+		`{"a":1,"a":2,"resultTYPE":"input_required"}`:                  "refused",
+		`{"resultType":["input_required"]}`:                            "refused",
+	} {
+		values := []strictjson.Value{strictjson.Unread(text)}
+		if read, ok := strictjson.Read([]byte(text), 1); ok {
+			values = append(values, read)
+		}
+		for _, v := range values {
+			got, err := resultType(v)
+			if err != nil {
+				got = "refused"
+			}
+			if got != want {
+				t.Errorf("%s, read: %v: got %q, want %q", text, v.Known(), got, want)
+			}
+		}
 	}
 }

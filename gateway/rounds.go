@@ -89,7 +89,7 @@ var errState = errors.New("the requestState does not belong to this call")
 
 func (g *Gateway) unseal(c *call, state string) (r round, err error) {
 	sealed, err := base64.RawURLEncoding.Strict().DecodeString(strings.TrimPrefix(state, statePrefix))
-	if err != nil || len(sealed) > 2*maxState {
+	if err != nil || len(sealed) > 8*maxState {
 		return r, errState
 	}
 	text, err := g.states.Open(nil, nil, sealed, c.bound())

@@ -123,6 +123,7 @@ func (s *sessions) here(id string, who identity.Principal) (*session, bool) {
 	now := s.now()
 	if s.expired(found, now) {
 		delete(s.byID, id)
+		found.finish()
 		return nil, false
 	}
 	found.seen = now

@@ -87,6 +87,15 @@ func (s *Server) Call(ctx context.Context, call Call) (result strictjson.Value, 
 	if call.Method != "" {
 		r.method = call.Method
 	}
+	if answer := call.Answer; answer != nil {
+		call.Answer = func(ctx context.Context, a Asked) (json.RawMessage, error) {
+			defer s.waiting.Add(-1)
+			if s.waiting.Add(1) > int64(max(1, s.cfg.Concurrency/2)) {
+				return nil, &RPCError{Code: -32603, Message: "as many calls wait for an answer as may"}
+			}
+			return answer(ctx, a)
+		}
+	}
 	for _, ask := range call.Asks {
 		if slices.Contains(s.cfg.Asks, ask) {
 			r.asks, r.answer = append(r.asks, ask), call.Answer
@@ -127,7 +136,7 @@ func (s *Server) Call(ctx context.Context, call Call) (result strictjson.Value, 
 			}
 		})
 	}
-	if len(r.asks) > 0 && bytes.Contains(result.Text, []byte("input_required")) {
+	if len(r.asks) > 0 && (bytes.Contains(result.Text, []byte("input_required")) || bytes.Contains(result.Text, []byte(`\u`))) { // escaped
 		result = strictjson.Unread(c.secret.data(result.Text))
 	}
 	return c.secret.result(result), err

@@ -64,7 +64,7 @@ func newNetwork(cfg *Config) *network {
 		DialContext:            dial,
 		ForceAttemptHTTP2:      true,
 		TLSHandshakeTimeout:    10 * time.Second,
-		MaxConnsPerHost:        cfg.Concurrency + 8,
+		MaxConnsPerHost:        cfg.Concurrency + 8 + maxWatches,
 		MaxIdleConnsPerHost:    cfg.Concurrency,
 		IdleConnTimeout:        maxIdle,
 		MaxResponseHeaderBytes: maxAnswerHeader,

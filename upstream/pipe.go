@@ -249,7 +249,7 @@ func (p *pipes) write(c *pipe, req *http.Request) error {
 			all := append(net.Buffers{out.Bytes()}, *body...)
 			_, err := all.WriteTo(c.Conn)
 			outgoing.Put(out)
-			p.over(c, err == nil)
+			p.sent(c, err == nil)
 		}()
 		return nil
 	}
@@ -264,6 +264,21 @@ func (p *pipes) write(c *pipe, req *http.Request) error {
 	return err
 }
 
+// sent ends the half that is a request. One that was not taken whole may have been answered all the same: that is read first.
+func (p *pipes) sent(c *pipe, well bool) {
+	if !well {
+		c.broken.Store(true)
+		if c.halves.Load() > 1 {
+			c.SetReadDeadline(time.Now().Add(patience))
+		}
+		if c.halves.Add(-1) == 0 {
+			c.Close()
+		}
+		return
+	}
+	p.over(c, true)
+}
+
 // over ends one half of an exchange, the request or the answer. With the second one the connection is free for the next exchange.
 func (p *pipes) over(c *pipe, well bool) {
 	if !well {
@@ -273,12 +288,17 @@ func (p *pipes) over(c *pipe, well bool) {
 	if c.halves.Load() > 1 {
 		c.SetWriteDeadline(time.Now().Add(patience)) // of a server that answers before it has read the request
 	}
-	if c.halves.Add(-1) == 0 && !c.broken.Load() {
-		if c.beside {
-			c.SetWriteDeadline(time.Time{})
-		}
-		p.give(c)
+	if c.halves.Add(-1) != 0 {
+		return
 	}
+	if c.broken.Load() {
+		c.Close()
+		return
+	}
+	if c.beside {
+		c.SetWriteDeadline(time.Time{})
+	}
+	p.give(c)
 }
 
 // patience is for how long a large request goes on being written after its answer. A test shortens it.

@@ -75,6 +75,8 @@ type Server struct {
 	secret   *redactor
 	late     *fault // of a call that took too long
 	places   chan struct{}
+	watching atomic.Int64 // resources of which clients hear
+	waiting  atomic.Int64 // questions that nobody has answered yet
 	inFlight atomic.Int64
 	changed  chan struct{} // holds one unannounced change
 

@@ -5,8 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"time"
 )
+
+// maxWatches bounds the resources of one server of which clients hear at a time: over HTTP each of them is a stream in the newer era.
+const maxWatches = 64
 
 // watcher is who hears of the changes of a resource on one connection.
 type watcher struct{ updated func() }
@@ -20,6 +24,10 @@ type watcher struct{ updated func() }
 func (s *Server) Watch(ctx context.Context, uri string, ready, updated func()) error {
 	if s.cfg.Auth != nil && s.cfg.Auth.PerUser() {
 		return faultf(ErrInvalid, "server %s is called with its user's account, and tells nobody's changes", s.cfg.Name)
+	}
+	defer s.watching.Add(-1)
+	if s.watching.Add(1) > maxWatches {
+		return faultf(ErrBusy, "server %s: clients hear of %d of its resources already, which is the limit", s.cfg.Name, maxWatches)
 	}
 	wait := retryDelays(s.retryFrom, s.retryTo)
 	for first := true; ; first = false {
@@ -54,17 +62,16 @@ func (s *Server) Watch(ctx context.Context, uri string, ready, updated func()) e
 // watchOne returns when ctx or the connection ends, nil if it was agreed before.
 func (c *conn) watchOne(ctx context.Context, uri string, agreed, updated func()) error {
 	if c.modern() {
-		was := false
+		var was atomic.Bool
 		_, err := c.do(ctx, request{method: "subscriptions/listen", params: map[string]any{"notifications": map[string]any{"resourceSubscriptions": []string{uri}}},
 			heard: func(m message) {
-				if m.Method == "notifications/subscriptions/acknowledged" && honours(m.Params, uri) && !was {
-					was = true
+				if m.Method == "notifications/subscriptions/acknowledged" && honours(m.Params, uri) && was.CompareAndSwap(false, true) {
 					agreed()
-				} else if m.Method == resourceUpdated && was {
+				} else if m.Method == resourceUpdated && was.Load() {
 					updated()
 				}
 			}})
-		if was {
+		if was.Load() {
 			return nil
 		}
 		if err == nil {
