@@ -100,6 +100,9 @@ func TestKustomize(t *testing.T) {
 			if rule["from"] == nil && rule["to"] == nil {
 				t.Errorf("%s lets everybody through: %v", p.Metadata.Name, rule)
 			}
+			if strings.Contains(fmt.Sprint(rule), "app.kubernetes.io/name") { // kustomize's own addition to matchLabels
+				t.Errorf("%s asks for Remit's label of others: %v", p.Metadata.Name, rule)
+			}
 		}
 	}
 	if !nothing || !some {

@@ -47,6 +47,16 @@ func (s *Store) KeepMonths(ctx context.Context, failed func(error)) error {
 // makeMonth makes the part of a time, if there is none.
 func (s *Store) makeMonth(ctx context.Context, at time.Time) error {
 	err := s.changeParts(ctx, func(tx *sql.Tx) error {
+		var there bool
+		if err := tx.QueryRowContext(ctx, "select to_regclass($1) is not null", "audit_"+at.Format("200601")).Scan(&there); err != nil || there {
+			return err
+		}
+		// What is appended there between the move and the check of what is left would fail it.
+		for _, lock := range []string{"lock table only audit in share update exclusive mode", "lock table " + otherPart + " in access exclusive mode"} { // in the order of dropParts
+			if _, err := tx.ExecContext(ctx, lock); err != nil {
+				return err
+			}
+		}
 		_, err := tx.ExecContext(ctx, "select audit_month($1)", micros(at))
 		return err
 	})

@@ -78,6 +78,16 @@ func (s *Store) Remove(ctx context.Context) error {
 	}
 }
 
+// Unremoved says whether entries are left that the newest statement in the chain says are removed.
+func (s *Store) Unremoved(ctx context.Context) (bool, error) {
+	cut, err := s.stated(ctx)
+	if err != nil || cut.Last.Seq == 0 {
+		return false, err
+	}
+	oldest, err := s.Oldest(ctx)
+	return oldest.Seq > 0 && oldest.Seq <= cut.Last.Seq, err
+}
+
 // stated is the newest statement of what is removed, the zero Cut when there is none.
 func (s *Store) stated(ctx context.Context) (audit.Cut, error) {
 	entries, err := s.Entries(ctx, audit.Query{Kind: audit.Pruned, Limit: 1})

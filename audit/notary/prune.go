@@ -151,9 +151,25 @@ func (a *archive) keep(path string) (digest string, err error) {
 // slack keeps removals, each of which leaves an entry, rare.
 const slack = 24 * time.Hour
 
+// goOn removes what a removal that was interrupted left, if the record is still sound.
+func (n *Notary) goOn(ctx context.Context) error {
+	left, err := n.Chain.Unremoved(ctx)
+	if err != nil || !left {
+		return err
+	}
+	last, err := n.last()
+	if err != nil {
+		return err
+	}
+	if _, err := n.archive(ctx, audit.Cut{}, signed(last), ""); err != nil { // which verifies all of it
+		return err
+	}
+	return n.Chain.Remove(ctx)
+}
+
 // retire removes what is older than the retention, once it is a day older; where the record has parts, once a whole one is.
 func (n *Notary) retire(ctx context.Context) error {
-	if err := n.Chain.Remove(ctx); err != nil { // what one that was interrupted left
+	if err := n.goOn(ctx); err != nil {
 		return err
 	}
 	overdue, err := n.Chain.LastWhole(ctx, n.now().Add(-n.Retention-slack))

@@ -1,9 +1,11 @@
 package notary_test
 
 import (
+	"bufio"
 	"context"
 	"database/sql"
 	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -121,6 +123,24 @@ func TestForgedRemovals(t *testing.T) {
 			o.Now = func() time.Time { return now.Add(100 * time.Hour) }
 			_, err = o.Prune(t.Context(), ann, now, "")
 			wantError(t, "another removal", err, "nothing was removed")
+
+			before, err := o.store.Oldest(t.Context()) // the retention does not go on with what the forged statement says
+			if err != nil {
+				t.Fatal(err)
+			}
+			said, complaints := io.Pipe()
+			o.Log, o.Retention, o.Archive, o.Interval = slog.New(slog.NewTextHandler(complaints, nil)), 48*time.Hour, filepath.Join(o.dir, "archive"), 10*time.Millisecond
+			ctx, stop := context.WithCancel(t.Context())
+			go func() { _ = o.Run(ctx); complaints.Close() }() // the record is not sound, which is its last word, too
+			for lines := bufio.NewScanner(said); lines.Scan(); {
+				if strings.Contains(lines.Text(), "old entries are not removed") {
+					stop()
+				}
+			}
+			stop()
+			if after, err := o.store.Oldest(t.Context()); err != nil || after.Seq != before.Seq {
+				t.Errorf("the oldest entry is %v, %v; it was %v", after.Seq, err, before.Seq)
+			}
 		})
 	}
 }

@@ -23,6 +23,8 @@ type Chain interface {
 	VerifyAfter(ctx context.Context, known audit.Head, each func(audit.Entry) error) (audit.Head, error)
 	LastBefore(ctx context.Context, t time.Time) (seq int64, err error)
 	LastWhole(ctx context.Context, t time.Time) (seq int64, err error)
+	// Unremoved says whether entries are left that the newest statement says are removed.
+	Unremoved(ctx context.Context) (bool, error)
 	Remove(ctx context.Context) error
 }
 

@@ -71,7 +71,8 @@ type place struct {
 	asked  int64     // what has to be answered before what was announced here is; 0 when nothing was asked
 	at     time.Time // when that was asked
 	own    map[catalog.ID]catalog.Digest
-	other  string // what the server's process of this replica does not offer as the catalog has it
+	froze  map[catalog.ID]catalog.Digest // what it was when what it drifts from was frozen last
+	other  string                        // what the server's process of this replica does not offer as the catalog has it
 }
 
 // mine says whether this process crawls the server.
@@ -218,6 +219,9 @@ func (c *Crawler) visit(ctx context.Context, f *follower) error {
 	switch {
 	case mine:
 		_, err := c.list(ctx, f.server)
+		if errors.Is(err, ErrTurn) {
+			poke(f.wake) // what was announced here is asked for, and a process of its own is looked at
+		}
 		return err
 	case f.server.Own():
 		return c.check(ctx, f)
@@ -321,7 +325,7 @@ func (c *Crawler) check(ctx context.Context, f *follower) error {
 	at, own := c.cfg.Now(), digests(tools)
 	other := otherwise(own, known)
 	f.mu.Lock()
-	news := other != "" && other != f.other
+	news := other != "" && !maps.Equal(own, f.froze)
 	f.own, f.other = own, other
 	f.mu.Unlock()
 	if news {
@@ -332,6 +336,9 @@ func (c *Crawler) check(ctx context.Context, f *follower) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if news {
+		f.froze = own
+	}
 	f.course.listed(start, at, news, true)
 	f.unsteady = f.turn.Last.Unsteady
 	return nil

@@ -69,7 +69,7 @@ func (m *metricsServer) close() {
 
 // state is what the metrics read when they are scraped.
 func (s *system) state(gate *gateway.Gateway, kept func() (counts, calls int)) telemetry.State {
-	return telemetry.State{Gateway: gate.Stats, Servers: s.crawler.Status, Tools: func() int { <-s.loaded; return len(s.catalog.Tools()) }, Limits: kept,
+	return telemetry.State{Gateway: gate.Stats, Servers: s.crawler.Status, Tools: func() int { return len(s.catalog.Tools()) }, Limits: kept,
 		Frozen: func(ctx context.Context) (int, error) {
 			pins, err := s.store.FrozenPins(ctx)
 			return len(pins), err

@@ -409,7 +409,7 @@ func TestCatalogIsWaitedFor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &system{catalog: newCatalog(nil), loaded: make(chan struct{})}
+	s := &system{catalog: newCatalog(nil), loaded: make(chan struct{}), unread: make(chan struct{})}
 	s.crawler = crawl.New(crawl.Config{Servers: pool.Servers(), Store: db, Catalog: s.catalog})
 	page := s.afterLoad(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, strconv.Itoa(len(s.catalog.Tools()))+" tools")

@@ -122,6 +122,7 @@ type system struct {
 	catalog *catalog.Catalog
 	crawler *crawl.Crawler
 	loaded  chan struct{} // closed when the catalog holds what the store knows
+	unread  chan struct{} // closed when that could not be read: nothing waits for it any more
 	drifted func()        // nil until somebody serves
 
 	provider    *oidc.Client            // where people sign in; nil for none
@@ -135,7 +136,7 @@ func (a *app) assemble(configs []upstream.Config, log *slog.Logger) (_ *system, 
 	if err != nil {
 		return nil, err
 	}
-	s := &system{catalog: newCatalog(e), loaded: make(chan struct{})}
+	s := &system{catalog: newCatalog(e), loaded: make(chan struct{}), unread: make(chan struct{})}
 	if s.store, err = a.openStore(); err != nil {
 		return nil, err
 	}
@@ -177,6 +178,7 @@ func (a *app) assemble(configs []upstream.Config, log *slog.Logger) (_ *system, 
 // load reads the catalog from the store.
 func (s *system) load(ctx context.Context) error {
 	if err := s.crawler.Load(ctx); err != nil {
+		close(s.unread)
 		return fmt.Errorf("reading the catalog: %w", err)
 	}
 	close(s.loaded)
@@ -185,8 +187,12 @@ func (s *system) load(ctx context.Context) error {
 
 // tool is the catalog's definition of a tool now. Nobody knows it before the catalog was read, which is waited for.
 func (s *system) tool(id catalog.ID) (catalog.Tool, bool) {
-	<-s.loaded
-	return s.catalog.Tool(id)
+	select {
+	case <-s.loaded:
+		return s.catalog.Tool(id)
+	case <-s.unread: // and the process ends
+		return catalog.Tool{}, false
+	}
 }
 
 // afterLoad has requests that need the catalog wait until it was read.
@@ -195,6 +201,8 @@ func (s *system) afterLoad(next http.Handler) http.Handler {
 		select {
 		case <-s.loaded:
 			next.ServeHTTP(w, r)
+		case <-s.unread:
+			http.Error(w, "Remit is ending: the catalog could not be read.", http.StatusServiceUnavailable)
 		case <-r.Context().Done():
 		}
 	})
