@@ -87,10 +87,10 @@ func (s *Server) Call(ctx context.Context, call Call) (result strictjson.Value, 
 	if call.Method != "" {
 		r.method = call.Method
 	}
-	if answer := call.Answer; answer != nil {
+	if answer := call.Answer; answer != nil { // a quarter of the places stay for calls that wait for nobody
 		call.Answer = func(ctx context.Context, a Asked) (json.RawMessage, error) {
 			defer s.waiting.Add(-1)
-			if s.waiting.Add(1) > int64(max(1, s.cfg.Concurrency/2)) {
+			if s.waiting.Add(1) > int64(max(1, s.cfg.Concurrency*3/4)) {
 				return nil, &RPCError{Code: -32603, Message: "as many calls wait for an answer as may"}
 			}
 			return answer(ctx, a)
