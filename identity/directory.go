@@ -62,6 +62,9 @@ func (d *Directory) Bootstrap(ctx context.Context) (name, link string, created b
 		return "", "", false, err
 	}
 	if err := d.AddPerson(ctx, Operator(), "admin", Roles, ""); err != nil {
+		if people, again := d.Store.People(ctx); again == nil && len(people) > 0 {
+			return "", "", false, nil // another replica was first
+		}
 		return "", "", false, err
 	}
 	link, err = d.NewLink(ctx, Operator(), "admin")

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"errors"
 	"net/netip"
 	"testing"
@@ -10,6 +11,20 @@ import (
 
 	"remit/identity"
 )
+
+// nobodyYet has read the people before there was any.
+type nobodyYet struct {
+	identity.Store
+	asked *bool
+}
+
+func (n nobodyYet) People(ctx context.Context) ([]identity.Person, error) {
+	if !*n.asked {
+		*n.asked = true
+		return nil, nil
+	}
+	return n.Store.People(ctx)
+}
 
 func peopleAndKeys(t *testing.T, e engine) {
 	s := e.open(t)
@@ -22,6 +37,10 @@ func peopleAndKeys(t *testing.T, e engine) {
 	}
 	if _, _, again, err := d.Bootstrap(ctx); again || err != nil {
 		t.Errorf("a second Bootstrap: got %v, %v", again, err)
+	}
+	late := &identity.Directory{Store: nobodyYet{s, new(bool)}} // of two replicas that start at once on an empty database
+	if _, _, again, err := late.Bootstrap(ctx); again || err != nil {
+		t.Errorf("a Bootstrap that another replica overtakes: got %v, %v", again, err)
 	}
 	admin := identity.Principal{Person: "admin", Roles: identity.Roles}
 	if err := d.AddPerson(ctx, admin, "ada", []identity.Role{identity.Author}, "correct horse battery"); err != nil {

@@ -413,7 +413,7 @@ func TestWatch(t *testing.T) {
 			case err := <-over:
 				t.Fatalf("it ended: %v", err)
 			}
-			waitFor(t, "the stream", func() bool { return fake.Stats().Listeners > 0 })
+			waitFor(t, "the stream", func() bool { return fake.Stats().Listeners > 0 && fake.Stats().Watched["r://a"] > 0 })
 			fake.Update("r://a")
 			<-updated
 			at.CloseClientConnections()
