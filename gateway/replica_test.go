@@ -66,13 +66,28 @@ func (w *world) replica(where string, staleness time.Duration, listens bool) {
 	w.server = server
 }
 
+// hears is how a replica learns of what another did.
+type hears struct {
+	staleness time.Duration
+	listens   bool
+}
+
+var hearing = map[string]hears{"asks each time": {0, false}, "listens": {time.Hour, true}, "is deaf": {time.Second, false}}
+
+// await has calls refused: by a replica that asks each time the next one.
+func (h hears) await(t *testing.T, refused func() bool) {
+	t.Helper()
+	if h.staleness > 0 {
+		eventually(t, "a refusal", refused)
+	} else if !refused() {
+		t.Error("the next call was let through")
+	}
+}
+
 // A key that is revoked on one replica is refused by the others: by a replica that asks each time on the next call, by one that
 // listens as soon as it hears, by one that neither hears nor asks each time when its time is over.
 func TestRevocationOnAnotherReplica(t *testing.T) {
-	for name, tc := range map[string]struct {
-		staleness time.Duration
-		listens   bool
-	}{"asks each time": {0, false}, "listens": {time.Hour, true}, "is deaf": {time.Second, false}} {
+	for name, tc := range hearing {
 		t.Run(name, func(t *testing.T) {
 			where := services.Postgres(t)
 			w := newWorldOn(t, where, nil)
@@ -89,23 +104,14 @@ func TestRevocationOnAnotherReplica(t *testing.T) {
 				t.Fatal("a good key was refused")
 			}
 			w.revoke("support")
-			if tc.staleness == 0 {
-				if !refused() {
-					t.Error("the next call was let through")
-				}
-				return
-			}
-			eventually(t, "a refusal", refused)
+			tc.await(t, refused)
 		})
 	}
 }
 
 // A tool that another replica found changed is refused here, as a revoked key is, although the catalog of this one still has what was approved.
 func TestDriftFoundByAnotherReplica(t *testing.T) {
-	for name, tc := range map[string]struct {
-		staleness time.Duration
-		listens   bool
-	}{"asks each time": {0, false}, "listens": {time.Hour, true}, "is deaf": {time.Second, false}} {
+	for name, tc := range hearing {
 		t.Run(name, func(t *testing.T) {
 			where := services.Postgres(t)
 			w := newWorldOn(t, where, nil)
@@ -125,13 +131,7 @@ func TestDriftFoundByAnotherReplica(t *testing.T) {
 			}
 			w.fakes["crm"].SetTools(append(raw(strings.Replace(findCustomer, "by e-mail", "by e-mail, and tells everybody", 1)), definitions["crm"][1:]...))
 			w.crawl()
-			if tc.staleness == 0 {
-				if !refused() {
-					t.Error("the next call was let through")
-				}
-				return
-			}
-			eventually(t, "a refusal", refused)
+			tc.await(t, refused)
 		})
 	}
 }

@@ -271,15 +271,11 @@ func (p *pipes) sent(c *pipe, well bool) {
 		if c.halves.Load() > 1 {
 			c.SetReadDeadline(time.Now().Add(patience))
 		}
-		if c.halves.Add(-1) == 0 {
-			c.Close()
-		}
-		return
 	}
-	p.over(c, true)
+	p.end(c)
 }
 
-// over ends one half of an exchange, the request or the answer. With the second one the connection is free for the next exchange.
+// over ends the half that is an answer.
 func (p *pipes) over(c *pipe, well bool) {
 	if !well {
 		c.broken.Store(true)
@@ -288,6 +284,11 @@ func (p *pipes) over(c *pipe, well bool) {
 	if c.halves.Load() > 1 {
 		c.SetWriteDeadline(time.Now().Add(patience)) // of a server that answers before it has read the request
 	}
+	p.end(c)
+}
+
+// end ends one half of an exchange. With the second one the connection is free for the next exchange.
+func (p *pipes) end(c *pipe) {
 	if c.halves.Add(-1) != 0 {
 		return
 	}
