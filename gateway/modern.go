@@ -124,6 +124,8 @@ func (g *Gateway) serveOffered(x *exchange) {
 		g.call(x)
 	case upstream.GetPrompt, upstream.ReadResource, upstream.Complete:
 		g.getOther(x)
+	case upstream.GetTask, upstream.CancelTask, upstream.UpdateTask, upstream.TaskResult:
+		g.askOfTask(x)
 	default:
 		g.refuse(x, x.noMethod())
 	}
@@ -221,7 +223,7 @@ func (g *Gateway) tail() string {
 
 func (g *Gateway) discover(v *view) []byte {
 	supported, _ := json.Marshal(allVersions) // strings always encode
-	return []byte(`{"supportedVersions":` + string(supported) + `,` + v.capabilities() + `,` + g.tail())
+	return []byte(`{"supportedVersions":` + string(supported) + `,` + v.capabilities(true) + `,` + g.tail())
 }
 
 // withView runs serve when the persona has a live revision, and else refuses.

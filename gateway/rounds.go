@@ -215,6 +215,19 @@ func (c *call) inputAsked(result []byte) (out questions, err error) {
 	return out, nil
 }
 
+// text is all of it as an object by the server's keys.
+func (a questions) text() []byte {
+	out := []byte{'{'}
+	for i, key := range a.keys {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		q := a.byKey[key]
+		out = append(append(append(out, quote(key)+`:{"method":"`+q.method+`","params":`...), q.params...), '}')
+	}
+	return append(out, '}')
+}
+
 // askedBack is what a client of the stateless era is told: what the server asks, under a state of ours.
 func (g *Gateway) askedBack(c *call, a questions, held string) *fault {
 	r := round{Call: c.round.Call, Number: c.round.Number + 1, Until: g.c.Now().Add(roundFor).Unix(), Asked: map[string]policy.Ask{}, State: a.state, Held: held}
@@ -223,18 +236,11 @@ func (g *Gateway) askedBack(c *call, a questions, held string) *fault {
 	}
 	r.Call = c.named()
 	body := []byte(`{"resultType":"input_required"`)
-	for i, key := range a.keys {
-		if i == 0 {
-			body = append(body, `,"inputRequests":{`...)
-		} else {
-			body = append(body, ',')
-		}
-		q := a.byKey[key]
-		r.Asked[key] = q.kind
-		body = append(append(body, quote(key)+`:{"method":"`+q.method+`","params":`...), q.params...)
-		if body = append(body, '}'); i == len(a.keys)-1 {
-			body = append(body, '}')
-		}
+	if len(a.keys) > 0 {
+		body = append(append(body, `,"inputRequests":`...), a.text()...)
+	}
+	for _, key := range a.keys {
+		r.Asked[key] = a.byKey[key].kind
 	}
 	c.entry.Decision = audit.Allowed
 	c.result = [2][]byte{nil, append(append(body, `,"requestState":`...), quote(g.seal(c, r))+"}"...)}

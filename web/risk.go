@@ -44,7 +44,7 @@ func picture(r persona.Revision) riskPicture {
 		b := riskBox{Kind: kind, Title: title}
 		for i, g := range r.Grants {
 			if slices.Contains(ids, g.Tool) {
-				b.Tools = append(b.Tools, riskTool{i + 1, g.Tool, len(g.Policy.Words()) > len(g.Policy.Asks), g.Policy.Approval != nil})
+				b.Tools = append(b.Tools, riskTool{i + 1, g.Tool, len(g.Policy.Words()) > len(g.Policy.Lets()), g.Policy.Approval != nil})
 			}
 		}
 		return b
