@@ -68,7 +68,7 @@ func (g *Gateway) forward(ctx context.Context, c *call) *fault {
 		}
 		return g.askedBack(c, asks, "")
 	}
-	if c.grant.rules.Tasks && isTask(t.result, out.Task != nil) {
+	if c.method == "tools/call" && c.grant.rules.Tasks && isTask(t.result, out.Task != nil) {
 		return g.made(ctx, c, out, t.result)
 	}
 	return c.receive(server, t.result)

@@ -149,7 +149,7 @@ func (g *Gateway) sealTask(c *call, id string, older bool) string {
 }
 
 func (g *Gateway) unsealTask(x *exchange, id string) (t task, ok bool) {
-	if len(id) > 8*maxTask || len(id) < len(taskPrefix) || id[:len(taskPrefix)] != taskPrefix {
+	if len(id) > 16*maxTask || len(id) < len(taskPrefix) || id[:len(taskPrefix)] != taskPrefix {
 		return t, false
 	}
 	sealed, err := base64.RawURLEncoding.Strict().DecodeString(id[len(taskPrefix):])

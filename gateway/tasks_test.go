@@ -143,7 +143,7 @@ func TestTaskInTheRecord(t *testing.T) {
 // The rules about hours hold for what is asked of a task, and a tool's other rules for the call that made it.
 func TestTaskKeepsHours(t *testing.T) {
 	w := newWorld(t, nil)
-	w.ahead.Store(int64(time.Until(time.Now().UTC().Truncate(24*time.Hour).Add(36 * time.Hour)))) // noon
+	w.ahead.Store(int64(time.Until(time.Now().UTC().Truncate(24 * time.Hour).Add(36 * time.Hour)))) // noon
 	w.revise("support", persona.Grant{Pin: persona.Pin{Tool: "crm/job"}, Policy: policy.Policy{Tasks: true, Hours: []policy.Hours{{From: "08:00", To: "18:00"}},
 		Arguments: []policy.Constraint{{Path: "/text", Const: []byte(`"x"`)}}}})
 	id := begun(t, w.about("tools/call", "job", `,"arguments":{"text":"x"}`))

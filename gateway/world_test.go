@@ -113,7 +113,7 @@ var tasks = map[string]fakemcp.Task{
 		Result: json.RawMessage(`{"error":{"code":-32050,"message":"No, ada@example.com.","data":{"n":12345678901234567890}}}`)},
 	"fails_job": {States: []string{atWork, `"status":"failed","error":{"code":-32050,"message":"No."}`},
 		Result: json.RawMessage(`{"result":{"content":[],"isError":true}}`)},
-	"huge_job": {States: []string{atWork, `"status":"completed","result":{"content":[{"type":"text","text":"` + strings.Repeat("x", 5000) + `"}]}`}},
+	"huge_job":    {States: []string{atWork, `"status":"completed","result":{"content":[{"type":"text","text":"` + strings.Repeat("x", 5000) + `"}]}`}},
 	"endless_job": {States: []string{atWork}, Insists: true, Result: json.RawMessage(`{"result":{"content":[]}}`)},
 	"asking_must": {States: []string{atWork, `"status":"input_required","inputRequests":{"q1":` + string(questions["form"][0]) + `}`, done}, Insists: true},
 	"asking_job": {States: []string{atWork, `"status":"input_required","inputRequests":{"q1":` + string(questions["form"][0]) + `}`, done},

@@ -15,13 +15,14 @@ import (
 type Task struct {
 	// States are what is said of the task, one after another, as an object's
 	// members without the braces; the last is said for ever. One that is
-	// input_required stays until the client has answered, or somebody asked for the result. What a
-	// state does not say of id, times and intervals is added.
+	// input_required stays until the client has answered, or asked for the
+	// result. What a state does not say of id, times and intervals is added.
 	States []string
-	// Result is how tasks/result is answered, at once unless the last state is
-	// that it works, in the older era: an object with
+	// Result is how tasks/result is answered in the older era: an object with
 	// the member result or error, in which $ID is the task's. Where Config.Asks
-	// has something under "result of" and the tool's name, that is asked for instead, and the answer repeats what the client said.
+	// has something under "result of" and the tool's name, that is asked for
+	// instead, and the answer repeats what the client said. Where the last state
+	// is that it works, the answer comes when the task is cancelled.
 	Result json.RawMessage `json:",omitempty"`
 	// Insists has calls refused that are not made as tasks.
 	Insists bool `json:",omitempty"`
