@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -122,12 +121,9 @@ func needTasks() *fault {
 	return f
 }
 
-// whose is for whom an id is: each part stands with its length.
-func (x *exchange) whose() (out []byte) {
-	for _, part := range []string{"tasks", x.who.Key, x.who.Agent, x.who.User, x.who.Persona} {
-		out = append(binary.BigEndian.AppendUint64(out, uint64(len(part))), part...)
-	}
-	return out
+// whose is for whom an id is.
+func (x *exchange) whose() []byte {
+	return measured("tasks", x.who.Key, x.who.Agent, x.who.User, x.who.Persona)
 }
 
 // print is the grant as it was approved: another definition, name or policy has another.
@@ -141,26 +137,11 @@ func (t *grant) print() string {
 }
 
 func (g *Gateway) sealTask(c *call, id string, older bool) string {
-	text, err := json.Marshal(task{c.name, c.grant.print(), id, older, c.named(), g.c.Now().Add(taskFor).Unix()})
-	if err != nil {
-		panic("gateway: a task did not encode: " + err.Error()) // it is strings and a number
-	}
-	return taskPrefix + base64.RawURLEncoding.EncodeToString(g.states.Seal(nil, nil, text, c.whose()))
+	return g.encrypt(taskPrefix, task{c.name, c.grant.print(), id, older, c.named(), g.c.Now().Add(taskFor).Unix()}, c.whose())
 }
 
 func (g *Gateway) unsealTask(x *exchange, id string) (t task, ok bool) {
-	if len(id) > 16*maxTask || len(id) < len(taskPrefix) || id[:len(taskPrefix)] != taskPrefix {
-		return t, false
-	}
-	sealed, err := base64.RawURLEncoding.Strict().DecodeString(id[len(taskPrefix):])
-	if err != nil {
-		return t, false
-	}
-	text, err := g.states.Open(nil, nil, sealed, x.whose())
-	if err != nil || json.Unmarshal(text, &t) != nil || g.c.Now().After(time.Unix(t.Until, 0)) {
-		return t, false
-	}
-	return t, true
+	return t, g.decrypt(taskPrefix, id, 16*maxTask, x.whose(), &t) && g.c.Now().Before(time.Unix(t.Until, 0))
 }
 
 // readTask finds which task is meant. One that is another's is answered like one that never was.
@@ -221,8 +202,7 @@ func (g *Gateway) limitPolls(ctx context.Context, c *call) *fault {
 // augmented refuses to make a task of a call of which none is made (2025-11-25). Where no tool of the persona makes any, the parameter is
 // ignored, as the protocol says.
 func (c *call) augmented() *fault {
-	raw := c.params["task"]
-	if c.modern || c.method != "tools/call" || raw == nil || !c.revision.whole().grantsTasks(false) {
+	if !c.forTask {
 		return nil
 	}
 	if !c.grant.rules.Tasks || !c.grant.may {
@@ -264,15 +244,16 @@ func (c *call) asksForTask() json.RawMessage {
 	return nil
 }
 
-// asked says that the client of the older era wants a task, and nothing else.
-func (c *call) asked() bool { return !c.modern && c.params["task"] != nil }
+// asked says that the client, of the older era, wants a task, and nothing else.
+func (c *call) asked() bool { return !c.modern && c.method == "tools/call" && c.params["task"] != nil }
 
 // otherwise says that the server did not carry out the call, for the way in which it was made, and changes that.
 func (c *call) otherwise(out *upstream.Call, err error) bool {
+	if err == nil || c.round.Held != "" || !c.grant.rules.Tasks {
+		return false
+	}
 	rpc, answered := errors.AsType[*upstream.RPCError](err)
 	switch {
-	case c.round.Held != "" || !c.grant.rules.Tasks:
-		return false
 	case errors.Is(err, upstream.ErrNoTasks) && !c.asked():
 		out.Task = nil
 		return true
