@@ -55,7 +55,7 @@ const (
 
 // polls are how often one key may ask about the tasks of one tool. It asks for work that was counted, so these are no calls to the
 // limits of the policy.
-var polls = &policy.Compiled{Policy: policy.Policy{Limits: []policy.Limit{{Calls: 600, Per: policy.Minute, By: policy.ByKey}}}}
+var polls = []policy.Limit{{Calls: 600, Per: policy.Minute, By: policy.ByKey}}
 
 // taskSteps are the steps of a request about a task. The arguments were decided on when it was made, by the same grant.
 var taskSteps = slices.Concat([]step{
@@ -152,7 +152,8 @@ func (g *Gateway) readTask(_ context.Context, c *call) *fault {
 	}
 	id, _ := c.params.text("taskId")
 	t, ok := g.unsealTask(c.exchange, id)
-	if !ok {
+	if !ok || !c.modern && !t.Older { // a client of the older era has none of a newer server
+
 		f := rpcFault(codeInvalidParams, "Task not found: its id was never given to this client, or is too old.")
 		f.policy = "tasks/id"
 		return f
@@ -186,7 +187,8 @@ func (g *Gateway) goesOn(_ context.Context, c *call) *fault {
 }
 
 func (g *Gateway) limitPolls(ctx context.Context, c *call) *fault {
-	release, refused := g.c.Limiter.Take(ctx, policy.Subject{Persona: c.who.Persona, Key: c.who.Key, Tool: string(c.grant.Tool) + " tasks"}, polls, c.began)
+	bounds := &policy.Compiled{Policy: policy.Policy{Limits: polls, Concurrent: c.grant.Policy.Concurrent}} // apart from the calls
+	release, refused := g.c.Limiter.Take(ctx, policy.Subject{Persona: c.who.Persona, Key: c.who.Key, Tool: string(c.grant.Tool) + " tasks"}, bounds, c.began)
 	if refused == nil {
 		c.release = release
 		return nil
@@ -294,6 +296,15 @@ type state struct {
 	ttl, every                            jsontext.Value // milliseconds; ttl may be null, either may be missing
 	result, failure, requests             jsontext.Value // of a server of the newer era
 	meta                                  jsontext.Value
+}
+
+// patience is how long the gateway waits before it asks again, between a tenth of a second and ten.
+func (s state) patience() time.Duration {
+	every := int64(1000)
+	if milliseconds(s.every) {
+		_ = json.Unmarshal(s.every, &every) // it is one
+	}
+	return time.Duration(min(max(every, 100), 10_000)) * time.Millisecond
 }
 
 func (s state) over() bool {
@@ -445,12 +456,7 @@ func (g *Gateway) await(ctx context.Context, c *call, out upstream.Call, s state
 		return c.receive(server, strictjson.Unread(related(t.result.Text, "")))
 	}
 	for !s.over() && s.status != "input_required" {
-		wait := time.Second
-		var every float64
-		if json.Unmarshal(s.every, &every) == nil {
-			wait = min(max(time.Duration(every)*time.Millisecond, 20*time.Millisecond), 10*time.Second)
-		}
-		timer := time.NewTimer(wait)
+		timer := time.NewTimer(s.patience())
 		select {
 		case <-timer.C:
 		case <-ctx.Done():

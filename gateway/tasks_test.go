@@ -90,11 +90,11 @@ func TestTaskIsCancelledWithItsCall(t *testing.T) {
 // busy is a limiter that refuses what is asked of tasks, and keeps what it was asked.
 type busy struct {
 	subjects []policy.Subject
-	limits   []policy.Limit
+	bounds   []policy.Policy
 }
 
 func (b *busy) Take(_ context.Context, s policy.Subject, p *policy.Compiled, _ time.Time) (func(), *policy.Refusal) {
-	b.subjects, b.limits = append(b.subjects, s), append(b.limits, p.Limits...)
+	b.subjects, b.bounds = append(b.subjects, s), append(b.bounds, p.Policy)
 	if strings.HasSuffix(s.Tool, " tasks") {
 		return nil, &policy.Refusal{Reason: "at most so many a minute"}
 	}
@@ -105,7 +105,7 @@ func (b *busy) Take(_ context.Context, s policy.Subject, p *policy.Compiled, _ t
 func TestPollsAreBounded(t *testing.T) {
 	b := &busy{}
 	w := newWorld(t, func(c *gateway.Config) { c.Limiter = b })
-	w.makesTasks("crm/job")
+	w.revise("support", persona.Grant{Pin: persona.Pin{Tool: "crm/job"}, Policy: policy.Policy{Tasks: true, Concurrent: 3, Limits: []policy.Limit{{Calls: 1, Per: policy.Day}}}})
 	id := begun(t, w.about("tools/call", "job", `,"arguments":{}`))
 	if got := w.about("tasks/get", id, ""); !strings.Contains(got, "asks about tasks of this tool too often: at most so many a minute") {
 		t.Errorf("got %s", got)
@@ -113,8 +113,11 @@ func TestPollsAreBounded(t *testing.T) {
 	if n := w.fakes["crm"].Stats().ByTool["tasks/get"]; n != 0 {
 		t.Errorf("got %d requests at the server, want none", n)
 	}
-	if len(b.subjects) != 2 || b.subjects[0].Tool != "crm/job" || b.subjects[1].Tool != "crm/job tasks" || len(b.limits) != 1 || b.limits[0].By != policy.ByKey {
-		t.Errorf("got %+v %+v", b.subjects, b.limits)
+	if len(b.subjects) != 2 || b.subjects[0].Tool != "crm/job" || b.subjects[1].Tool != "crm/job tasks" {
+		t.Fatalf("got %+v", b.subjects)
+	}
+	if own := b.bounds[1]; own.Concurrent != 3 || len(own.Limits) != 1 || own.Limits[0].By != policy.ByKey || own.Limits[0].Calls < 100 {
+		t.Errorf("got the bounds %+v", own)
 	}
 }
 
