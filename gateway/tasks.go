@@ -386,6 +386,18 @@ func (c *call) shown(s state, id string) []byte {
 	return out
 }
 
+// metaOf is what the server says beside the state, after the masks; nothing where that is too much, or cannot be read.
+func (c *call) metaOf(s state, id string) []byte {
+	if s.meta.Kind() != '{' || len(s.meta) > maxQuestion {
+		return nil
+	}
+	masked, _, err := c.grant.rules.MaskArguments(related(slices.Concat([]byte(`{"_meta":`), s.meta, []byte("}")), id))
+	if limit := c.grant.rules.MaxResultBytes; err != nil || limit > 0 && len(masked) > limit {
+		return nil
+	}
+	return slices.Concat([]byte(","), masked[1:len(masked)-1])
+}
+
 // related puts our id in the place of the server's where a message says to which task it belongs; an empty one takes that away.
 func related(message []byte, id string) []byte {
 	out, _, err := splice(message, "_meta", func(value []byte) []byte {
@@ -429,14 +441,12 @@ func (g *Gateway) made(ctx context.Context, c *call, out upstream.Call, result s
 	if !c.takesTask() && !c.asked() {
 		return g.await(ctx, c, out, s, older)
 	}
-	body := c.shown(s, g.sealTask(c, s.id, older))
-	switch {
-	case c.modern:
-		body = slices.Concat([]byte(`{"resultType":"task",`), body, []byte("}"))
-	default:
-		body = slices.Concat([]byte(`{"task":{`), body, []byte("}}"))
+	id := g.sealTask(c, s.id, older)
+	start, end := `{"resultType":"task",`, ""
+	if !c.modern {
+		start, end = `{"task":{`, "}"
 	}
-	c.entry.Decision, c.result = audit.Allowed, [2][]byte{nil, body}
+	c.entry.Decision, c.result = audit.Allowed, [2][]byte{[]byte(start), slices.Concat(c.shown(s, id), []byte(end), c.metaOf(s, id), []byte("}"))}
 	return nil
 }
 
@@ -586,7 +596,7 @@ func (c *call) tell(s state, more []byte) {
 	if c.modern {
 		start = `{"resultType":"complete",`
 	}
-	c.result = [2][]byte{[]byte(start), slices.Concat(c.shown(s, c.taskID()), more, []byte("}"))}
+	c.result = [2][]byte{[]byte(start), slices.Concat(c.shown(s, c.taskID()), more, c.metaOf(s, c.taskID()), []byte("}"))}
 	c.entry.Decision = audit.Allowed
 }
 

@@ -105,7 +105,7 @@ const (
 
 // tasks are what becomes of calls of the tools of that name.
 var tasks = map[string]fakemcp.Task{
-	"job": {States: []string{atWork + `,"statusMessage":"of-the-upstream works for ada@example.com"`, atWork, done},
+	"job": {States: []string{atWork + `,"_meta":{"note":"for ada@example.com","n":1.0},"statusMessage":"of-the-upstream works for ada@example.com"`, atWork, done},
 		Result: json.RawMessage(`{"result":{"content":[{"type":"text","text":"done for ada@example.com"}],"x":1.50,"_meta":{"y":1.0,"io.modelcontextprotocol/related-task":{"taskId":"$ID"}}}}`)},
 	"insists": {States: []string{atWork, atWork, done}, Insists: true,
 		Result: json.RawMessage(`{"result":{"content":[],"isError":true,"_meta":{"io.modelcontextprotocol/related-task":{"taskId":"$ID"}}}}`)},
