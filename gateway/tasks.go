@@ -465,14 +465,20 @@ func (g *Gateway) await(ctx context.Context, c *call, out upstream.Call, s state
 		server, _ := c.grant.Tool.Split()
 		return c.receive(server, strictjson.Unread(related(t.result.Text, "")))
 	}
-	for !s.over() && s.status != "input_required" {
+	for asked := map[string]bool{}; !s.over(); {
+		if s.status == "input_required" {
+			if f := g.putTask(ctx, c, out, s, asked); f != nil {
+				g.giveUp(c, s.id, nil)
+				return f
+			}
+		}
 		timer := time.NewTimer(s.patience())
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
 		}
-		result, err := c.server.Call(ctx, upstream.Call{Method: upstream.GetTask, Tool: s.id, For: out.For, Meta: out.Meta})
+		result, err := c.server.Call(ctx, upstream.Call{Method: upstream.GetTask, Tool: s.id, For: out.For, Meta: out.Meta, Asks: out.Asks})
 		if err != nil {
 			g.giveUp(c, s.id, err)
 			return g.unanswered(ctx, c, err)
@@ -495,11 +501,53 @@ func (g *Gateway) await(ctx context.Context, c *call, out upstream.Call, s state
 		}
 		c.entry.Decision = audit.Allowed
 		return c.masked(rpc)
-	case "cancelled":
-		return taskFault(c, errors.New("its task was cancelled"))
 	}
-	g.giveUp(c, s.id, nil)
-	return taskFault(c, errors.New("its task asks for something, which only clients that know tasks can be asked for"))
+	return taskFault(c, errors.New("its task was cancelled"))
+}
+
+// putTask has a client of the older era asked what a task of a server of the newer asks, each question once, and answers it. One of the
+// newer would have to come back for it, as clients that know tasks do.
+func (g *Gateway) putTask(ctx context.Context, c *call, out upstream.Call, s state, asked map[string]bool) *fault {
+	if c.modern {
+		return taskFault(c, errors.New("its task asks for something, which of clients of this protocol version only those can be asked for that know tasks"))
+	}
+	asks, err := c.questionsOf(s)
+	answers := map[string]jsontext.Value{}
+	for _, key := range asks.keys {
+		if err != nil || asked[key] {
+			continue
+		}
+		if asked[key] = true; len(asked) > maxQuestions {
+			err = errors.New("its task asked again and again")
+			continue
+		}
+		answers[key], err = g.put(ctx, c, asks.byKey[key])
+	}
+	switch said, refused := errors.AsType[*upstream.RPCError](err); {
+	case c.interim.over != nil:
+		return c.interim.over
+	case ctx.Err() != nil:
+		return g.unanswered(ctx, c, ctx.Err())
+	case refused:
+		return taskFault(c, errors.New("the client did not answer it: "+said.Message))
+	case err != nil:
+		return taskFault(c, err)
+	case len(answers) == 0:
+		return nil
+	}
+	update := upstream.Call{Method: upstream.UpdateTask, Tool: s.id, For: out.For, Meta: out.Meta, Asks: out.Asks, More: again(answers, nil)}
+	if _, err := c.server.Call(ctx, update); err != nil {
+		return g.unanswered(ctx, c, err)
+	}
+	return nil
+}
+
+// questionsOf are what a task of a server of the newer era asks.
+func (c *call) questionsOf(s state) (questions, error) {
+	if s.requests == nil {
+		return questions{}, errors.New("its task asks for nothing that can be read")
+	}
+	return c.inputAsked(slices.Concat([]byte(`{"inputRequests":`), s.requests, []byte("}")))
 }
 
 // giveUp tells the server that nobody waits for the task, unless it said itself what became of it.
@@ -615,7 +663,7 @@ func (g *Gateway) detail(ctx context.Context, c *call, s *state) ([]byte, *fault
 	case s.status == "input_required" && c.task.Older:
 		return nil, taskFault(c, errors.New("its task asks for something, which a client of this protocol version cannot be asked for at a server of the older; cancel it"))
 	case s.status == "input_required":
-		asks, err := c.inputAsked(slices.Concat([]byte(`{"inputRequests":`), orNothing(s.requests), []byte("}")))
+		asks, err := c.questionsOf(*s)
 		if err != nil {
 			return nil, taskFault(c, err)
 		}
@@ -644,13 +692,6 @@ func (g *Gateway) detail(ctx context.Context, c *call, s *state) ([]byte, *fault
 	return slices.Concat([]byte(`,"result":`), c.result[0], c.result[1]), nil
 }
 
-func orNothing(raw jsontext.Value) jsontext.Value {
-	if raw == nil {
-		return jsontext.Value("{}")
-	}
-	return raw
-}
-
 // resultOfTask waits for the end of the task, in the older era, and is asked meanwhile what its server asks.
 func (g *Gateway) resultOfTask(ctx context.Context, c *call) *fault {
 	t, err := g.turn(ctx, c, upstream.Call{Method: upstream.TaskResult, Tool: c.task.ID, For: c.subject(), Meta: c.traceMeta(g.c.ForwardBaggage), Asks: c.askable()})
@@ -674,7 +715,7 @@ func (g *Gateway) updateTask(ctx context.Context, c *call) *fault {
 	}
 	answers := map[string]jsontext.Value{}
 	if s.status == "input_required" {
-		asks, err := c.inputAsked(slices.Concat([]byte(`{"inputRequests":`), orNothing(s.requests), []byte("}")))
+		asks, err := c.questionsOf(s)
 		if err != nil {
 			return taskFault(c, err)
 		}

@@ -80,8 +80,7 @@ func TestTaskIsCancelledWithItsCall(t *testing.T) {
 			eventually(t, "the server hears of it", func() bool { return len(w.fakes[server].Stats().CancelledTasks) == 1 })
 			eventually(t, "the record", func() bool {
 				all := w.entries()
-				last := all[len(all)-1]
-				return last.Decision == audit.Failed && last.Detail["task"] == "cancelled by Remit"
+				return len(all) == 1 && all[0].Decision == audit.Failed && all[0].Detail["task"] == "cancelled by Remit"
 			})
 		})
 	}
