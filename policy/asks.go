@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Ask is something that a tool's server may ask of the client while it answers a call. It is the one part of a policy that allows:
+// Ask is something that a tool's server may ask of the client while it answers a call. With Tasks it is the part of a policy that allows:
 // without it a server may ask for nothing, and what the server writes goes to a person, or to the agent's model, unread.
 type Ask string
 
