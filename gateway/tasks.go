@@ -556,14 +556,19 @@ func (g *Gateway) giveUp(c *call, id string, why error) {
 		return
 	}
 	c.entry.Detail["task"] = "cancelled by Remit"
-	server, out := c.server, upstream.Call{Method: upstream.CancelTask, Tool: id, For: c.subject()}
+	server, of := c.server, c.subject()
 	g.busy.Add(1) // the request is in it, too
 	go func() {
 		defer g.busy.Done()
-		ctx, cancel := context.WithTimeout(context.Background(), recordTimeout)
-		defer cancel()
-		_, _ = server.Call(ctx, out) // it may be over, and its time ends it in any case
+		cancelAt(server, id, of)
 	}()
+}
+
+// cancelAt cancels a task at its server, as far as that goes: it may be over, and its time ends it in any case.
+func cancelAt(server Caller, id string, of upstream.Subject) {
+	ctx, cancel := context.WithTimeout(context.Background(), recordTimeout)
+	defer cancel()
+	_, _ = server.Call(ctx, upstream.Call{Method: upstream.CancelTask, Tool: id, For: of}) // see above
 }
 
 // stateOf reads what the server says of the task that it was asked about.

@@ -157,3 +157,16 @@ func TestTaskKeepsHours(t *testing.T) {
 		t.Errorf("in the evening: got %s", got)
 	}
 }
+
+// A task whose question nobody came back to answer is cancelled, with the call that waited for it.
+func TestTaskIsCancelledWithItsQuestion(t *testing.T) {
+	w := newWorld(t, nil)
+	w.revise("support", persona.Grant{Pin: persona.Pin{Tool: "old/asking_must"}, Policy: policy.Policy{Tasks: true, Asks: []policy.Ask{policy.AskForm}}})
+	answer(t, w.round("asking_must", ""), "ask", "{}")
+	bound, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	must(t, w.gateway.Close(bound))
+	if got := w.fakes["old"].Stats().CancelledTasks; len(got) != 1 {
+		t.Errorf("got %q cancelled at the server, want the task", got)
+	}
+}
