@@ -27,6 +27,7 @@ const (
 // Kinds of entry. A kind is a noun and a verb.
 const (
 	ToolCall       = "tool.call"
+	TaskCall       = "task.call"      // a request about a task that a tool.call began
 	SignIn         = "person.sign-in" // also one that was refused
 	RequestRefused = "request.refuse" // before a tool was named: bad credential, origin, body
 	Checkpointed   = "audit.checkpoint"
@@ -48,7 +49,7 @@ type Actor struct {
 	Key    string `json:"key,omitempty"` // public id of the access key, never the secret
 }
 
-// Call says what a tool.call carried. What is empty is left out of the entry's JSON: entries that were
+// Call says what a tool.call or task.call carried. What is empty is left out of the entry's JSON: entries that were
 // sealed before a field was known keep their hash.
 type Call struct {
 	ArgumentBytes  int64  `json:"argument_bytes,omitempty"`  // as sent

@@ -44,7 +44,7 @@ func picture(r persona.Revision) riskPicture {
 		b := riskBox{Kind: kind, Title: title}
 		for i, g := range r.Grants {
 			if slices.Contains(ids, g.Tool) {
-				b.Tools = append(b.Tools, riskTool{i + 1, g.Tool, len(g.Policy.Words()) > len(g.Policy.Asks), g.Policy.Approval != nil})
+				b.Tools = append(b.Tools, riskTool{i + 1, g.Tool, len(g.Policy.Words()) > len(g.Policy.Lets()), g.Policy.Approval != nil})
 			}
 		}
 		return b
@@ -53,6 +53,15 @@ func picture(r persona.Revision) riskPicture {
 		In: []riskBox{box("private", "Reads what is yours", risk.Private), box("foreign", "Reads what strangers wrote", risk.Foreign)},
 		Does: []riskBox{box("write", "Changes", risk.Changes), box("destructive", "Deletes, overwrites, runs code", risk.Destroys),
 			box("external", "Leads out", risk.Out)}}
+	var lets []catalog.ID
+	for _, g := range r.Grants {
+		if len(g.Policy.Lets()) > 0 {
+			lets = append(lets, g.Tool)
+		}
+	}
+	if len(lets) > 0 {
+		p.Does = append(p.Does, box("lets", "Asks the person or the model, or works on after the call", lets))
+	}
 	if w, ok := risk.Warning(); ok {
 		p.Warning = w.Text
 	}
