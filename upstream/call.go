@@ -37,8 +37,9 @@ type Call struct {
 	// has. A server of the newer era asks in its result; what one of the older
 	// asks for on the call's own stream, Answer answers, in goroutines of its
 	// own and none after Call has returned. Its error, an *RPCError or another,
-	// is what the server is told. A server asks for nothing over stdio in the
-	// older era: there nothing says to whose call it belongs.
+	// is what the server is told. Without Answer, and over stdio, where nothing
+	// says to whose call a question belongs, what one of the older era asks is
+	// refused.
 	Asks   []string
 	Answer func(ctx context.Context, asked Asked) (json.RawMessage, error)
 	// Tasks says that the caller takes a task for an answer (2026-07-28, the

@@ -137,7 +137,7 @@ func (c *conn) do(ctx context.Context, r request) (result strictjson.Value, err 
 	if p.direct {
 		send = c.direct
 	}
-	if len(r.asks) > 0 && c.answer != nil {
+	if len(r.asks) > 0 && r.answer != nil && c.answer != nil {
 		asked, end := context.WithCancel(ctx)
 		p.asking = &asking{ctx: asked, answer: r.answer}
 		defer p.asking.tasks.Wait()

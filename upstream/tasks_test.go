@@ -77,3 +77,20 @@ func TestNoTasks(t *testing.T) {
 		}
 	})
 }
+
+// A server that asks in the middle of an answer which nobody here can give is refused: one that was of the newer era when its task was
+// made may be of the older when it is asked about it.
+func TestAskedWithoutAnswer(t *testing.T) {
+	eachKind(t, func(t *testing.T, k kind) {
+		if k.era == fakemcp.Modern || k.era == fakemcp.Both {
+			return // which ask in their result
+		}
+		c := k.reach(t, fakemcp.Config{Asks: map[string][]json.RawMessage{"asker": {json.RawMessage(`{"method":"elicitation/create","params":{"message":"Which?"}}`)}},
+			Tools: []json.RawMessage{json.RawMessage(`{"name":"asker","inputSchema":{}}`)}})
+		c.Asks = []string{Form}
+		result, err := one(t, c).Call(within(t), Call{Tool: "asker", Asks: []string{Form}})
+		if err != nil || !strings.Contains(result.String(), "-32601") {
+			t.Errorf("got %s, %v, want that the server was refused", result, err)
+		}
+	})
+}
