@@ -277,20 +277,30 @@ func (c *call) finished(read strictjson.Value) (parts [2][]byte, err error) {
 }
 
 // resultType returns the member of that name. Clients decide by it whether a result asks them: one that is given twice, or in another
-// case, which some readers take for the same, is refused.
+// case, which some readers take for the same, is refused. A result that is nothing but a task, as in the older era, is of the type "task".
 func resultType(read strictjson.Value) (kind string, err error) {
 	const name = "resultType"
+	task, more := false, false
 	if read.Known() {
 		members, _ := read.Members()
 		for _, m := range members {
-			if m.Name == name {
+			switch {
+			case m.Name == name:
 				var text bool
 				if kind, text = strictjson.Text(m.Text); !text {
 					return "", errors.New("resultType is not a string")
 				}
-			} else if strings.EqualFold(m.Name, name) {
+				more = true
+			case strings.EqualFold(m.Name, name):
 				return "", errors.New("resultType is spelt in another case")
+			case m.Name == "task":
+				task = m.Text[0] == '{'
+			default:
+				more = more || m.Name != "_meta"
 			}
+		}
+		if task && !more {
+			kind = "task"
 		}
 		return kind, nil
 	}
@@ -299,24 +309,30 @@ func resultType(read strictjson.Value) (kind string, err error) {
 		return "", err
 	}
 	for given := false; dec.PeekKind() == '"'; {
-		member, err := dec.ReadToken()
+		token, err := dec.ReadToken()
 		if err != nil {
 			return "", err
 		}
-		if !strings.EqualFold(member.String(), name) {
+		member := token.String()
+		if !strings.EqualFold(member, name) {
+			task = task || member == "task" && dec.PeekKind() == '{'
+			more = more || member != "task" && member != "_meta"
 			if err := dec.SkipValue(); err != nil {
 				return "", err
 			}
 			continue
 		}
-		if given || member.String() != name {
+		if given || member != name {
 			return "", errors.New("resultType is given twice, or spelt in another case")
 		}
 		value, err := dec.ReadToken()
 		if err != nil || value.Kind() != '"' {
 			return "", errors.New("resultType is not a string")
 		}
-		kind, given = value.String(), true
+		kind, given, more = value.String(), true, true
+	}
+	if task && !more {
+		kind = "task"
 	}
 	return kind, nil
 }

@@ -357,7 +357,7 @@ func stateOf(result []byte, older bool) (s state, err error) {
 		return s, errors.New("its task has no status that a task may have")
 	}
 	for _, at := range []string{s.created, s.updated} {
-		if _, err := time.Parse(time.RFC3339, at); err != nil {
+		if _, err := time.Parse(time.RFC3339, at); err != nil || len(at) > len(time.RFC3339Nano) { // Parse takes any number of digits
 			return s, errors.New("its task has no times of its making and its last change")
 		}
 	}
@@ -373,8 +373,12 @@ func stateOf(result []byte, older bool) (s state, err error) {
 func (c *call) shown(s state, id string) []byte {
 	ttl, every := taskNames(!c.modern)
 	out := []byte(`"taskId":` + quote(id) + `,"status":"` + s.status + `"`)
-	if text := c.grant.rules.MaskText(s.message); text != "" && len(text) <= maxWords { // what is longer is not cut, which could cut a mask
-		out = append(out, `,"statusMessage":`+quote(text)...)
+	most := maxWords
+	if limit := c.grant.rules.MaxResultBytes; limit > 0 {
+		most = min(most, limit)
+	}
+	if s.message != "" && len(s.message) <= most { // what is longer is not cut, which could cut a mask
+		out = append(out, `,"statusMessage":`+quote(c.grant.rules.MaskText(s.message))...)
 	}
 	out = append(out, `,"createdAt":`+quote(s.created)+`,"lastUpdatedAt":`+quote(s.updated)+`,"`+ttl+`":`...)
 	if s.ttl == nil {
@@ -465,18 +469,20 @@ func (g *Gateway) await(ctx context.Context, c *call, out upstream.Call, s state
 		server, _ := c.grant.Tool.Split()
 		return c.receive(server, strictjson.Unread(related(t.result.Text, "")))
 	}
-	for asked := map[string]bool{}; !s.over(); {
+	for asked, told := map[string]bool{}, false; !told || !s.over(); told = true { // what became of it a server says when it is asked
 		if s.status == "input_required" {
 			if f := g.putTask(ctx, c, out, s, asked); f != nil {
 				g.giveUp(c, s.id, nil)
 				return f
 			}
 		}
-		timer := time.NewTimer(s.patience())
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if !s.over() {
+			timer := time.NewTimer(s.patience())
+			select {
+			case <-timer.C:
+			case <-ctx.Done():
+				timer.Stop()
+			}
 		}
 		result, err := c.server.Call(ctx, upstream.Call{Method: upstream.GetTask, Tool: s.id, For: out.For, Meta: out.Meta, Asks: out.Asks})
 		if err != nil {
@@ -499,8 +505,7 @@ func (g *Gateway) await(ctx context.Context, c *call, out upstream.Call, s state
 		if err != nil {
 			return taskFault(c, err)
 		}
-		c.entry.Decision = audit.Allowed
-		return c.masked(rpc)
+		return g.unanswered(ctx, c, rpc)
 	}
 	return taskFault(c, errors.New("its task was cancelled"))
 }
@@ -656,11 +661,15 @@ func (c *call) tell(s state, more []byte) {
 // detail is what a state of the newer era has beside what every state has. A server of the older is asked for the result, and what that
 // is decides: a result that is an error of the tool is no failed task in the newer era.
 func (g *Gateway) detail(ctx context.Context, c *call, s *state) ([]byte, *fault) {
-	failed := func(f *fault) []byte {
+	failed := func(rpc *upstream.RPCError) ([]byte, *fault) {
+		f := g.unanswered(ctx, c, rpc)
+		if c.entry.Decision != audit.Allowed { // it is nothing that is passed on
+			return nil, f
+		}
 		text := c.faultOf(f)
 		var e struct{ Error jsontext.Value }
 		_ = json.Unmarshal(slices.Concat(text[:]...), &e) // it is our own
-		return append([]byte(`,"error":`), e.Error...)
+		return append([]byte(`,"error":`), e.Error...), nil
 	}
 	switch {
 	case s.status == "cancelled" || s.status == "working":
@@ -677,7 +686,7 @@ func (g *Gateway) detail(ctx context.Context, c *call, s *state) ([]byte, *fault
 		result, err := g.askTask(ctx, c, upstream.TaskResult, nil)
 		if rpc, answered := errors.AsType[*upstream.RPCError](err); answered {
 			s.status = "failed"
-			return failed(c.masked(rpc)), nil
+			return failed(rpc)
 		}
 		if err != nil {
 			return nil, g.unanswered(ctx, c, err)
@@ -688,7 +697,7 @@ func (g *Gateway) detail(ctx context.Context, c *call, s *state) ([]byte, *fault
 		if err != nil {
 			return nil, taskFault(c, err)
 		}
-		return failed(c.masked(rpc)), nil
+		return failed(rpc)
 	}
 	server, _ := c.grant.Tool.Split()
 	if f := c.receive(server, strictjson.Unread(s.result)); f != nil {
