@@ -27,6 +27,7 @@ import (
 type call struct {
 	*exchange
 	began     time.Time
+	sent      time.Time        // to the server
 	kind      catalog.Kind     // of what is called
 	name      string           // as the agent calls the tool
 	key       string           // under which the view has it

@@ -48,12 +48,15 @@ func (g *Gateway) forward(ctx context.Context, c *call) *fault {
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
 	out.Tasks, out.Task = c.takesTask(), c.asksForTask()
-	sent := g.c.Now()
+	c.sent = g.c.Now()
+	if c.round.Task != "" {
+		return g.awaitOlder(ctx, c, out)
+	}
 	t, err := g.turn(ctx, c, out)
 	if c.otherwise(&out, err) {
 		t, err = g.turn(ctx, c, out)
 	}
-	c.entry.UpstreamMicros = (g.c.Now().Sub(sent) - c.interim.waited).Microseconds()
+	g.heard(c)
 	if err != nil || c.interim.over != nil {
 		return g.unanswered(ctx, c, err)
 	}
@@ -72,6 +75,11 @@ func (g *Gateway) forward(ctx context.Context, c *call) *fault {
 		return g.made(ctx, c, out, t.result)
 	}
 	return c.receive(server, t.result)
+}
+
+// heard notes for the record how long the server has had.
+func (g *Gateway) heard(c *call) {
+	c.entry.UpstreamMicros = (g.c.Now().Sub(c.sent) - c.interim.waited).Microseconds()
 }
 
 // unanswered is a call that came to no result.

@@ -199,10 +199,11 @@ func (g *Gateway) start(ctx context.Context, c *call, out upstream.Call) *held {
 		o.result, o.err = server.Call(own, out)
 		h.done <- o
 		if g.held.drop(h) { // nobody came back
-			g.abandoned(h)
 			if out.Method == upstream.TaskResult {
-				cancelAt(server, out.Tool, out.For)
+				h.lost.Detail["task"] = cancelledByUs
+				defer cancelAt(server, out.Tool, out.For)
 			}
+			g.abandoned(h)
 		}
 	}()
 	return h

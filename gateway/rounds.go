@@ -38,6 +38,7 @@ type round struct {
 	Asked  map[string]policy.Ask `json:"a,omitempty"` // by the server's key
 	State  *string               `json:"s,omitempty"` // the server's own
 	Held   string                `json:"h,omitempty"` // the server's call waits here, under this name; see held
+	Task   string                `json:"w,omitempty"` // that the call waits for, at a server of the older era
 }
 
 // Bounds of rounds.
@@ -244,7 +245,7 @@ func (a questions) text() []byte {
 
 // askedBack is what a client of the stateless era is told: what the server asks, under a state of ours.
 func (g *Gateway) askedBack(c *call, a questions, held string) *fault {
-	r := round{Call: c.round.Call, Number: c.round.Number + 1, Until: g.c.Now().Add(roundFor).Unix(), Asked: map[string]policy.Ask{}, State: a.state, Held: held}
+	r := round{Call: c.round.Call, Number: c.round.Number + 1, Until: g.c.Now().Add(roundFor).Unix(), Asked: map[string]policy.Ask{}, State: a.state, Held: held, Task: c.round.Task}
 	if r.Number > maxRounds {
 		return askFault(c, fmt.Errorf("it asked again after %d rounds", maxRounds))
 	}

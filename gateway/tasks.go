@@ -457,17 +457,8 @@ func (g *Gateway) made(ctx context.Context, c *call, out upstream.Call, result s
 // await has the gateway wait for the end of a task, as long as the call may last. A task that nobody waits for any more is cancelled.
 func (g *Gateway) await(ctx context.Context, c *call, out upstream.Call, s state, older bool) *fault {
 	if older { // its server waits itself
-		c.round, c.answers = round{Call: c.round.Call, Number: c.round.Number}, nil // what was asked before the task is answered
-		t, err := g.turn(ctx, c, upstream.Call{Method: upstream.TaskResult, Tool: s.id, For: out.For, Meta: out.Meta, Asks: out.Asks})
-		if err != nil || c.interim.over != nil {
-			g.giveUp(c, s.id, err)
-			return g.unanswered(ctx, c, err)
-		}
-		if t.held != "" {
-			return g.askedBack(c, t.asks, t.held)
-		}
-		server, _ := c.grant.Tool.Split()
-		return c.receive(server, strictjson.Unread(related(t.result.Text, "")))
+		c.round, c.answers = round{Call: c.round.Call, Number: c.round.Number, Task: s.id}, nil // what was asked before the task is answered
+		return g.awaitOlder(ctx, c, out)
 	}
 	for asked, told := map[string]bool{}, false; !told || !s.over(); told = true { // what became of it a server says when it is asked
 		if s.status == "input_required" {
@@ -485,6 +476,7 @@ func (g *Gateway) await(ctx context.Context, c *call, out upstream.Call, s state
 			}
 		}
 		result, err := c.server.Call(ctx, upstream.Call{Method: upstream.GetTask, Tool: s.id, For: out.For, Meta: out.Meta, Asks: out.Asks})
+		g.heard(c)
 		if err != nil {
 			g.giveUp(c, s.id, err)
 			return g.unanswered(ctx, c, err)
@@ -508,6 +500,24 @@ func (g *Gateway) await(ctx context.Context, c *call, out upstream.Call, s state
 		return g.unanswered(ctx, c, rpc)
 	}
 	return taskFault(c, errors.New("its task was cancelled"))
+}
+
+// awaitOlder does the same at a server of the older era, in each round of the call.
+func (g *Gateway) awaitOlder(ctx context.Context, c *call, out upstream.Call) *fault {
+	t, err := g.turn(ctx, c, upstream.Call{Method: upstream.TaskResult, Tool: c.round.Task, For: out.For, Meta: out.Meta, Asks: out.Asks})
+	g.heard(c)
+	c.entry.Decision = audit.Failed
+	if err != nil || c.interim.over != nil {
+		if !c.interim.unsent { // or else another instance may wait for it
+			g.giveUp(c, c.round.Task, err)
+		}
+		return g.unanswered(ctx, c, err)
+	}
+	if t.held != "" {
+		return g.askedBack(c, t.asks, t.held)
+	}
+	server, _ := c.grant.Tool.Split()
+	return c.receive(server, strictjson.Unread(related(t.result.Text, "")))
 }
 
 // putTask has a client of the older era asked what a task of a server of the newer asks, each question once, and answers it. One of the
@@ -555,12 +565,15 @@ func (c *call) questionsOf(s state) (questions, error) {
 	return c.inputAsked(slices.Concat([]byte(`{"inputRequests":`), s.requests, []byte("}")))
 }
 
+// cancelledByUs is what the record says of a task that nobody waits for any more.
+const cancelledByUs = "cancelled by Remit"
+
 // giveUp tells the server that nobody waits for the task, unless it said itself what became of it.
 func (g *Gateway) giveUp(c *call, id string, why error) {
 	if rpc, answered := errors.AsType[*upstream.RPCError](why); answered && rpc != nil {
 		return
 	}
-	c.entry.Detail["task"] = "cancelled by Remit"
+	c.entry.Detail["task"] = cancelledByUs
 	server, of := c.server, c.subject()
 	g.busy.Add(1) // the request is in it, too
 	go func() {
@@ -602,8 +615,7 @@ func (c *call) failed(s state) (*upstream.RPCError, error) {
 func (g *Gateway) forwardTask(ctx context.Context, c *call) *fault {
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
-	sent := g.c.Now()
-	defer func() { c.entry.UpstreamMicros = (g.c.Now().Sub(sent) - c.interim.waited).Microseconds() }()
+	c.sent = g.c.Now()
 	c.entry.Decision = audit.Failed
 	switch c.method {
 	case upstream.TaskResult:
@@ -633,6 +645,7 @@ func (g *Gateway) askTask(ctx context.Context, c *call, method string, more map[
 	if !c.task.Older { // one of the older asks only while its result is waited for
 		out.Asks = c.askable()
 	}
+	defer g.heard(c)
 	return c.server.Call(ctx, out)
 }
 
@@ -709,6 +722,7 @@ func (g *Gateway) detail(ctx context.Context, c *call, s *state) ([]byte, *fault
 // resultOfTask waits for the end of the task, in the older era, and is asked meanwhile what its server asks.
 func (g *Gateway) resultOfTask(ctx context.Context, c *call) *fault {
 	t, err := g.turn(ctx, c, upstream.Call{Method: upstream.TaskResult, Tool: c.task.ID, For: c.subject(), Meta: c.traceMeta(g.c.ForwardBaggage), Asks: c.askable()})
+	g.heard(c)
 	if err != nil || c.interim.over != nil {
 		return g.unanswered(ctx, c, err)
 	}

@@ -170,3 +170,39 @@ func TestTaskIsCancelledWithItsQuestion(t *testing.T) {
 		t.Errorf("got %q cancelled at the server, want the task", got)
 	}
 }
+
+// Once its question is answered, a task is still what the gateway waits for: it is cancelled when its client leaves, and its result says
+// nothing of it.
+func TestTaskAfterItsQuestion(t *testing.T) {
+	w := newWorld(t, nil)
+	w.revise("support", persona.Grant{Pin: persona.Pin{Tool: "old/asking_must"}, Policy: policy.Policy{Tasks: true, Asks: []policy.Ask{policy.AskForm}}},
+		persona.Grant{Pin: persona.Pin{Tool: "old/twice_must"}, Policy: policy.Policy{Tasks: true, Asks: []policy.Ask{policy.AskForm}}})
+	if got := w.round("asking_must", answer(t, w.round("asking_must", ""), "ask", "{}")); !strings.Contains(got, "heard") || strings.Contains(got, "related-task") {
+		t.Errorf("got %s", got)
+	}
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	more := answer(t, w.round("twice_must", ""), "ask", "{}")
+	go func() {
+		eventually(t, "the server hears the answer", func() bool { return len(w.fakes["old"].Stats().Replies) == 2 })
+		leave()
+	}()
+	body := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"twice_must","arguments":{}%s,"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{"elicitation":{}}}}}`, more)
+	if got := w.post(ctx, "support", "", body); got != nil {
+		t.Errorf("got %d to a call that was left", got.StatusCode)
+	}
+	eventually(t, "the task is cancelled", func() bool { return len(w.fakes["old"].Stats().CancelledTasks) == 1 })
+}
+
+// The time that the gateway waits for a task is its server's.
+func TestTaskTakesItsServersTime(t *testing.T) {
+	w := newWorld(t, nil)
+	w.makesTasks("crm/insists")
+	if got := w.round("insists", ""); !strings.Contains(got, "done for") {
+		t.Fatalf("got %s", got)
+	}
+	all := w.entries()
+	if e := all[len(all)-1]; e.UpstreamMicros < 200_000 { // it is asked every tenth of a second, and has it at the third time
+		t.Errorf("got %d of %d microseconds", e.UpstreamMicros, e.Micros)
+	}
+}

@@ -119,6 +119,7 @@ var tasks = map[string]fakemcp.Task{
 	"huge_job":    {States: []string{atWork, `"status":"completed","result":{"content":[{"type":"text","text":"` + strings.Repeat("x", 5000) + `"}]}`}},
 	"endless_job": {States: []string{atWork}, Insists: true, Result: json.RawMessage(`{"result":{"content":[]}}`)},
 	"asking_must": {States: []string{atWork, `"status":"input_required","inputRequests":{"q1":` + string(questions["form"][0]) + `}`, done}, Insists: true},
+	"twice_must":  {States: []string{atWork}, Insists: true},
 	"asking_job": {States: []string{atWork, `"status":"input_required","inputRequests":{"q1":` + string(questions["form"][0]) + `}`, done},
 		Result: json.RawMessage(`{"result":{"content":[]}}`)},
 	"roots_job": {States: []string{atWork, `"status":"input_required","inputRequests":{"q1":{"method":"roots/list"}}`}},
@@ -246,6 +247,7 @@ func newWorldOn(t testing.TB, where string, change func(*gateway.Config)) *world
 		case "old":
 			offered.Era, offered.Asks, offered.Tasks, offered.Resources = fakemcp.Legacy, maps.Clone(questions), tasks, raw(`{"uri":"old://notes","name":"notes"}`)
 			offered.Asks["result of asking_job"], offered.Asks["result of asking_must"] = questions["form"], questions["form"]
+			offered.Asks["result of twice_must"] = questions["form"]
 		case "crm":
 			offered.Tools, offered.Asks, offered.Tasks = slices.Concat(tools, asking(), working("", "")), questions, tasks
 			offered.Prompts, offered.Resources, offered.Templates = prompts, resources, templates

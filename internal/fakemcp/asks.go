@@ -44,7 +44,14 @@ func (s *Server) asks(ctx context.Context, name string, x *exchange) bool {
 
 // asksNow asks in the middle of the answer, as the older era does.
 func (s *Server) asksNow(ctx context.Context, all []json.RawMessage, x *exchange) bool {
-	said := ""
+	if said, ok := s.hears(ctx, all, x); ok {
+		x.text("heard" + said)
+	}
+	return false
+}
+
+// hears asks, and returns what the client said; false when it went away.
+func (s *Server) hears(ctx context.Context, all []json.RawMessage, x *exchange) (said string, ok bool) {
 	for _, request := range all {
 		s.mu.Lock()
 		s.nextKey++
@@ -53,12 +60,11 @@ func (s *Server) asksNow(ctx context.Context, all []json.RawMessage, x *exchange
 		x.send([]byte(`{"jsonrpc":"2.0","id":` + id + `,` + string(request[1:])))
 		reply, ok := s.reply(ctx, id)
 		if !ok {
-			return false
+			return "", false
 		}
 		said += " " + reply
 	}
-	x.text("heard" + said)
-	return false
+	return said, true
 }
 
 // reply waits for what the client answers to the request, and returns its result or error.

@@ -21,7 +21,7 @@ type Task struct {
 	// Result is how tasks/result is answered in the older era: an object with
 	// the member result or error, in which $ID is the task's. Where Config.Asks
 	// has something under "result of" and the tool's name, that is asked for
-	// instead, and the answer repeats what the client said. Where the last state
+	// first, and the answer repeats what the client said. Where the last state
 	// is that it works, the answer comes when the task is cancelled.
 	Result json.RawMessage `json:",omitempty"`
 	// Insists has calls refused that are not made as tasks.
@@ -135,9 +135,12 @@ func (s *Server) aboutTask(ctx context.Context, x *exchange) {
 		}
 		x.complete(s.state(x.TaskID, false, false))
 	case "tasks/result":
-		if all := s.config.Asks["result of "+j.tool]; len(all) > 0 {
-			s.asksNow(ctx, all, x)
-			return
+		said, asks := "", s.config.Asks["result of "+j.tool]
+		if len(asks) > 0 {
+			var ok bool
+			if said, ok = s.hears(ctx, asks, x); !ok {
+				return
+			}
 		}
 		if states := s.config.Tasks[j.tool].States; strings.Contains(states[len(states)-1], `"working"`) {
 			select {
@@ -145,6 +148,10 @@ func (s *Server) aboutTask(ctx context.Context, x *exchange) {
 				x.fail(-32000, "the task was cancelled", "")
 			case <-ctx.Done():
 			}
+			return
+		}
+		if len(asks) > 0 {
+			x.complete(`"content":[{"type":"text","text":` + quote("heard"+said) + `}],"_meta":{"io.modelcontextprotocol/related-task":{"taskId":` + quote(x.TaskID) + `}}`)
 			return
 		}
 		s.state(x.TaskID, false, true)
