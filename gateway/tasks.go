@@ -188,7 +188,7 @@ func (g *Gateway) goesOn(_ context.Context, c *call) *fault {
 
 func (g *Gateway) limitPolls(ctx context.Context, c *call) *fault {
 	bounds := &policy.Compiled{Policy: policy.Policy{Limits: polls, Concurrent: c.grant.Policy.Concurrent}} // apart from the calls
-	release, refused := g.c.Limiter.Take(ctx, policy.Subject{Persona: c.who.Persona, Key: c.who.Key, Tool: string(c.grant.Tool) + " tasks"}, bounds, c.began)
+	release, refused := g.c.Limiter.Take(ctx, policy.Subject{Persona: c.who.Persona, Key: c.who.Key, Tool: string(c.grant.Tool) + "@tasks"}, bounds, c.began) // no tool has an @ in its name
 	if refused == nil {
 		c.release = release
 		return nil

@@ -94,7 +94,7 @@ type busy struct {
 
 func (b *busy) Take(_ context.Context, s policy.Subject, p *policy.Compiled, _ time.Time) (func(), *policy.Refusal) {
 	b.subjects, b.bounds = append(b.subjects, s), append(b.bounds, p.Policy)
-	if strings.HasSuffix(s.Tool, " tasks") {
+	if strings.HasSuffix(s.Tool, "@tasks") {
 		return nil, &policy.Refusal{Reason: "at most so many a minute"}
 	}
 	return func() {}, nil
@@ -112,7 +112,7 @@ func TestPollsAreBounded(t *testing.T) {
 	if n := w.fakes["crm"].Stats().ByTool["tasks/get"]; n != 0 {
 		t.Errorf("got %d requests at the server, want none", n)
 	}
-	if len(b.subjects) != 2 || b.subjects[0].Tool != "crm/job" || b.subjects[1].Tool != "crm/job tasks" {
+	if len(b.subjects) != 2 || b.subjects[0].Tool != "crm/job" || b.subjects[1].Tool != "crm/job@tasks" {
 		t.Fatalf("got %+v", b.subjects)
 	}
 	if own := b.bounds[1]; own.Concurrent != 3 || len(own.Limits) != 1 || own.Limits[0].By != policy.ByKey || own.Limits[0].Calls < 100 {
