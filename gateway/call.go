@@ -187,7 +187,7 @@ func (g *Gateway) readCall(_ context.Context, c *call) *fault {
 func (g *Gateway) identifyCall(_ context.Context, c *call) (f *fault) {
 	if c.revision, f = g.view(c.exchange); f == nil {
 		c.entry.Revision, c.key = c.revision.revision, c.revision.resolve(c.kind, c.name)
-		c.forTask = c.asked() && c.revision.whole().grantsTasks(false)
+		c.forTask = c.asked() && c.revision.grantsTasks(false)
 	}
 	return f
 }

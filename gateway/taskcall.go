@@ -16,7 +16,7 @@ import (
 
 // A call that is answered with a task: who is told so, and what becomes of it where the client takes none.
 
-// augmented refuses to make a task of a call of which none is made (2025-11-25). Where no tool of the persona makes any, the parameter is
+// augmented refuses to make a task of a call of which none is made (2025-11-25). Where no tool of the key makes any, the parameter is
 // ignored, as the protocol says.
 func (c *call) augmented() *fault {
 	if !c.forTask {

@@ -86,7 +86,7 @@ func aboutTask(method string) bool {
 // askOfTask serves requests about tasks, where the view has tools that may make them.
 func (g *Gateway) askOfTask(x *exchange) {
 	v, f := g.view(x)
-	if f == nil && (!v.whole().grantsTasks(x.modern) || x.modern && x.method == upstream.TaskResult || !x.modern && x.method == upstream.UpdateTask) {
+	if f == nil && (!v.grantsTasks(x.modern) || x.modern && x.method == upstream.TaskResult || !x.modern && x.method == upstream.UpdateTask) {
 		f = x.noMethod()
 	}
 	if f != nil {
@@ -385,7 +385,7 @@ func (g *Gateway) cancelTask(ctx context.Context, c *call) *fault {
 // listensForTasks refuses to tell of tasks a client that does not know them. To one that does nothing is told of them, which the acknowledgement
 // says by leaving them out.
 func (x *exchange) listensForTasks(v *view, filter members) *fault {
-	if filter["taskIds"] == nil || !v.whole().grantsTasks(true) || x.knowsTasks() {
+	if filter["taskIds"] == nil || !v.grantsTasks(true) || x.knowsTasks() {
 		return nil
 	}
 	f := needTasks()

@@ -206,3 +206,23 @@ func TestTaskTakesItsServersTime(t *testing.T) {
 		t.Errorf("got %d of %d microseconds", e.UpstreamMicros, e.Micros)
 	}
 }
+
+// A key that is narrowed to tools that make no tasks is answered as if the persona granted no others.
+func TestTasksOfANarrowedKey(t *testing.T) {
+	w := newWorld(t, nil)
+	var got [2]string
+	for i, more := range [][]persona.Grant{nil, {{Pin: persona.Pin{Tool: "old/job"}, Policy: policy.Policy{Tasks: true}}}} {
+		w.revise("support", append(grant("crm/echo"), more...)...)
+		(&story{world: w}).issue("support", "support", []string{"tool=crm/echo"})
+		got[i] = w.about("tasks/get", "t1.x", "")
+		session := w.session("support")
+		for _, request := range []string{`{"jsonrpc":"2.0","id":2,"method":"tasks/get","params":{"taskId":"t1.x"}}`,
+			`{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"echo","arguments":{},"task":{}}}`,
+			`{"jsonrpc":"2.0","id":4,"method":"tools/call","params":{"name":"job","arguments":{},"task":{}}}`} {
+			got[i] += "\n" + w.text(w.post(t.Context(), "support", session, request))
+		}
+	}
+	if got[0] != got[1] {
+		t.Errorf("got %s\nwhere the persona grants no tasks, and where it does\n%s", got[0], got[1])
+	}
+}
