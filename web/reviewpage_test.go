@@ -158,6 +158,27 @@ func TestRiskFollowsTheTools(t *testing.T) {
 	ann.lacks("Dangerous combination")
 }
 
+// TestRiskWeighsAsking: what a server may ask of the client is in the picture, with a warning in plain words, before the author and before
+// the reviewer; a picture without any has no place for it.
+func TestRiskWeighsAsking(t *testing.T) {
+	w := newWorld(t, shop())
+	ann := w.drafted(t)
+	ann.lacks(`data-testid="risk-prompts"`)
+	ann.lacks(`data-testid="risk-asks"`)
+	ann.post("/personas/p", url.Values{"base": {ann.value("base")}, "add": {"chat/post_message"}})
+	ann.post("/personas/p", url.Values{"base": {ann.value("base")}, "policy:chat/post_message": {`{"asks":["elicitation-url","sampling"]}`}})
+	ann.wants(200)
+	ann.get("/personas/p")
+	ann.post("/personas/p", url.Values{"base": {ann.value("base")}, "move": {"submit"}})
+	ann.wants(200, "Submitted")
+	rob := w.as(t, "rob")
+	for _, page := range []*browser{ann, rob} {
+		page.get("/personas/p/review")
+		page.wants(200, `data-testid="risk-prompts"`, `data-testid="risk-asks"`, `class="flow leaks"`, "Dangerous combination",
+			"the server of chat/post_message may prompt the agent&#39;s model", "Asks people.", "could ask for a password")
+	}
+}
+
 // TestReviewsAreCounted: who may approve what waits is told so on every page; its author is not.
 func TestReviewsAreCounted(t *testing.T) {
 	w := newWorld(t, shop())
