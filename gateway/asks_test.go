@@ -38,6 +38,28 @@ func answer(t *testing.T, asked, key, content string) string {
 	return fmt.Sprintf(`,"requestState":%s,"inputResponses":{%q:{"action":"accept","content":%s}}`, state[1], key, content)
 }
 
+// A client hears that a page was done with which it was asked to open, once and while its call lasts, wherever the server says so, and of no other.
+func TestPageIsDone(t *testing.T) {
+	w := newWorld(t, nil)
+	w.revise("support", persona.Grant{Pin: persona.Pin{Tool: "old/page"}, Policy: policy.Policy{Asks: []policy.Ask{policy.AskPage}}})
+	r := w.post(t.Context(), "support", "", `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{"elicitation":{"url":{}}},"clientInfo":{"name":"test","version":"1"}}}`)
+	w.text(r)
+	session := r.Header.Get("Mcp-Session-Id")
+	eventually(t, "the server can tell all", func() bool { return w.fakes["old"].Stats().Listeners > 0 })
+	w.fakes["old"].Opened("e1") // before anybody was asked
+	stream := events(w.post(t.Context(), "support", session, `{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"name":"page","arguments":{}}}`))
+	question := regexp.MustCompile(`"ask-[^"]+"`).FindString(<-stream)
+	w.fakes["old"].Opened("another's")
+	w.fakes["old"].Opened("e1")
+	if got, want := <-stream, `{"jsonrpc":"2.0","method":"notifications/elicitation/complete","params":{"elicitationId":"e1"}}`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	w.text(w.post(t.Context(), "support", session, `{"jsonrpc":"2.0","id":`+question+`,"result":{"action":"accept"}}`))
+	if got := <-stream; !strings.Contains(got, "heard") { // and not once more, though the server says so again on the call's stream
+		t.Errorf("got %s", got)
+	}
+}
+
 // Whichever replica a repeated call reaches goes on with it, unless the server's own call waits at another: then the agent is told.
 func TestRoundOnAnotherReplica(t *testing.T) {
 	where := t.TempDir() + "/remit.db"

@@ -33,6 +33,7 @@ type interim struct {
 	waited time.Duration // for answers
 	over   *fault        // that ended the call while it waited
 	unsent bool          // and nothing reached the server
+	pages  sync.Map      // ids of those that the client was asked to open
 }
 
 // turn makes the call, or goes on with it.
@@ -52,6 +53,9 @@ func (g *Gateway) turn(ctx context.Context, c *call, out upstream.Call) (turn, e
 		}
 		raw, err := g.put(ctx, c, question{a.Method, kind, params})
 		return json.RawMessage(raw), err
+	}
+	if slices.Contains(out.Asks, upstream.Page) {
+		out.Opened = c.opened
 	}
 	more := out.More
 	for range maxRounds {
@@ -107,6 +111,12 @@ func (g *Gateway) put(ctx context.Context, c *call, q question) (jsontext.Value,
 	defer put.forget()
 	began := g.c.Now()
 	defer func() { c.interim.waited += g.c.Now().Sub(began) }()
+	if q.kind == policy.AskPage {
+		if in, ok := membersOf(q.params); ok {
+			id, _ := in.text("elicitationId")
+			c.interim.pages.Store(id, true)
+		}
+	}
 	c.progress.message([]byte(`{"jsonrpc":"2.0","id":`+put.id+`,"method":"`+q.method+`","params":`), q.params, []byte("}"))
 	tick := time.NewTicker(g.c.Recheck)
 	defer tick.Stop()
@@ -139,6 +149,14 @@ func (g *Gateway) put(ctx context.Context, c *call, q question) (jsontext.Value,
 			g.recordAnswer(c, q.kind, a.result)
 			return a.result, nil
 		}
+	}
+}
+
+// opened tells the client that a page was done with which it was asked to open during this call.
+func (c *call) opened(id string) {
+	id = c.grant.rules.MaskText(id)
+	if _, asked := c.interim.pages.LoadAndDelete(id); asked && id != "" {
+		c.progress.message([]byte(`{"jsonrpc":"2.0","method":"notifications/elicitation/complete","params":{"elicitationId":` + quote(id) + `}}`))
 	}
 }
 

@@ -105,7 +105,7 @@ type request struct {
 	meta      map[string]json.RawMessage
 	progress  bool            // is wanted
 	level     string          // of log messages that are wanted; empty is none
-	notices   chan notice     // what comes of both
+	notices   chan notice     // what comes of both, and of pages that it asked for
 	schema    json.RawMessage // the called tool's input schema, for x-mcp-header
 	call      bool            // made for an agent
 	heard     func(message)   // gets the notifications of a subscription, one at a time
@@ -121,6 +121,12 @@ func (c *conn) do(ctx context.Context, r request) (result strictjson.Value, err 
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	p := &pending{id: id, cancel: cancel, progress: r.progress, logs: r.level != "", notices: r.notices, direct: c.direct != nil && r.call, heard: r.heard}
+	if len(r.asks) > 0 && c.answer != nil {
+		asked, end := context.WithCancel(ctx)
+		p.asking = &asking{ctx: asked, answer: r.answer, pages: map[string]bool{}}
+		defer p.asking.tasks.Wait()
+		defer end()
+	}
 	params, err := c.params(id, r)
 	if err == nil {
 		err = c.register(p)
@@ -134,12 +140,6 @@ func (c *conn) do(ctx context.Context, r request) (result strictjson.Value, err 
 	send := c.relay
 	if p.direct {
 		send = c.direct
-	}
-	if len(r.asks) > 0 && c.answer != nil {
-		asked, end := context.WithCancel(ctx)
-		p.asking = &asking{ctx: asked, answer: r.answer}
-		defer p.asking.tasks.Wait()
-		defer end()
 	}
 	result, err = send(ctx, p, r.method, params, c.headers(r, params))
 	if err != nil && ctx.Err() != nil {
