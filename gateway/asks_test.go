@@ -94,6 +94,24 @@ func TestHeldCallEndsWithTheGateway(t *testing.T) {
 	eventually(t, "the server hears of it", func() bool { return w.fakes["old"].Stats().Cancelled > 0 })
 }
 
+// A client that can no longer answer is waited for no longer: the server is told so, and its call ends in good order.
+func TestQuestionEndsWithTheGateway(t *testing.T) {
+	w := newWorld(t, nil)
+	w.asksFor("old/form")
+	r := w.post(t.Context(), "support", "", `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{"elicitation":{}},"clientInfo":{"name":"test","version":"1"}}}`)
+	w.text(r)
+	stream := events(w.post(t.Context(), "support", r.Header.Get("Mcp-Session-Id"), `{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"name":"form","arguments":{}}}`))
+	if got := <-stream; !strings.Contains(got, "elicitation/create") {
+		t.Fatalf("got %s", got)
+	}
+	bound, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	must(t, w.gateway.Close(bound))
+	if got := <-stream; !strings.Contains(got, "Remit is shutting down") || !strings.Contains(got, "heard") {
+		t.Errorf("got %s", got)
+	}
+}
+
 // A key may have a number of calls wait, and no more: the server is told, and goes on.
 func TestHeldCallsAreBounded(t *testing.T) {
 	w := newWorld(t, nil)

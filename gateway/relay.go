@@ -118,6 +118,10 @@ func (g *Gateway) put(ctx context.Context, c *call, q question) (jsontext.Value,
 		}
 	}
 	c.progress.message([]byte(`{"jsonrpc":"2.0","id":`+put.id+`,"method":"`+q.method+`","params":`), q.params, []byte("}"))
+	var ending <-chan struct{} // no answer can come any more: this gateway takes no requests, and there is no other
+	if g.c.Answers == nil {
+		ending = g.closing
+	}
 	tick := time.NewTicker(g.c.Recheck)
 	defer tick.Stop()
 	for {
@@ -126,6 +130,8 @@ func (g *Gateway) put(ctx context.Context, c *call, q question) (jsontext.Value,
 			return nil, context.Cause(ctx)
 		case <-c.r.Context().Done():
 			return nil, errors.New("the client closed the connection on which it was asked")
+		case <-ending:
+			return nil, &upstream.RPCError{Code: codeInternal, Message: "Remit is shutting down"}
 		case <-put.elsewhere:
 			g.fetch(ctx, c.session, put.id)
 		case <-tick.C:

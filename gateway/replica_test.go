@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -208,7 +209,7 @@ func TestAnswerOnAnotherReplica(t *testing.T) {
 				}
 			}
 			mine, others, clerks := open("support"), open("support"), open("clerk")
-			for _, tc := range []struct {
+			for i, tc := range []struct {
 				name, answer string
 				meanwhile    func()
 				want         string
@@ -219,8 +220,12 @@ func TestAnswerOnAnotherReplica(t *testing.T) {
 				{"what it may no longer ask", `{"action":"accept"}`, func() { w.revise("support", persona.Grant{Pin: persona.Pin{Tool: "old/form"}}) }, "it may no longer ask for elicitation"},
 			} {
 				w.server = first
-				asked := events(w.post(t.Context(), "support", mine, `{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"name":"form","arguments":{}}}`))
-				question := regexp.MustCompile(`"ask-[^"]+"`).FindString(<-asked)
+				asked := events(w.post(t.Context(), "support", mine, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":"form","arguments":{}}}`, i+5)))
+				said := <-asked
+				question := regexp.MustCompile(`"ask-[^"]+"`).FindString(said)
+				if question == "" {
+					t.Fatalf("%s: got %s, want a question", tc.name, said)
+				}
 				w.server = second
 				wrong := `{"action":"accept","content":{"account":"theirs"}}`
 				say("support", others, question, wrong)

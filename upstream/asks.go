@@ -35,8 +35,11 @@ type Asked struct {
 	Params json.RawMessage
 }
 
-// maxAsked bounds what a server may ask for during one call.
-const maxAsked = 16
+// Bounds of what a server may ask for during one call, and of what of it waits at a time, in bytes.
+const (
+	maxAsked   = 16
+	maxWaiting = 2 << 20
+)
 
 // capabilities are how clients that can be asked for these say so.
 func capabilities(asks []string) json.RawMessage {
@@ -73,6 +76,7 @@ type asking struct {
 	ctx    context.Context // ends with the call
 	answer func(context.Context, Asked) (json.RawMessage, error)
 	count  int             // guarded by conn.mu
+	waits  int             // bytes of questions that nobody has answered; guarded by conn.mu
 	pages  map[string]bool // ids of those that were asked for, and not opened yet; guarded by conn.mu
 	tasks  sync.WaitGroup
 }
@@ -88,7 +92,11 @@ func (c *conn) asked(m message, only *pending) {
 	a, what := only.asking, Asked{m.Method, c.secret.data(bytes.Clone(m.Params))}
 	c.mu.Lock()
 	a.count++
-	over := only.answered || a.count > maxAsked
+	size := len(what.Params)
+	over := only.answered || a.count > maxAsked || a.waits+size > maxWaiting
+	if !over {
+		a.waits += size
+	}
 	if id := pageID(what.Params); !over && id != "" {
 		a.pages[id] = true
 	}
@@ -100,6 +108,9 @@ func (c *conn) asked(m message, only *pending) {
 	id := bytes.Clone(m.ID)
 	a.tasks.Go(func() {
 		result, err := a.answer(a.ctx, what)
+		c.mu.Lock()
+		a.waits -= size
+		c.mu.Unlock()
 		reply := append(append([]byte(`{"jsonrpc":"2.0","id":`), id...), `,"result":`...)
 		if err == nil {
 			reply = append(reply, result...)

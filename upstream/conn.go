@@ -63,6 +63,7 @@ type conn struct {
 	idle    *sync.Cond
 	pending map[int64]*pending
 	watched map[string][]*watcher // resources of an older server, by URI
+	turn    chan struct{}         // holds one while a request of them is answered
 	level   string                // of log messages that an older server was asked for; the most that any call wanted
 	tasks   sync.WaitGroup
 }
@@ -76,7 +77,7 @@ type serverInfo struct {
 }
 
 func newConn(cfg *Config, secret *redactor, log *slog.Logger, onChanged func()) *conn {
-	c := &conn{cfg: cfg, secret: secret, log: log, onChanged: onChanged, pending: map[int64]*pending{}, watched: map[string][]*watcher{}}
+	c := &conn{cfg: cfg, secret: secret, log: log, onChanged: onChanged, pending: map[int64]*pending{}, watched: map[string][]*watcher{}, turn: make(chan struct{}, 1)}
 	c.idle = sync.NewCond(&c.mu)
 	c.version.Store("")
 	c.life, c.lose = context.WithCancelCause(context.Background())
