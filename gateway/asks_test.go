@@ -21,6 +21,14 @@ func (w *world) asksFor(tool string, masks ...policy.Mask) {
 	w.revise("support", persona.Grant{Pin: persona.Pin{Tool: catalog.ID(tool)}, Policy: policy.Policy{Asks: []policy.Ask{policy.AskForm}, Mask: masks}})
 }
 
+// askable opens a session of the older era whose client can be asked.
+func (w *world) askable(id, capabilities string) (session string) {
+	w.t.Helper()
+	r := w.post(w.t.Context(), id, "", `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":`+capabilities+`,"clientInfo":{"name":"test","version":"1"}}}`)
+	w.text(r)
+	return r.Header.Get("Mcp-Session-Id")
+}
+
 // round is a call in the stateless era of a client that can be asked; more are further parameters.
 func (w *world) round(tool, more string) string {
 	w.t.Helper()
@@ -42,9 +50,7 @@ func answer(t *testing.T, asked, key, content string) string {
 func TestPageIsDone(t *testing.T) {
 	w := newWorld(t, nil)
 	w.revise("support", persona.Grant{Pin: persona.Pin{Tool: "old/page"}, Policy: policy.Policy{Asks: []policy.Ask{policy.AskPage}}})
-	r := w.post(t.Context(), "support", "", `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{"elicitation":{"url":{}}},"clientInfo":{"name":"test","version":"1"}}}`)
-	w.text(r)
-	session := r.Header.Get("Mcp-Session-Id")
+	session := w.askable("support", `{"elicitation":{"url":{}}}`)
 	eventually(t, "the server can tell all", func() bool { return w.fakes["old"].Stats().Listeners > 0 })
 	w.fakes["old"].Opened("e1") // before anybody was asked
 	stream := events(w.post(t.Context(), "support", session, `{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"name":"page","arguments":{}}}`))
@@ -98,9 +104,8 @@ func TestHeldCallEndsWithTheGateway(t *testing.T) {
 func TestQuestionEndsWithTheGateway(t *testing.T) {
 	w := newWorld(t, nil)
 	w.asksFor("old/form")
-	r := w.post(t.Context(), "support", "", `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{"elicitation":{}},"clientInfo":{"name":"test","version":"1"}}}`)
-	w.text(r)
-	stream := events(w.post(t.Context(), "support", r.Header.Get("Mcp-Session-Id"), `{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"name":"form","arguments":{}}}`))
+	session := w.askable("support", `{"elicitation":{}}`)
+	stream := events(w.post(t.Context(), "support", session, `{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"name":"form","arguments":{}}}`))
 	if got := <-stream; !strings.Contains(got, "elicitation/create") {
 		t.Fatalf("got %s", got)
 	}

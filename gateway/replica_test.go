@@ -196,11 +196,7 @@ func TestAnswerOnAnotherReplica(t *testing.T) {
 			first := w.server
 			w.replica(where, 0, false)
 			second := w.server
-			open := func(id string) string {
-				r := w.post(t.Context(), id, "", `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{"elicitation":{}},"clientInfo":{"name":"test","version":"1"}}}`)
-				w.text(r)
-				return r.Header.Get("Mcp-Session-Id")
-			}
+			open := func(id string) string { return w.askable(id, `{"elicitation":{}}`) }
 			say := func(id, session, question, result string) {
 				t.Helper()
 				r := w.post(t.Context(), id, session, `{"jsonrpc":"2.0","id":`+question+`,"result":`+result+`}`)
@@ -254,9 +250,7 @@ func TestAnswersThatCannotBeKept(t *testing.T) {
 	must(t, shared.Close())
 	w := newWorldOn(t, t.TempDir()+"/remit.db", func(c *gateway.Config) { c.Answers = store.Answers{Store: shared} })
 	w.asksFor("old/form")
-	r := w.post(t.Context(), "support", "", `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{"elicitation":{}},"clientInfo":{"name":"test","version":"1"}}}`)
-	w.text(r)
-	session := r.Header.Get("Mcp-Session-Id")
+	session := w.askable("support", `{"elicitation":{}}`)
 	if got := w.text(w.post(t.Context(), "support", session, `{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"name":"form","arguments":{}}}`)); !strings.Contains(got, "Remit could not ask the client now") || strings.Contains(got, "elicitation/create") {
 		t.Errorf("got %s", got)
 	}
