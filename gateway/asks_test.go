@@ -98,6 +98,9 @@ func TestHeldCallEndsWithTheGateway(t *testing.T) {
 		t.Errorf("got %+v after %+v", last, first)
 	}
 	eventually(t, "the server hears of it", func() bool { return w.fakes["old"].Stats().Cancelled > 0 })
+	if why := w.gateway.Park(); why != "Remit is shutting down" {
+		t.Errorf("a call whose server asks then waits: %q", why)
+	}
 }
 
 // A client that can no longer answer is waited for no longer: the server is told so, and its call ends in good order.
