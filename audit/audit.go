@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"sync"
 	"time"
 )
 
@@ -26,6 +27,7 @@ const (
 // Kinds of entry. A kind is a noun and a verb.
 const (
 	ToolCall       = "tool.call"
+	TaskCall       = "task.call"      // a request about a task that a tool.call began
 	SignIn         = "person.sign-in" // also one that was refused
 	RequestRefused = "request.refuse" // before a tool was named: bad credential, origin, body
 	Checkpointed   = "audit.checkpoint"
@@ -47,7 +49,7 @@ type Actor struct {
 	Key    string `json:"key,omitempty"` // public id of the access key, never the secret
 }
 
-// Call says what a tool.call carried. What is empty is left out of the entry's JSON: entries that were
+// Call says what a tool.call or task.call carried. What is empty is left out of the entry's JSON: entries that were
 // sealed before a field was known keep their hash.
 type Call struct {
 	ArgumentBytes  int64  `json:"argument_bytes,omitempty"`  // as sent
@@ -101,19 +103,23 @@ func (e Entry) Seal(seq int64, prev string) Entry {
 }
 
 // SealJSON is Seal, and returns the sealed entry's JSON too, which is what a store keeps.
-func (e Entry) SealJSON(seq int64, prev string) (Entry, []byte) {
+func (e Entry) SealJSON(seq int64, prev string) (Entry, string) {
 	e.Seq, e.Prev, e.Time, e.Hash = seq+1, prev, e.Time.UTC().Truncate(time.Microsecond), ""
-	text := e.encode()
+	b := scratch.Get().(*[]byte)
+	defer scratch.Put(b)
+	text := e.AppendJSON((*b)[:0])
 	if bytes.Contains(text, []byte(`\ufffd`)) { // JSON replaces invalid UTF-8, and what is hashed must be what is read back
 		var read Entry // a fresh one: decoding into e would add to its map
 		if err := json.Unmarshal(text, &read); err != nil {
 			panic(fmt.Sprintf("audit: an entry that was encoded did not decode: %v", err))
 		}
-		e, text = read, read.encode()
+		e, text = read, read.AppendJSON(text[:0])
 	}
 	e.Hash = sum(text)
 	const end = `"}` // the hash is the last member, and empty
-	return e, append(append(text[:len(text)-len(end)], e.Hash...), end...)
+	text = append(append(text[:len(text)-len(end)], e.Hash...), end...)
+	*b = text[:0]
+	return e, string(text)
 }
 
 // sumWithout is the hex SHA-256 of an entry's JSON with an empty hash. The hash is its last member.
@@ -130,8 +136,16 @@ func sum(text []byte) string {
 	return hex.EncodeToString(digest[:])
 }
 
-// encode is deterministic: fields come in order, the keys of maps sorted.
-func (e Entry) encode() []byte { return e.AppendJSON(make([]byte, 0, 2048)) }
+// scratch is where entries are encoded, before what is kept of them is known in length.
+var scratch = sync.Pool{New: func() any { return new([]byte) }}
+
+// JSON is the entry's JSON. It is deterministic: fields come in order, the keys of maps sorted.
+func (e *Entry) JSON() []byte {
+	b := scratch.Get().(*[]byte)
+	defer scratch.Put(b)
+	*b = e.AppendJSON((*b)[:0])
+	return bytes.Clone(*b)
+}
 
 // Head names the last entry of a chain. It is stored apart from the entries, so that a cut-off tail is found, and can
 // be written down elsewhere to prove later that history was not rewritten as a whole.

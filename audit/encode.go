@@ -115,14 +115,14 @@ func Parse(text []byte) (Entry, error) {
 // parse also returns what AppendJSON makes of the entry.
 func parse(text []byte) (e Entry, sealed []byte, err error) {
 	if e, ok := readEntry(text); ok {
-		if sealed := e.encode(); bytes.Equal(sealed, text) {
+		if sealed := e.JSON(); bytes.Equal(sealed, text) {
 			return e, sealed, nil
 		}
 	}
 	if err := json.Unmarshal(text, &e); err != nil {
 		return e, nil, err
 	}
-	return e, e.encode(), nil
+	return e, e.JSON(), nil
 }
 
 // readEntry reads an entry that AppendJSON wrote, and reports false for any other text. It may misread one that is not: whoever calls

@@ -54,7 +54,7 @@ type Verifier struct {
 func After(known Head) *Verifier { return &Verifier{begun: true, start: known, at: known} }
 
 // Add takes the next entry and says what is wrong with it, if anything.
-func (v *Verifier) Add(e Entry) error { return v.add(e, e.encode()) }
+func (v *Verifier) Add(e Entry) error { return v.add(e, e.JSON()) }
 
 func (v *Verifier) add(e Entry, sealed []byte) error {
 	if !v.begun {

@@ -97,7 +97,7 @@ func TestClients(t *testing.T) {
 func TestClientsAreAsked(t *testing.T) {
 	in := install(t, fmt.Sprintf("  everything: {url: %q, asks: [%s]}\n", everything(t), allAsks))
 	in.crawled("everything/trigger-elicitation-request", "everything/trigger-sampling-request", "everything/trigger-url-elicitation")
-	open, shut := in.all("everything", policy.Asks...), in.closedTo("everything", "shut")
+	open, shut := in.all("everything", policy.Policy{Asks: policy.Asks}), in.closedTo("everything", "shut")
 	for _, kind := range []string{"v1", "2025-11-25", "2026-07-28"} {
 		for _, tc := range []struct{ tool, arguments, asked, result string }{
 			{"trigger-elicitation-request", "{}", `"The server everything asks: Please provide inputs for the following fields:"`, "Favorite Integer: 7"},

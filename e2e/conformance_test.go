@@ -50,34 +50,93 @@ func TestConformance(t *testing.T) {
 	in.crawled("older/test_simple_text", "newer/test_simple_text")
 	through := map[string]string{}
 	for _, server := range []string{"older", "newer"} {
-		through[server] = bearing(t, in.all(server, policy.Asks...))
+		through[server] = bearing(t, in.all(server, policy.Policy{Asks: policy.Asks}))
 	}
-	expected := expectedFailures(t)
+	expected := expectedFailures(t, "testdata/conformance.txt")
 	for _, revision := range revisions {
 		server, _ := at(revision)
 		t.Run(revision, func(t *testing.T) {
-			want, got := direct[revision], conformance(t, revision, through[server])
-			passed := 0
-			for _, check := range slices.Sorted(maps.Keys(want)) {
-				key := revision + " " + check
-				reason, listed := expected[key]
-				delete(expected, key)
-				switch {
-				case want[check] == "SUCCESS" && got[check] == "SUCCESS":
-					if passed++; listed {
-						t.Errorf("%s passes: take it out of testdata/conformance.txt, where it says %q", key, reason)
-					}
-				case want[check] == "SUCCESS" && !listed:
-					t.Errorf("%s passes direct, through the gateway it is %q", key, got[check])
-				case want[check] != "SUCCESS" && listed:
-					t.Errorf("%s does not pass direct either: take it out of testdata/conformance.txt", key)
-				}
-			}
-			t.Logf("%d checks, %d pass through the gateway", len(want), passed)
+			expected.compare(t, revision, direct[revision], conformance(t, revision, through[server]))
 		})
 	}
-	for key, reason := range expected {
-		t.Errorf("testdata/conformance.txt lists %s, which the suite does not have: %s", key, reason)
+	expected.over(t)
+}
+
+// TestConformanceOfTasks does the same with the suite's scenarios of the tasks extension, which belong to no revision, and a server of
+// FastMCP. It is the official suite that asks through the gateway for tasks, polls, answers and cancels them.
+func TestConformanceOfTasks(t *testing.T) {
+	url := jobs(t)
+	in := install(t, fmt.Sprintf("  jobs: {url: %q, asks: [%s]}\n", url, allAsks))
+	in.crawled("jobs/slow_compute")
+	through := bearing(t, in.all("jobs", policy.Policy{Asks: policy.Asks, Tasks: true}))
+	want, got := map[string]string{}, map[string]string{}
+	for _, scenario := range []string{"lifecycle", "capability-negotiation", "wire-fields", "request-state-removal", "mrtr-input", "request-headers", "dispatch-and-envelope", "required-task-error"} {
+		for at, found := range map[string]map[string]string{url: want, through: got} {
+			maps.Copy(found, checks(t, at, "--scenario", "tasks-"+scenario, "--force"))
+		}
+	}
+	if len(want) < 40 || slices.ContainsFunc(slices.Collect(maps.Values(want)), func(status string) bool { return status != "SUCCESS" }) {
+		t.Errorf("direct: got %v, want at least 40 checks that pass", want)
+	}
+	expected := expectedFailures(t, "testdata/conformance-tasks.txt")
+	expected.compare(t, "extension", want, got)
+	expected.over(t)
+}
+
+// jobs starts the server of FastMCP that makes tasks, and returns its URL.
+func jobs(t *testing.T) string {
+	t.Helper()
+	port := freePort(t)
+	cmd := exec.Command(python("python"), "jobs.py", fmt.Sprint(port))
+	cmd.Stderr = t.Output()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	url := fmt.Sprintf("http://127.0.0.1:%d/mcp", port)
+	waitFor(t, "the start of the FastMCP server", func() bool {
+		res, err := http.Get(url)
+		if err == nil {
+			res.Body.Close()
+		}
+		return err == nil
+	})
+	return url
+}
+
+// failures are the checks that are not to pass through the gateway, with their reasons.
+type failures struct {
+	file    string
+	reasons map[string]string
+}
+
+// compare holds what passed through the gateway against what passed direct.
+func (f failures) compare(t *testing.T, revision string, want, got map[string]string) {
+	t.Helper()
+	passed := 0
+	for _, check := range slices.Sorted(maps.Keys(want)) {
+		key := revision + " " + check
+		reason, listed := f.reasons[key]
+		delete(f.reasons, key)
+		switch {
+		case want[check] == "SUCCESS" && got[check] == "SUCCESS":
+			if passed++; listed {
+				t.Errorf("%s passes: take it out of %s, where it says %q", key, f.file, reason)
+			}
+		case want[check] == "SUCCESS" && !listed:
+			t.Errorf("%s passes direct, through the gateway it is %q", key, got[check])
+		case want[check] != "SUCCESS" && listed:
+			t.Errorf("%s does not pass direct either: take it out of %s", key, f.file)
+		}
+	}
+	t.Logf("%d checks, %d pass through the gateway", len(want), passed)
+}
+
+// over finds what is listed and was not there to be checked.
+func (f failures) over(t *testing.T) {
+	t.Helper()
+	for key, reason := range f.reasons {
+		t.Errorf("%s lists %s, which the suite does not have: %s", f.file, key, reason)
 	}
 }
 
@@ -107,11 +166,11 @@ type endpoint struct{ url, key string }
 // allAsks is what a server of a configuration may ask for where everything is meant.
 const allAsks = "elicitation, elicitation-url, sampling"
 
-// all has a persona approved that grants all that the server offers, under its own names, and lets it ask for what asks says.
-func (in *installation) all(server string, asks ...policy.Ask) endpoint {
+// all has a persona approved that grants all that the server offers, under its own names, and lets it what the policy says, if there is one.
+func (in *installation) all(server string, lets ...policy.Policy) endpoint {
 	in.t.Helper()
 	id := persona.ID(server)
-	in.approvedAgo(time.Minute, id, func(id catalog.ID) bool { return strings.HasPrefix(string(id), server+"/") }, asks...)
+	in.approvedAgo(time.Minute, id, func(id catalog.ID) bool { return strings.HasPrefix(string(id), server+"/") }, lets...)
 	return in.door(id)
 }
 
@@ -144,12 +203,18 @@ func bearing(t *testing.T, e endpoint) string {
 // more than once.
 func conformance(t *testing.T, revision, at string) map[string]string {
 	t.Helper()
+	return checks(t, at, "--suite", "all", "--spec-version", revision)
+}
+
+// checks runs what the arguments choose of the suite.
+func checks(t *testing.T, at string, args ...string) map[string]string {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	dir := t.TempDir()
-	cmd := exec.CommandContext(ctx, node, suite, "server", "--url", at, "--suite", "all", "--spec-version", revision, "--timeout", "60000", "-o", dir)
+	cmd := exec.CommandContext(ctx, node, slices.Concat([]string{suite, "server", "--url", at, "--timeout", "60000", "-o", dir}, args)...)
 	out, err := cmd.CombinedOutput() // it fails when a check does
-	if ctx.Err() != nil || !strings.Contains(string(out), "=== SUMMARY ===") {
+	if ctx.Err() != nil || !strings.Contains(string(out), "=== SUMMARY ===") && !strings.Contains(string(out), "Test Results:") {
 		t.Fatalf("the conformance suite: %v\n%s", err, out)
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "*", "checks.json"))
@@ -179,9 +244,9 @@ func conformance(t *testing.T, revision, at string) map[string]string {
 }
 
 // expectedFailures reads lines of "revision scenario check: reason".
-func expectedFailures(t *testing.T) map[string]string {
+func expectedFailures(t *testing.T, file string) failures {
 	t.Helper()
-	f, err := os.Open("testdata/conformance.txt")
+	f, err := os.Open(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,9 +259,9 @@ func expectedFailures(t *testing.T) map[string]string {
 		}
 		key, reason, ok := strings.Cut(line, ": ")
 		if !ok || len(strings.Fields(key)) != 3 || reason == "" || found[key] != "" {
-			t.Fatalf("testdata/conformance.txt: %q is not a new \"revision scenario check: reason\"", line)
+			t.Fatalf("%s: %q is not a new \"revision scenario check: reason\"", file, line)
 		}
 		found[key] = reason
 	}
-	return found
+	return failures{file, found}
 }

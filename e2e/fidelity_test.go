@@ -69,6 +69,7 @@ type difference struct {
 
 // differences are all that are allowed in an answer. Beside them:
 //   - What is in a list beside its definitions is the gateway's own, since the list is (compareLists).
+//   - What a definition says of tasks is what this endpoint does: without a grant there are none (compareLists).
 //   - Of what an agent says in _meta no schema and no policy sees anything, so only the trace context goes on, and the token
 //     of progress as one of ours (compareArguments).
 //   - A child process reads lines that mcp-go writes: white space between the values of arguments goes, and <, > and & in
@@ -221,7 +222,11 @@ func compareLists(t *testing.T, want, got *wire, method, member string) {
 		}
 		return byName
 	}
-	if diff := cmp.Diff(list(want), list(got)); diff != "" {
+	direct := list(want)
+	for name, definition := range direct {
+		direct[name] = strings.Replace(definition, `"taskSupport":"optional"`, `"taskSupport":"forbidden"`, 1)
+	}
+	if diff := cmp.Diff(direct, list(got)); diff != "" {
 		t.Errorf("%s (-direct +through the gateway):\n%.3000s", method, diff)
 	}
 }
@@ -302,7 +307,7 @@ func TestFidelityOfAsking(t *testing.T) {
 	url := everything(t)
 	in := install(t, fmt.Sprintf("  everything: {url: %q, asks: [%s]}\n", url, allAsks))
 	in.crawled("everything/trigger-elicitation-request", "everything/trigger-sampling-request", "everything/trigger-url-elicitation")
-	at := in.all("everything", policy.Asks...)
+	at := in.all("everything", policy.Policy{Asks: policy.Asks})
 	const can = `{"elicitation":{"form":{},"url":{}},"sampling":{}}`
 	for _, ask := range [][3]string{
 		{"trigger-elicitation-request", `{}`, `{"action":"accept","content":{"name":"\u0041é","number":1.50,"untitledMultipleSelectEnum":["Drums"]}}`},

@@ -80,7 +80,7 @@ func TestUnusedToolIsTakenAway(t *testing.T) {
 
 // approvedAgo has a persona with the granted tools written and approved so long ago, beside the running server. Their servers may ask for
 // what asks says.
-func (in *installation) approvedAgo(ago time.Duration, id persona.ID, granted func(catalog.ID) bool, asks ...policy.Ask) {
+func (in *installation) approvedAgo(ago time.Duration, id persona.ID, granted func(catalog.ID) bool, lets ...policy.Policy) {
 	t := in.t
 	t.Helper()
 	ctx := t.Context()
@@ -102,9 +102,13 @@ func (in *installation) approvedAgo(ago time.Duration, id persona.ID, granted fu
 			return offered[i], true
 		}}
 	p := persona.Proposal{Job: "List the invoices that are due."}
+	var rules policy.Policy
+	if len(lets) > 0 {
+		rules = lets[0]
+	}
 	for _, tool := range offered {
 		if granted(tool.ID) {
-			p.Grants = append(p.Grants, persona.Grant{Pin: persona.Pin{Tool: tool.ID}, Reason: "the job asks for it", Confidence: 1, Policy: policy.Policy{Asks: asks}})
+			p.Grants = append(p.Grants, persona.Grant{Pin: persona.Pin{Tool: tool.ID}, Reason: "the job asks for it", Confidence: 1, Policy: rules})
 		}
 	}
 	author := identity.Principal{Person: "ada", Roles: []identity.Role{identity.Author}}

@@ -33,7 +33,7 @@ const (
 type fault struct {
 	status    int    // of HTTP; 0 means 200
 	code      int    // of JSON-RPC
-	tool      bool   // it is a tool's result with isError, which agents are shown, and no error of the protocol; of what is no tool, codeRefused
+	tool      bool   // it is a tool's result with isError, which agents are shown, and no error of the protocol; where none is read, codeRefused
 	silent    bool   // the request was cancelled by a message of its own: it gets no response
 	result    []byte // the whole result, where it is neither
 	message   string // a sentence for the agent, with the next step
@@ -101,7 +101,7 @@ func (x *exchange) faultOf(f *fault) response {
 	if f.result != nil {
 		return x.resultOf(f.result)
 	}
-	if f.tool && x.method != "tools/call" {
+	if f.tool && (x.method != "tools/call" || x.forTask) {
 		f = &fault{code: codeRefused, message: f.message}
 	}
 	if f.tool {

@@ -136,6 +136,9 @@ func (c *call) question(method string, params jsontext.Value) (policy.Ask, []byt
 	if err := check(in); err != nil {
 		return kind, nil, err
 	}
+	if c.grant.rules.Tasks {
+		params = related(params, c.taskID())
+	}
 	masked, _, err := c.grant.rules.MaskArguments(json.RawMessage(params))
 	if err != nil {
 		return kind, nil, fmt.Errorf("what it asked for is withheld: %s", clean(err.Error(), 300))

@@ -45,6 +45,7 @@ type call struct {
 	answers   map[string]jsontext.Value // to what was asked in it
 	noted     sync.Mutex                // what is recorded of asking
 	interim   interim
+	task      *task     // that the request is about
 	updates   *updates  // that shall hear of the resource, where it is not read
 	quiet     bool      // nobody is answered
 	result    [2][]byte // what is added at its start, and the rest as the server sent it
@@ -57,7 +58,7 @@ type step struct {
 	run  func(*Gateway, context.Context, *call) *fault
 }
 
-var steps = slices.Concat([]step{
+var callSteps = slices.Concat([]step{
 	{"read", (*Gateway).readCall},
 	{"identify", (*Gateway).identifyCall},
 	{"shadow", (*Gateway).shadow},
@@ -93,8 +94,12 @@ func (g *Gateway) call(x *exchange) {
 }
 
 func (g *Gateway) newCall(x *exchange) *call {
-	return &call{exchange: x, began: g.c.Now(), entry: audit.Entry{Kind: audit.ToolCall, Actor: x.who.Actor(),
-		Persona: x.who.Persona, Tool: clean(x.tool(), maxNameInRecord), Decision: audit.Refused, Call: x.recorded()}}
+	kind := audit.ToolCall
+	if aboutTask(x.method) {
+		kind = audit.TaskCall
+	}
+	return &call{exchange: x, began: g.c.Now(), entry: audit.Entry{Kind: kind, Actor: x.who.Actor(),
+		Persona: x.who.Persona, Tool: x.toolForRecord(), Decision: audit.Refused, Call: x.recorded()}}
 }
 
 // run passes a call through the steps, and returns the fault that ended it.
@@ -118,6 +123,10 @@ func (g *Gateway) run(c *call) *fault {
 		}
 	}()
 	var f *fault
+	steps := callSteps
+	if aboutTask(c.method) {
+		steps = taskSteps
+	}
 	for i := 0; i < len(steps); i++ {
 		if f = g.step(ctx, c, steps[i]); f == anew {
 			f, i = nil, 0 // but for what the request itself says
@@ -177,6 +186,7 @@ func (g *Gateway) readCall(_ context.Context, c *call) *fault {
 func (g *Gateway) identifyCall(_ context.Context, c *call) (f *fault) {
 	if c.revision, f = g.view(c.exchange); f == nil {
 		c.entry.Revision, c.key = c.revision.revision, c.revision.resolve(c.kind, c.name)
+		c.forTask = c.asked() && c.revision.whole().grantsTasks(false)
 	}
 	return f
 }
@@ -272,15 +282,15 @@ func (g *Gateway) validate(_ context.Context, c *call) *fault {
 		return toolFault("Refused: a schema of this tool cannot be used to check its calls. Its persona needs a revision without the tool, or its server a schema that works.",
 			err.Error())
 	}
-	if c.method == upstream.Complete {
-		return nil // it has a part of one argument
+	if c.method == upstream.Complete || c.task != nil {
+		return nil // it has a part of one argument, or none
 	}
 	if err := s.check(c.arguments); err != nil {
 		f := rpcFault(codeInvalidParams, "Invalid arguments for %s: %s", c.name, clean(err.Error(), 1000))
 		f.reason = "the arguments do not match the approved schema at " + schemaPath(err)
 		return f
 	}
-	return nil
+	return c.augmented()
 }
 
 // decide asks the grant's policy. The refusal is a tool's result, so that the model reads what would be allowed.

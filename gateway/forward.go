@@ -45,14 +45,38 @@ func (g *Gateway) forward(ctx context.Context, c *call) *fault {
 			}
 		}
 	}
-	if limit := c.grant.rules.TimeoutSeconds; limit > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, time.Duration(limit)*time.Second)
-		defer cancel()
-	}
+	ctx, cancel := c.bounded(ctx)
+	defer cancel()
+	out.Tasks, out.Task = c.takesTask(), c.asksForTask()
 	sent := g.c.Now()
 	t, err := g.turn(ctx, c, out)
+	if c.otherwise(&out, err) {
+		t, err = g.turn(ctx, c, out)
+	}
 	c.entry.UpstreamMicros = (g.c.Now().Sub(sent) - c.interim.waited).Microseconds()
+	if err != nil || c.interim.over != nil {
+		return g.unanswered(ctx, c, err)
+	}
+	c.entry.Decision = audit.Failed
+	if t.held != "" {
+		return g.askedBack(c, t.asks, t.held)
+	}
+	if len(out.Asks) > 0 && isAsking(t.result) {
+		asks, err := c.inputAsked(t.result.Text)
+		if err != nil {
+			return askFault(c, err)
+		}
+		return g.askedBack(c, asks, "")
+	}
+	if c.method == "tools/call" && c.grant.rules.Tasks && isTask(t.result, out.Task != nil) {
+		return g.made(ctx, c, out, t.result)
+	}
+	return c.receive(server, t.result)
+}
+
+// unanswered is a call that came to no result.
+func (g *Gateway) unanswered(ctx context.Context, c *call, err error) *fault {
+	server, _ := c.grant.Tool.Split()
 	c.entry.Decision = audit.Failed
 	rpc, answered := errors.AsType[*upstream.RPCError](err)
 	switch {
@@ -65,6 +89,9 @@ func (g *Gateway) forward(ctx context.Context, c *call) *fault {
 		if rpc.Code == codePages {
 			return c.pages(rpc)
 		}
+		if c.needsTasks(rpc) {
+			return taskFault(c, errTasks)
+		}
 		if ask := c.keptFrom(rpc); ask != "" {
 			return askFault(c, fmt.Errorf("it has to ask for %s, which this persona does not let it ask for; a reviewer can change that", ask))
 		}
@@ -73,23 +100,21 @@ func (g *Gateway) forward(ctx context.Context, c *call) *fault {
 	case errors.Is(err, upstream.ErrNotConnected):
 		c.entry.Decision = audit.Refused
 		return g.unconnected(c, server, err)
-	case err != nil:
-		if errors.Is(err, upstream.ErrNoToken) {
-			c.entry.Decision = audit.Refused
-		}
-		return failure(ctx, server, err)
+	case errors.Is(err, upstream.ErrNoTasks):
+		c.entry.Decision = audit.Refused
+		return rpcFault(codeNoMethod, "The server %s takes no calls as tasks now. This one was not made: call without the parameter \"task\".", server)
+	case errors.Is(err, upstream.ErrNoToken):
+		c.entry.Decision = audit.Refused
 	}
-	if t.held != "" {
-		return g.askedBack(c, t.asks, t.held)
+	return failure(ctx, server, err)
+}
+
+// bounded is the time that the policy gives a call.
+func (c *call) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if limit := c.grant.rules.TimeoutSeconds; limit > 0 {
+		return context.WithTimeout(ctx, time.Duration(limit)*time.Second)
 	}
-	if len(out.Asks) > 0 && isAsking(t.result) {
-		asks, err := c.inputAsked(t.result.Text)
-		if err != nil {
-			return askFault(c, err)
-		}
-		return g.askedBack(c, asks, "")
-	}
-	return c.receive(server, t.result)
+	return ctx, func() {}
 }
 
 // receive takes the server's result for the client.
@@ -112,6 +137,8 @@ func (c *call) receive(server string, result strictjson.Value) *fault {
 	var err error
 	if c.result, err = c.finished(result); errors.Is(err, errAsks) {
 		return askFault(c, err)
+	} else if errors.Is(err, errTasks) {
+		return taskFault(c, err)
 	} else if err != nil {
 		return toolFault(fmt.Sprintf("The server %s did not finish the call: %v. Tell the operator of Remit.", server, err), "")
 	}
@@ -232,6 +259,8 @@ func (c *call) finished(read strictjson.Value) (parts [2][]byte, err error) {
 		return parts, errors.New("its answer is not a result")
 	case kind == "input_required":
 		return parts, errAsks
+	case kind == "task":
+		return parts, errTasks
 	case kind != "" && kind != "complete":
 		return parts, fmt.Errorf("it answered %q, which this endpoint does not carry", clean(kind, 64))
 	}

@@ -27,6 +27,8 @@ type exchange struct {
 	modern  bool     // the request is of the stateless era
 	session *session // of the request, in the older era
 
+	forTask bool // the client, of the older era, reads no result in its answer, but a task
+
 	stopped []persona.Suspension // as they were when the live revision was found
 	mark    persona.Shadow       // of the revision that runs beside it
 	beside  *persona.Revision    // that revision; nil when there is none that may

@@ -200,6 +200,9 @@ func (g *Gateway) start(ctx context.Context, c *call, out upstream.Call) *held {
 		h.done <- o
 		if g.held.drop(h) { // nobody came back
 			g.abandoned(h)
+			if out.Method == upstream.TaskResult {
+				cancelAt(server, out.Tool, out.For)
+			}
 		}
 	}()
 	return h

@@ -24,7 +24,7 @@ import (
 // kindOf is what a method asks for; asks says that it is one that passes the steps.
 func kindOf(method string) (kind catalog.Kind, asks bool) {
 	switch method {
-	case "tools/call":
+	case "tools/call", upstream.GetTask, upstream.UpdateTask, upstream.CancelTask, upstream.TaskResult:
 		return catalog.ATool, true
 	case upstream.GetPrompt:
 		return catalog.APrompt, true
@@ -223,10 +223,14 @@ func (v *view) grantsKind(kinds ...catalog.Kind) bool {
 }
 
 // capabilities are what the view's clients are told that there is.
-func (v *view) capabilities() string {
+func (v *view) capabilities(modern bool) string {
 	out := `"capabilities":{`
 	if v.grantsKind(catalog.APrompt, catalog.ATemplate) {
 		out += `"completions":{},`
+	}
+	tasks := v.grantsTasks(modern)
+	if tasks && modern {
+		out += `"extensions":{"` + extensionTasks + `":{}},`
 	}
 	out += `"logging":{},`
 	if v.grantsKind(catalog.APrompt) {
@@ -234,6 +238,9 @@ func (v *view) capabilities() string {
 	}
 	if v.grantsKind(catalog.AResource, catalog.ATemplate) {
 		out += `"resources":{"listChanged":true,"subscribe":true},`
+	}
+	if tasks && !modern { // without list: see tasks.go
+		out += `"tasks":{"cancel":{},"requests":{"tools":{"call":{}}}},`
 	}
 	return out + `"tools":{"listChanged":true}}`
 }

@@ -54,7 +54,7 @@ func (g *Gateway) initialize(x *exchange, v *view) {
 	capabilities, _ := x.params.object("capabilities")
 	s := g.sessions.open(x.who, version, clientOf(x.params, "clientInfo"), canBeAsked(capabilities))
 	x.w.Header().Set("Mcp-Session-Id", s.id)
-	x.succeed([]byte(`{"protocolVersion":` + quote(version) + `,` + v.capabilities() + `,"serverInfo":` + g.info() + `}`))
+	x.succeed([]byte(`{"protocolVersion":` + quote(version) + `,` + v.capabilities(false) + `,"serverInfo":` + g.info() + `}`))
 }
 
 // inSession finds the request's session and checks its version header.

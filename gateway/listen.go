@@ -90,6 +90,10 @@ func (g *Gateway) listen(x *exchange, v *view) {
 		g.refuse(x, rpcFault(codeInvalidParams, `The member "notifications" of params must be an object.`))
 		return
 	}
+	if f := x.listensForTasks(v, filter); f != nil {
+		g.refuse(x, f)
+		return
+	}
 	meta := `"_meta":{"` + metaSubscription + `":` + string(x.id) + `}`
 	var honoured []string
 	var changed [][]byte

@@ -34,14 +34,25 @@ type message struct {
 // reply is what a client answers to a request of ours: one of the two.
 type reply struct{ result, failure jsontext.Value }
 
-// tool is the name in a call, or the URI of a resource, for the record.
+// tool is the name in a call, the URI of a resource, or the id of a task.
 func (m *message) tool() string {
 	member := "name"
-	if m.method == upstream.ReadResource || m.method == subscribe {
+	switch {
+	case m.method == upstream.ReadResource || m.method == subscribe:
 		member = "uri"
+	case aboutTask(m.method):
+		member = "taskId"
 	}
 	name, _ := m.params.text(member)
 	return name
+}
+
+// toolForRecord is the same as the record has it before anything is known of it. The id of a task says nothing there.
+func (m *message) toolForRecord() string {
+	if aboutTask(m.method) {
+		return ""
+	}
+	return clean(m.tool(), maxNameInRecord)
 }
 
 // text returns a member that is a string.
@@ -104,7 +115,7 @@ func (m members) onlyExact(known ...string) *fault {
 // The members that decisions are made on, at each level.
 var (
 	envelopeNames = []string{"jsonrpc", "id", "method", "params", "result", "error"}
-	paramNames    = []string{"name", "arguments", "_meta", "cursor", "protocolVersion", "requestId", "notifications", "requestState", "inputResponses", "uri", "ref", "argument", "context", "level"}
+	paramNames    = []string{"name", "arguments", "_meta", "cursor", "protocolVersion", "requestId", "notifications", "requestState", "inputResponses", "uri", "ref", "argument", "context", "level", "task", "taskId"}
 	metaNames     = []string{metaVersion, metaCapabilities, metaClient, metaLogLevel, "progressToken", "traceparent", "tracestate", "baggage"}
 )
 

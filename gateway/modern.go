@@ -124,6 +124,8 @@ func (g *Gateway) serveOffered(x *exchange) {
 		g.call(x)
 	case upstream.GetPrompt, upstream.ReadResource, upstream.Complete:
 		g.getOther(x)
+	case upstream.GetTask, upstream.CancelTask, upstream.UpdateTask, upstream.TaskResult:
+		g.askOfTask(x)
 	default:
 		g.refuse(x, x.noMethod())
 	}
@@ -163,8 +165,9 @@ func (x *exchange) checkModern() *fault {
 	if f := x.match("Mcp-Method", x.method); f != nil {
 		return f
 	}
-	if _, named := kindOf(x.method); named && x.method != upstream.Complete && x.method != subscribe { // which is none of this era
-		if f := x.match("Mcp-Name", x.tool()); f != nil {
+	if _, named := kindOf(x.method); named && !slices.Contains([]string{upstream.Complete, subscribe, upstream.TaskResult}, x.method) { // the last two are none of this era
+		missing := len(x.r.Header.Values("Mcp-Name")) == 0
+		if f := x.match("Mcp-Name", x.tool()); f != nil && !(missing && aboutTask(x.method)) { // which some clients do not send there
 			return f
 		}
 	}
@@ -221,7 +224,7 @@ func (g *Gateway) tail() string {
 
 func (g *Gateway) discover(v *view) []byte {
 	supported, _ := json.Marshal(allVersions) // strings always encode
-	return []byte(`{"supportedVersions":` + string(supported) + `,` + v.capabilities() + `,` + g.tail())
+	return []byte(`{"supportedVersions":` + string(supported) + `,` + v.capabilities(true) + `,` + g.tail())
 }
 
 // withView runs serve when the persona has a live revision, and else refuses.

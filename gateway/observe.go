@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"remit/audit"
+	"remit/upstream"
 )
 
 // Observer counts and traces requests. It decides nothing: no method returns an error, and each returns at once.
@@ -62,6 +63,7 @@ const maxCounter = 10
 // observedMethods are those that an observation names.
 var observedMethods = []string{"initialize", "ping", "server/discover", "tools/list", "tools/call", "subscriptions/listen",
 	"prompts/list", "prompts/get", "resources/list", "resources/templates/list", "resources/read", "completion/complete", "logging/setLevel", subscribe, "resources/unsubscribe",
+	upstream.GetTask, upstream.UpdateTask, upstream.CancelTask, upstream.TaskResult,
 	"notifications/initialized", "notifications/cancelled"}
 
 func (g *Gateway) watch() *Observation {

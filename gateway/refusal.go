@@ -14,7 +14,7 @@ import (
 // cannot be written the request stays refused, and the log says so.
 func (g *Gateway) refuse(x *exchange, f *fault) {
 	e := audit.Entry{Time: g.c.Now(), Kind: audit.RequestRefused, Actor: x.who.Actor(), Persona: x.who.Persona,
-		Tool: clean(x.tool(), maxNameInRecord), Decision: audit.Refused, Reason: f.why(), Policy: cmp.Or(f.policy, "request")}
+		Tool: x.toolForRecord(), Decision: audit.Refused, Reason: f.why(), Policy: cmp.Or(f.policy, "request")}
 	source, most, span := "", strangersMost, strangersSpan
 	if x.persona != "" {
 		source, most, span = x.who.Key, keyMost, keySpan

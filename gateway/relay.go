@@ -205,8 +205,12 @@ func (g *Gateway) decideAgain(ctx context.Context, x *exchange, of *call) (*call
 	if f != nil {
 		return nil, f
 	}
-	now := &call{exchange: x, began: g.c.Now(), kind: of.kind, name: of.name, key: v.resolve(of.kind, of.name), arguments: of.arguments, revision: v}
-	for _, s := range deciding {
+	now := &call{exchange: x, began: g.c.Now(), kind: of.kind, name: of.name, key: v.resolve(of.kind, of.name), arguments: of.arguments, revision: v, task: of.task}
+	steps := deciding
+	if of.task != nil {
+		steps = decidingTask
+	}
+	for _, s := range steps {
 		if f := s.run(g, ctx, now); f != nil {
 			f.policy = orDefault(f.policy, s.name)
 			return nil, f

@@ -68,32 +68,46 @@ func sealing(key []byte) cipher.AEAD {
 	return aead
 }
 
-// bound is what a state is for: each part stands with its length, so that no two read alike.
-func (c *call) bound() (out []byte) {
-	b := c.binding()
-	for _, part := range []string{c.method, b.Key, b.Agent, b.User, b.Persona, fmt.Sprint(b.Revision), b.Tool, b.Digest, c.name, b.Arguments} {
+// measured are the parts, each with its length, so that no two lists of parts read alike.
+func measured(parts ...string) (out []byte) {
+	for _, part := range parts {
 		out = append(binary.BigEndian.AppendUint64(out, uint64(len(part))), part...)
 	}
 	return out
 }
 
-func (g *Gateway) seal(c *call, r round) string {
-	text, err := json.Marshal(r)
-	if err != nil {
-		panic("gateway: a round did not encode: " + err.Error()) // it is strings and numbers
-	}
-	return statePrefix + base64.RawURLEncoding.EncodeToString(g.states.Seal(nil, nil, text, c.bound()))
+// bound is what a state is for.
+func (c *call) bound() []byte {
+	b := c.binding()
+	return measured(c.method, b.Key, b.Agent, b.User, b.Persona, fmt.Sprint(b.Revision), b.Tool, b.Digest, c.name, b.Arguments)
 }
+
+// encrypt is what a client carries, for what it is bound to.
+func (g *Gateway) encrypt(prefix string, what any, bound []byte) string {
+	text, err := json.Marshal(what)
+	if err != nil {
+		panic("gateway: what a client carries did not encode: " + err.Error()) // it is strings and numbers
+	}
+	return prefix + base64.RawURLEncoding.EncodeToString(g.states.Seal(nil, nil, text, bound))
+}
+
+// decrypt reads what was encrypted and came back, of at most so many bytes. It is false for anything else.
+func (g *Gateway) decrypt(prefix, carried string, most int, bound []byte, what any) bool {
+	encoded, ours := strings.CutPrefix(carried, prefix)
+	sealed, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
+	if !ours || err != nil || len(sealed) > most {
+		return false
+	}
+	text, err := g.states.Open(nil, nil, sealed, bound)
+	return err == nil && json.Unmarshal(text, what) == nil
+}
+
+func (g *Gateway) seal(c *call, r round) string { return g.encrypt(statePrefix, r, c.bound()) }
 
 var errState = errors.New("the requestState does not belong to this call")
 
 func (g *Gateway) unseal(c *call, state string) (r round, err error) {
-	sealed, err := base64.RawURLEncoding.Strict().DecodeString(strings.TrimPrefix(state, statePrefix))
-	if err != nil || len(sealed) > 8*maxState {
-		return r, errState
-	}
-	text, err := g.states.Open(nil, nil, sealed, c.bound())
-	if err != nil || json.Unmarshal(text, &r) != nil || g.c.Now().After(time.Unix(r.Until, 0)) {
+	if !g.decrypt(statePrefix, state, 8*maxState, c.bound(), &r) || g.c.Now().After(time.Unix(r.Until, 0)) {
 		return r, errState
 	}
 	return r, nil
@@ -215,6 +229,19 @@ func (c *call) inputAsked(result []byte) (out questions, err error) {
 	return out, nil
 }
 
+// text is all of it as an object by the server's keys.
+func (a questions) text() []byte {
+	out := []byte{'{'}
+	for i, key := range a.keys {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		q := a.byKey[key]
+		out = append(append(append(out, quote(key)+`:{"method":"`+q.method+`","params":`...), q.params...), '}')
+	}
+	return append(out, '}')
+}
+
 // askedBack is what a client of the stateless era is told: what the server asks, under a state of ours.
 func (g *Gateway) askedBack(c *call, a questions, held string) *fault {
 	r := round{Call: c.round.Call, Number: c.round.Number + 1, Until: g.c.Now().Add(roundFor).Unix(), Asked: map[string]policy.Ask{}, State: a.state, Held: held}
@@ -223,18 +250,11 @@ func (g *Gateway) askedBack(c *call, a questions, held string) *fault {
 	}
 	r.Call = c.named()
 	body := []byte(`{"resultType":"input_required"`)
-	for i, key := range a.keys {
-		if i == 0 {
-			body = append(body, `,"inputRequests":{`...)
-		} else {
-			body = append(body, ',')
-		}
-		q := a.byKey[key]
-		r.Asked[key] = q.kind
-		body = append(append(body, quote(key)+`:{"method":"`+q.method+`","params":`...), q.params...)
-		if body = append(body, '}'); i == len(a.keys)-1 {
-			body = append(body, '}')
-		}
+	if len(a.keys) > 0 {
+		body = append(append(body, `,"inputRequests":`...), a.text()...)
+	}
+	for _, key := range a.keys {
+		r.Asked[key] = a.byKey[key].kind
 	}
 	c.entry.Decision = audit.Allowed
 	c.result = [2][]byte{nil, append(append(body, `,"requestState":`...), quote(g.seal(c, r))+"}"...)}

@@ -42,7 +42,7 @@ var update = flag.Bool("update", false, "write the answers that came into testda
 //	response  the rest: the status, the headers that are compared ("Name: -> X" keeps one as $X), and the body; … is any text, and «NAME» is any text that is kept as $NAME
 //	do        what people and servers do meanwhile
 //	audit     the entries so far, as kind decision persona/revision tool [policy] reason, and what a shadow would have decided; beneath it what was
-//	          asked and answered meanwhile
+//	          asked and answered meanwhile, and about which task what
 //	approvals what people decided and what became of it, as kind person persona/revision tool reason
 //	calls     how many calls reached the servers so far
 func TestStories(t *testing.T) {
@@ -92,7 +92,7 @@ func play(t *testing.T, a *txtar.Archive) {
 		case "audit":
 			for _, e := range w.entries() {
 				got += fmt.Sprintf("%s %s %s/%d %s [%s] %s\n", e.Kind, e.Decision, e.Persona, e.Revision, e.Tool, e.Policy, e.Reason)
-				for _, what := range []string{"asked", "round", "answers"} {
+				for _, what := range []string{"asked", "round", "answers", "request", "task"} {
 					if text := e.Detail[what]; text != "" {
 						got += fmt.Sprintf("  %s %s\n", what, strings.ReplaceAll(text, "\n", "; "))
 					}
@@ -113,6 +113,11 @@ func play(t *testing.T, a *txtar.Archive) {
 			continue
 		}
 		if *update {
+			for name, value := range s.vars {
+				if strings.HasPrefix(value, "t1.") {
+					got = strings.ReplaceAll(got, value, "$"+name)
+				}
+			}
 			section.Data = []byte(got + "\n")
 			continue
 		}
@@ -122,9 +127,9 @@ func play(t *testing.T, a *txtar.Archive) {
 
 var kept = regexp.MustCompile(`«(\w+)»`)
 
-// matches compares with … for any text, and keeps «NAME».
+// matches compares with … for any text and $NAME for what was kept, and keeps «NAME».
 func (s *story) matches(want, got string) bool {
-	pattern := strings.ReplaceAll(regexp.QuoteMeta(want), "…", "(?s:.*?)")
+	pattern := strings.ReplaceAll(regexp.QuoteMeta(s.expand(want)), "…", "(?s:.*?)")
 	found := regexp.MustCompile("^" + kept.ReplaceAllString(pattern, `(?P<$1>[^"]*)`) + "$")
 	m := found.FindStringSubmatch(got)
 	for i, name := range found.SubexpNames() {
@@ -172,14 +177,18 @@ type story struct {
 	began time.Time
 }
 
-func (s *story) request(t *testing.T, text string) *http.Response {
-	t.Helper()
-	text = os.Expand(text, func(name string) string {
+func (s *story) expand(text string) string {
+	return os.Expand(text, func(name string) string {
 		if v, ok := s.vars[name]; ok {
 			return v
 		}
 		return "$" + name
 	})
+}
+
+func (s *story) request(t *testing.T, text string) *http.Response {
+	t.Helper()
+	text = s.expand(text)
 	head, body, _ := strings.Cut(text, "\n\n")
 	lines := strings.Split(head, "\n")
 	method, path, _ := strings.Cut(lines[0], " ")
@@ -333,6 +342,8 @@ func (s *story) do(t *testing.T, words []string) {
 	case "update": // crm crm://notes/today, which the server says has changed, once it knows that somebody wants to hear of it
 		eventually(t, "a subscription", func() bool { return s.fakes[words[1]].Stats().Watched[words[2]] > 0 })
 		s.fakes[words[1]].Update(words[2])
+	case "cancelled": // crm 2: so many tasks at the server
+		eventually(t, "tasks are cancelled", func() bool { return fmt.Sprint(len(s.fakes[words[1]].Stats().CancelledTasks)) == words[2] })
 	case "nobody-watches": // crm crm://notes/today
 		eventually(t, "no subscription", func() bool { return s.fakes[words[1]].Stats().Watched[words[2]] == 0 })
 	case "prompts": // crm, by a text in place of another in all of them

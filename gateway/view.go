@@ -33,6 +33,8 @@ type view struct {
 type grant struct {
 	persona.Grant
 	served   []byte // the definition as agents read it
+	may      bool   // its calls may be made as tasks, in the older era
+	must     bool   // and have to be, at its server
 	corrupt  error  // the stored definition is not what the digest says, or the policy cannot be used
 	rules    *policy.Compiled
 	template *regexp.Regexp // of the URIs that a resource template stands for; nil for anything else
@@ -211,6 +213,7 @@ func (g *Gateway) build(of persona.ID, live persona.Revision) *view {
 			rules = rules.HashedFor(string(of), g.c.MaskKey)
 		}
 		t := &grant{Grant: pinned, served: served, rules: rules}
+		t.may, t.must = pinned.TakesTasks()
 		if err == nil {
 			t.template, err = templateOf(pinned)
 		}

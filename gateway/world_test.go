@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -82,7 +83,51 @@ var definitions = map[string][]json.RawMessage{
 	"billing": raw(`{"name":"refund","description":"Sends money back.","inputSchema":{"type":"object","properties":{"cents":{"type":"integer","maximum":5000}},"required":["cents"]}}`,
 		`{"name":"pay","description":"Pays several people.","inputSchema":{"type":"object","properties":{"payments":{"type":"array","items":{"$ref":"#/$defs/payment"}},"limits":{"type":"object","additionalProperties":{"anyOf":[{"type":"null"},{"$ref":"#/$defs/payment"}]}}},"$defs":{"payment":{"type":"object","properties":{"to":{"type":"string"},"cents":{"type":"integer","maximum":5000}}}}}}`,
 		`{"name":"echo","description":"Repeats its arguments, too.","inputSchema":{"type":"object"}}`),
-	"old": asking(),
+	"old": append(asking(), working(`,"execution":{"taskSupport":"optional"}`, `,"execution":{"x":[],"taskSupport":"required"}`)...),
+}
+
+// working are the tools whose calls are made as tasks, at crm, and at old, which is of the older era.
+func working(may, must string) (out []json.RawMessage) {
+	for _, name := range slices.Sorted(maps.Keys(tasks)) {
+		execution := may
+		if tasks[name].Insists {
+			execution = must
+		}
+		out = append(out, json.RawMessage(`{"name":"`+name+`","description":"Takes its time.","inputSchema":{"type":"object","properties":{"text":{"type":"string"}}}`+execution+`}`))
+	}
+	return append(slices.DeleteFunc(out, func(d json.RawMessage) bool { return bytes.Contains(d, []byte("strict_job")) }), json.RawMessage(`{"name":"strict_job","description":"Promises a number.","inputSchema":{"type":"object"},"outputSchema":{"type":"object","properties":{"n":{"type":"integer"}},"required":["n"]}`+may+`}`))
+}
+
+const (
+	atWork = `"status":"working"`
+	done   = `"status":"completed","result":{"content":[{"type":"text","text":"done for ada@example.com"}],"x":1.50}`
+)
+
+// tasks are what becomes of calls of the tools of that name.
+var tasks = map[string]fakemcp.Task{
+	"job": {States: []string{atWork + `,"_meta":{"note":"for ada@example.com","n":1.0},"statusMessage":"of-the-upstream works for ada@example.com"`, atWork, done},
+		Result: json.RawMessage(`{"result":{"content":[{"type":"text","text":"done for ada@example.com"}],"x":1.50,"_meta":{"y":1.0,"io.modelcontextprotocol/related-task":{"taskId":"$ID"}}}}`)},
+	"insists": {States: []string{atWork, atWork, done}, Insists: true,
+		Result: json.RawMessage(`{"result":{"content":[],"isError":true,"_meta":{"io.modelcontextprotocol/related-task":{"taskId":"$ID"}}}}`)},
+	"breaks": {States: []string{atWork, `"status":"failed","error":{"code":-32050,"message":"No, ada@example.com.","data":{"n":12345678901234567890}}`},
+		Result: json.RawMessage(`{"error":{"code":-32050,"message":"No, ada@example.com.","data":{"n":12345678901234567890}}}`)},
+	"fails_job": {States: []string{atWork, `"status":"failed","error":{"code":-32050,"message":"No."}`},
+		Result: json.RawMessage(`{"result":{"content":[],"isError":true}}`)},
+	"huge_job":    {States: []string{atWork, `"status":"completed","result":{"content":[{"type":"text","text":"` + strings.Repeat("x", 5000) + `"}]}`}},
+	"endless_job": {States: []string{atWork}, Insists: true, Result: json.RawMessage(`{"result":{"content":[]}}`)},
+	"asking_must": {States: []string{atWork, `"status":"input_required","inputRequests":{"q1":` + string(questions["form"][0]) + `}`, done}, Insists: true},
+	"asking_job": {States: []string{atWork, `"status":"input_required","inputRequests":{"q1":` + string(questions["form"][0]) + `}`, done},
+		Result: json.RawMessage(`{"result":{"content":[]}}`)},
+	"roots_job": {States: []string{atWork, `"status":"input_required","inputRequests":{"q1":{"method":"roots/list"}}`}},
+	// What is passed to no client.
+	"posing_job":  {States: []string{atWork, `"taskId":"job-1",` + done}},
+	"double_job":  {States: []string{atWork, done + `,"result":{"content":[]}`}},
+	"cased_job":   {States: []string{atWork, done + `,"Result":{"content":[]}`}},
+	"smuggle_job": {States: []string{atWork, atWork + `,"createdAt":"of-the-upstream"`}},
+	"nested_job":  {States: []string{atWork, `"status":"completed","result":{"resultType":"input_required","inputRequests":{}}`}},
+	"strict_job":  {States: []string{atWork, `"status":"completed","result":{"structuredContent":{"n":"seven"},"content":[]}`}},
+	"wordy_job":   {States: []string{atWork + `,"statusMessage":"` + strings.Repeat("x", 5000) + `"`, done}},
+	"secret_job":  {States: []string{atWork, `"status":"failed","error":{"code":-32050,"message":"Bearer of-the-upstream","data":"of%2Dthe%2Dupstream"}`}},
 }
 
 // questions are what the tools of that name ask of the client before they answer, at crm and at old, which is of the older era.
@@ -190,9 +235,10 @@ func newWorldOn(t testing.TB, where string, change func(*gateway.Config)) *world
 		offered := fakemcp.Config{Name: name, Tools: tools, Results: results, Errors: failures, Before: map[string][]string{"logs": logs}}
 		switch name {
 		case "old":
-			offered.Era, offered.Asks, offered.Resources = fakemcp.Legacy, questions, raw(`{"uri":"old://notes","name":"notes"}`)
+			offered.Era, offered.Asks, offered.Tasks, offered.Resources = fakemcp.Legacy, maps.Clone(questions), tasks, raw(`{"uri":"old://notes","name":"notes"}`)
+			offered.Asks["result of asking_job"], offered.Asks["result of asking_must"] = questions["form"], questions["form"]
 		case "crm":
-			offered.Tools, offered.Asks = append(slices.Clone(tools), asking()...), questions
+			offered.Tools, offered.Asks, offered.Tasks = slices.Concat(tools, asking(), working("", "")), questions, tasks
 			offered.Prompts, offered.Resources, offered.Templates = prompts, resources, templates
 		default:
 			offered.Resources, offered.Templates = raw(`{"uri":"crm://notes/today","name":"theirs"}`), raw(`{"uriTemplate":"crm://{kind}/{id}","name":"theirs"}`)
@@ -311,7 +357,7 @@ func (w *world) entries() []audit.Entry {
 	must(w.t, err)
 	var out []audit.Entry
 	for i := len(all) - 1; i >= 0; i-- {
-		if all[i].Kind == audit.ToolCall || all[i].Kind == audit.RequestRefused {
+		if all[i].Kind == audit.ToolCall || all[i].Kind == audit.TaskCall || all[i].Kind == audit.RequestRefused {
 			out = append(out, all[i])
 		}
 	}

@@ -54,8 +54,9 @@ func NameGrants(grants []Grant) {
 }
 
 // Served is the definition as the agent reads it: the pinned bytes, with the name replaced where the persona calls the tool
-// otherwise, and the input schema narrowed where the policy constrains arguments. Nothing else is touched. With it comes the
-// policy, ready to decide.
+// otherwise, the input schema narrowed where the policy constrains arguments, and of tasks what calls through Remit can have
+// (2025-11-25, execution.taskSupport): none where the policy does not let the server answer so, and no duty to ask for one. Nothing
+// else is touched. With it comes the policy, ready to decide.
 func (g Grant) Served() (json.RawMessage, *policy.Compiled, error) {
 	schema, err := g.InputSchema()
 	if err != nil {
@@ -81,6 +82,9 @@ func (g Grant) Served() (json.RawMessage, *policy.Compiled, error) {
 			return nil, nil, fmt.Errorf("tool %s: %w", g.Tool, err)
 		}
 		edits = append(edits, edit{own.schema, narrowed})
+		if own.tasks != [2]int64{} {
+			edits = append(edits, edit{own.tasks, g.taskSupport(definition[own.tasks[0]:own.tasks[1]])})
+		}
 	}
 	slices.SortFunc(edits, func(a, b edit) int { return int(a.at[0] - b.at[0]) })
 	var out json.RawMessage
@@ -90,6 +94,35 @@ func (g Grant) Served() (json.RawMessage, *policy.Compiled, error) {
 		done = e.at[1]
 	}
 	return append(out, definition[done:]...), rules, nil
+}
+
+// taskSupport is what the agent reads in the place of a definition's own.
+func (g Grant) taskSupport(own json.RawMessage) json.RawMessage {
+	may, must := support(own)
+	switch {
+	case may && !g.Policy.Tasks:
+		return json.RawMessage(`"forbidden"`)
+	case must:
+		return json.RawMessage(`"optional"`)
+	}
+	return own
+}
+
+// support reads a taskSupport; what is not known is none.
+func support(own json.RawMessage) (may, must bool) {
+	var text string
+	_ = json.Unmarshal(own, &text)
+	return text == "optional" || text == "required", text == "required"
+}
+
+// TakesTasks says whether the pinned definition says that calls may be made as tasks, and whether they have to (2025-11-25).
+func (g Grant) TakesTasks() (may, must bool) {
+	_, definition := catalog.Unwrap(g.Definition)
+	own, err := parts(definition)
+	if err != nil {
+		return false, false
+	}
+	return support(definition[own.tasks[0]:own.tasks[1]])
 }
 
 // Called is what the agent calls it: its name, or the URI of a resource.
@@ -118,8 +151,9 @@ type edit struct {
 	with json.RawMessage
 }
 
-// places are where the values of a definition's members stand. A missing schema is an empty stretch, which nothing narrows.
-type places struct{ name, schema [2]int64 }
+// places are where the values of a definition's members stand. A missing schema is an empty stretch, which nothing narrows. tasks is that
+// of execution.taskSupport.
+type places struct{ name, schema, tasks [2]int64 }
 
 func parts(definition json.RawMessage) (p places, err error) {
 	dec := jsontext.NewDecoder(strings.NewReader(string(definition)))
@@ -143,10 +177,32 @@ func parts(definition json.RawMessage) (p places, err error) {
 			p.name, named = at, true
 		case "inputSchema":
 			p.schema = at
+		case "execution":
+			p.tasks = within(value, at[0], "taskSupport")
 		}
 	}
 	if !named {
 		return p, errors.New("has no name")
 	}
 	return p, nil
+}
+
+// within is where the value of an object's member stands, if the object begins at the offset; nowhere if there is none.
+func within(object jsontext.Value, offset int64, name string) (at [2]int64) {
+	dec := jsontext.NewDecoder(strings.NewReader(string(object)))
+	if tok, err := dec.ReadToken(); err != nil || tok.Kind() != '{' {
+		return at
+	}
+	for dec.PeekKind() == '"' {
+		member, _ := dec.ReadToken() // the object was read before
+		is := member.String() == name
+		value, err := dec.ReadValue()
+		if err != nil {
+			return at
+		}
+		if is {
+			at = [2]int64{offset + dec.InputOffset() - int64(len(value)), offset + dec.InputOffset()}
+		}
+	}
+	return at
 }

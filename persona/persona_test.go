@@ -12,6 +12,7 @@ import (
 	"remit/catalog"
 	"remit/identity"
 	"remit/persona"
+	"remit/policy"
 	"remit/store"
 )
 
@@ -262,6 +263,37 @@ func TestServed(t *testing.T) {
 		g.Definition = []byte(broken)
 		if got, _, err := g.Served(); err == nil {
 			t.Errorf("%q: got %s", broken, got)
+		}
+	}
+}
+
+// What an agent reads of tasks is what calls through Remit can have, whatever the definition promises.
+func TestServedTasks(t *testing.T) {
+	for _, tc := range []struct {
+		own   string
+		tasks bool
+		want  string
+	}{
+		{`"required"`, true, `"optional"`},
+		{`"required"`, false, `"forbidden"`},
+		{`"optional"`, true, `"optional"`},
+		{`"opt\u0069onal"`, false, `"forbidden"`},
+		{`"forbidden"`, true, `"forbidden"`},
+		{`7`, false, `7`},
+	} {
+		definition := `{"execution": {"a":[1.0], "taskSupport" : %s ,"b":1},"name":"job","inputSchema":{},"x":1.0}`
+		g := persona.Grant{Name: "job", Pin: persona.Pin{Tool: "crm/job", Definition: fmt.Appendf(nil, definition, tc.own)}, Policy: policy.Policy{Tasks: tc.tasks}}
+		got, _, err := g.Served()
+		if want := fmt.Sprintf(definition, tc.want); err != nil || string(got) != want {
+			t.Errorf("%s, %t: got %s, %v, want %s", tc.own, tc.tasks, got, err, want)
+		}
+		if may, _ := g.TakesTasks(); may != (tc.want == `"optional"` || !tc.tasks && tc.want == `"forbidden"`) {
+			t.Errorf("%s: it may: %t", tc.own, may)
+		}
+	}
+	for _, definition := range []string{`{"name":"a"}`, `{"name":"a","execution":7}`, `{"name":"a","execution":{}}`, `{`} {
+		if may, must := (persona.Grant{Pin: persona.Pin{Definition: []byte(definition)}}).TakesTasks(); may || must {
+			t.Errorf("%s: got %t, %t", definition, may, must)
 		}
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Ask is something that a tool's server may ask of the client while it answers a call. It is the one part of a policy that allows:
+// Ask is something that a tool's server may ask of the client while it answers a call. With Tasks it is the part of a policy that allows:
 // without it a server may ask for nothing, and what the server writes goes to a person, or to the agent's model, unread.
 type Ask string
 
@@ -24,12 +24,17 @@ var askWords = map[Ask]string{
 	AskModel: "LETS ITS SERVER PROMPT THE AGENT'S MODEL with a text of the server's own, and read what it answers",
 }
 
+const taskWords = "LETS ITS SERVER WORK ON AFTER THE CALL, as a task: the agent fetches the result later, and no time of a call bounds the work"
+
 // Lets says for a reviewer what the policy allows beside the call.
 func (p Policy) Lets() (words []string) {
 	for _, a := range Asks {
 		if slices.Contains(p.Asks, a) {
 			words = append(words, askWords[a])
 		}
+	}
+	if p.Tasks {
+		words = append(words, taskWords)
 	}
 	return words
 }

@@ -1,8 +1,8 @@
 // Package policy owns what a granted call needs beside being granted, and what of its answer an agent sees: limits on how
 // often and how many at once, constraints on the arguments, hours, size and time, and masking. A policy is a part of the
 // grant that a reviewer approves. Deciding is pure: the same call at the same time gives the same decision, in words, and
-// adding a rule to a policy never allows more. (Hours are one rule, and its stretches of time are alternatives. Asks are no
-// rule: they allow.)
+// adding a rule to a policy never allows more. (Hours are one rule, and its stretches of time are alternatives. Asks and tasks are no
+// rules: they allow.)
 package policy
 
 import (
@@ -29,11 +29,12 @@ type Policy struct {
 	MaxResultBytes int          `json:"max_result_bytes,omitempty"` // of the result; 0 is what the server may send
 	TimeoutSeconds int          `json:"timeout_seconds,omitempty"`  // of the call; 0 is the gateway's
 	Asks           []Ask        `json:"asks,omitempty"`             // what the server may ask of the client meanwhile; none is nothing
+	Tasks          bool         `json:"tasks,omitempty"`            // the server may answer with a task, whose result is fetched later
 }
 
 // IsZero says that the policy asks for nothing.
 func (p Policy) IsZero() bool {
-	return len(p.Limits)+p.Concurrent+len(p.Arguments)+len(p.Conditions)+len(p.Hours)+len(p.Mask)+len(p.Asks)+p.MaxResultBytes+p.TimeoutSeconds == 0 && p.Approval == nil
+	return len(p.Limits)+p.Concurrent+len(p.Arguments)+len(p.Conditions)+len(p.Hours)+len(p.Mask)+len(p.Asks)+p.MaxResultBytes+p.TimeoutSeconds == 0 && p.Approval == nil && !p.Tasks
 }
 
 // Limit is how many calls may begin in any stretch of time of the length. Bursts are bounded by a second limit ("100 a day and 5
@@ -244,11 +245,19 @@ func (p Policy) bounds() error {
 	return p.validAsks()
 }
 
+// GoesOn says whether what an allowed call began may be asked for at the time. Its arguments were decided on when it began.
+func (c *Compiled) GoesOn(now time.Time) Decision {
+	if !c.open(now) {
+		return Decision{Rule: "hours", Reason: "this tool may be used " + c.when() + " only"}
+	}
+	return Decision{Allowed: true}
+}
+
 // Decide says whether the call may be made, by hours, arguments and conditions, and whether a person has to approve it first. Limits are counted by a [Limiter], since they
 // depend on other calls.
 func (c *Compiled) Decide(call Call) Decision {
-	if !c.open(call.Now) {
-		return Decision{Rule: "hours", Reason: "this tool may be used " + c.when() + " only"}
+	if d := c.GoesOn(call.Now); !d.Allowed {
+		return d
 	}
 	if len(c.constraints) == 0 && len(c.conditions) == 0 {
 		return Decision{Allowed: true, Approval: c.needsApproval(call)}

@@ -20,7 +20,7 @@ func (s *Store) Append(ctx context.Context, e audit.Entry) error {
 
 // Begin records the intent of a call.
 func (s *Store) Begin(ctx context.Context, e audit.Entry) (audit.Ticket, error) {
-	body := e.AppendJSON(make([]byte, 0, 2048))
+	body := e.JSON()
 	if j := s.journal.Load(); j != nil {
 		return j.begin(body)
 	}

@@ -208,7 +208,7 @@ func (j *journal) end(t audit.Ticket, e audit.Entry) error {
 	if e.Time.IsZero() {
 		e.Time = time.Now()
 	}
-	text := e.AppendJSON(make([]byte, 0, 2048))
+	text := e.JSON()
 	number := int64(-t)
 	j.mu.Lock()
 	if number != 0 {

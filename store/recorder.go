@@ -105,7 +105,9 @@ func (r recorder) in(tx *sql.Tx) *chain {
 func (c *chain) write(r *recording) error {
 	switch {
 	case r.settled != nil:
+		var pace pace
 		for _, e := range r.settled {
+			pace.step()
 			if err := c.append(e); err != nil {
 				return err
 			}
@@ -138,7 +140,7 @@ func (c *chain) append(e audit.Entry) error {
 		e.Time = time.Now()
 	}
 	e, body := e.SealJSON(c.head.Seq, c.head.Hash)
-	c.rows = append(append(c.rows, string(body), e.Seq, micros(e.Time)), columnsOf(e)...)
+	c.rows = append(append(c.rows, body, e.Seq, micros(e.Time)), columnsOf(e)...)
 	c.head, c.moved = audit.Head{Seq: e.Seq, Hash: e.Hash}, true
 	return nil
 }
@@ -154,7 +156,9 @@ func (c *chain) insert() error {
 			}
 		}
 	}
+	var pace pace
 	for ; len(rows) > 0; rows = rows[columns:] {
+		pace.step()
 		if _, err := c.insertEntry.Exec(rows[:columns]...); err != nil {
 			return err
 		}

@@ -41,8 +41,8 @@ const (
 	maxWaiting = 2 << 20
 )
 
-// capabilities are how clients that can be asked for these say so.
-func capabilities(asks []string) json.RawMessage {
+// capabilities are how clients that can be asked for these say so, and those that take tasks.
+func capabilities(asks []string, tasks bool) json.RawMessage {
 	out := []byte{'{'}
 	form, page := slices.Contains(asks, Form), slices.Contains(asks, Page)
 	switch {
@@ -59,6 +59,12 @@ func capabilities(asks []string) json.RawMessage {
 		}
 		out = append(out, `"sampling":{}`...)
 	}
+	if tasks {
+		if len(out) > 1 {
+			out = append(out, ',')
+		}
+		out = append(out, `"extensions":{"io.modelcontextprotocol/tasks":{}}`...)
+	}
 	return append(out, '}')
 }
 
@@ -66,9 +72,9 @@ func capabilities(asks []string) json.RawMessage {
 // lets it ask for, and else what any may.
 func (c *conn) offered(r request) json.RawMessage {
 	if r.call {
-		return capabilities(r.asks)
+		return capabilities(r.asks, r.tasks)
 	}
-	return capabilities(c.cfg.Asks)
+	return capabilities(c.cfg.Asks, false)
 }
 
 // asking is what a call can be asked for, and by whom it is answered.

@@ -15,9 +15,9 @@ import (
 
 // Call is one call of a tool, or what Method says.
 type Call struct {
-	// Method is GetPrompt, ReadResource or Complete. Empty is a call of a tool.
+	// Method is GetPrompt, ReadResource, Complete or one about a task. Empty is a call of a tool.
 	Method string
-	// Tool is the name of the tool or prompt, or the URI of the resource.
+	// Tool is the name of the tool or prompt, the URI of the resource, or the id of the task.
 	Tool string
 	// Arguments is a JSON object, or the zero value for none. One that was
 	// read is not read again.
@@ -44,6 +44,12 @@ type Call struct {
 	// Opened gets the id of each page that the server asked for and says it was
 	// done with during the call, in the way Progress does.
 	Opened func(elicitation string)
+	// Tasks says that the caller takes a task for an answer (2026-07-28, the
+	// tasks extension), and is told to servers of the newer era. Task asks a
+	// server of the older era for one: it is the parameter of that name. Another
+	// server is not called then: ErrNoTasks.
+	Tasks bool
+	Task  json.RawMessage
 	// Meta are further members of _meta, such as traceparent. The members that
 	// the protocol itself sets cannot be replaced.
 	Meta map[string]json.RawMessage
@@ -104,7 +110,13 @@ func (s *Server) Call(ctx context.Context, call Call) (result strictjson.Value, 
 			r.asks, r.answer = append(r.asks, ask), call.Answer
 		}
 	}
-	if len(call.More) > 0 {
+	if r.tasks = call.Tasks || isTask(r.method); call.Task != nil {
+		if c.modern() || !c.info.tasks {
+			return result, faultf(ErrNoTasks, "server %s takes no calls as tasks: call it without", s.cfg.Name)
+		}
+		r.tasks, r.params = true, map[string]any{"task": call.Task}
+	}
+	if len(call.More) > 0 && r.params == nil {
 		r.params = make(map[string]any, len(call.More))
 	}
 	for name, value := range call.More {
@@ -115,7 +127,7 @@ func (s *Server) Call(ctx context.Context, call Call) (result strictjson.Value, 
 	}
 	switch r.method {
 	case Complete:
-	case ReadResource:
+	case ReadResource, GetTask, UpdateTask, CancelTask, TaskResult:
 		r.called = call.Tool
 	default:
 		r.called, r.arguments = call.Tool, call.Arguments.Text
@@ -143,7 +155,9 @@ func (s *Server) Call(ctx context.Context, call Call) (result strictjson.Value, 
 			}
 		})
 	}
-	if len(r.asks) > 0 && (bytes.Contains(result.Text, []byte("input_required")) || bytes.Contains(result.Text, []byte(`\u`))) { // escaped
+	if r.tasks {
+		result = strictjson.Unread(c.secret.data(result.Text)) // what a task says of itself is no result of a tool
+	} else if len(r.asks) > 0 && (bytes.Contains(result.Text, []byte("input_required")) || bytes.Contains(result.Text, []byte(`\u`))) { // escaped
 		result = strictjson.Unread(c.secret.data(result.Text))
 	}
 	return c.secret.result(result), err

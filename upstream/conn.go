@@ -74,6 +74,7 @@ type serverInfo struct {
 	listChanged                 bool
 	subscribes                  bool            // it tells of changes of single resources
 	offers                      map[string]bool // beside tools
+	tasks                       bool            // it takes calls of tools as tasks; of the older era
 }
 
 func newConn(cfg *Config, secret *redactor, log *slog.Logger, onChanged func()) *conn {
@@ -111,6 +112,7 @@ type request struct {
 	call      bool            // made for an agent
 	heard     func(message)   // gets the notifications of a subscription, one at a time
 	asks      []string        // what the server may ask for
+	tasks     bool            // a task is taken for an answer, or is what is asked about
 	answer    func(context.Context, Asked) (json.RawMessage, error)
 }
 
@@ -300,7 +302,7 @@ func (c *conn) rpcError(raw json.RawMessage) *RPCError {
 // params are the request's parameters with the _meta that the era asks for.
 // Raw values, which are valid JSON, go in as they are, to the byte.
 func (c *conn) params(id int64, r request) (pieces, error) {
-	if c.direct != nil && r.method == "tools/call" && len(r.meta)+len(r.params) == 0 && r.arguments != nil && !r.progress && r.level == "" && len(r.asks) == 0 {
+	if c.direct != nil && r.method == "tools/call" && len(r.meta)+len(r.params) == 0 && r.arguments != nil && !r.progress && r.level == "" && len(r.asks) == 0 && !r.tasks {
 		return c.plainCall(r.called, r.arguments), nil
 	}
 	meta := map[string]any{}
@@ -369,8 +371,11 @@ func (c *conn) plainCall(name string, arguments json.RawMessage) pieces {
 
 // named is the parameter that says what is called.
 func (r request) named() string {
-	if r.method == ReadResource {
+	switch {
+	case r.method == ReadResource:
 		return "uri"
+	case isTask(r.method):
+		return "taskId"
 	}
 	return "name"
 }

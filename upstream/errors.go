@@ -32,6 +32,8 @@ var (
 	ErrNotConnected = errors.New("no account for the call")
 	// ErrNoToken: there is no token for the call now. The call was not carried out.
 	ErrNoToken = errors.New("no token")
+	// ErrNoTasks: the server takes no calls as tasks. The call was not sent.
+	ErrNoTasks = errors.New("no tasks")
 	// ErrClosed: the pool was closed or not yet started.
 	ErrClosed = errors.New("pool not running")
 )

@@ -83,9 +83,9 @@ func isLegacy(version string) bool {
 // initialize is the handshake of the older era.
 func (c *conn) initialize(ctx context.Context) error {
 	c.use("")
-	can := capabilities(nil)
+	can := capabilities(nil, false)
 	if c.answer != nil {
-		can = capabilities(c.cfg.Asks)
+		can = capabilities(c.cfg.Asks, false)
 	}
 	raw, err := c.do(ctx, request{method: "initialize", params: map[string]any{
 		"protocolVersion": mcp.LATEST_LEGACY_PROTOCOL_VERSION,
@@ -131,6 +131,13 @@ func (c *conn) introduce(i implementation, capabilities json.RawMessage, instruc
 		Prompts   *list `json:"prompts"`
 		Resources *list `json:"resources"`
 		Logging   *list `json:"logging"`
+		Tasks     struct {
+			Requests struct {
+				Tools struct {
+					Call *struct{} `json:"call"`
+				} `json:"tools"`
+			} `json:"requests"`
+		} `json:"tasks"` // of the older era
 	}
 	_ = json.Unmarshal(capabilities, &can) // a capability that cannot be read is one the server does not have
 	c.info = serverInfo{
@@ -140,6 +147,7 @@ func (c *conn) introduce(i implementation, capabilities json.RawMessage, instruc
 		listChanged:  can.Tools.ListChanged,
 		subscribes:   can.Resources != nil && can.Resources.Subscribe,
 		offers:       map[string]bool{Prompts: can.Prompts != nil, Resources: can.Resources != nil, "logging": can.Logging != nil},
+		tasks:        can.Tasks.Requests.Tools.Call != nil,
 	}
 	for kind, l := range map[string]*list{Prompts: can.Prompts, Resources: can.Resources} {
 		if l != nil && l.ListChanged && slices.Contains(c.cfg.Lists, kind) {

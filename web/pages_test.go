@@ -61,7 +61,7 @@ var pageOf = map[string]any{
 }
 
 func TestPagesWithHostileText(t *testing.T) {
-	p, err := parsePages()
+	p, err := newPages()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func TestPagesWithHostileText(t *testing.T) {
 		}
 		execute := func(state string) {
 			var b bytes.Buffer
-			if err := p.byName[name].ExecuteTemplate(&b, "layout", page); err != nil {
+			if err := p.execute(&b, name, page); err != nil {
 				t.Errorf("%s (%s): %v", name, state, err)
 				return
 			}

@@ -22,7 +22,7 @@ type policyForm struct {
 	Sections []ruleSection
 	Totals   []formField // numbers that stand alone
 	AskName  string
-	Asks     []formOption // what the server may ask for
+	Asks     []formOption // what the server may ask for, and that it may answer with a task
 	Params   []string     // JSON Pointers to the tool's arguments
 	Text     string       // the policy as JSON
 	Problem  string       // of the whole
@@ -57,6 +57,9 @@ type formOption struct {
 	Value, Label string
 	On           bool
 }
+
+// tasksOption is the box of policy.Policy.Tasks, which stands with those of what a server may ask for.
+const tasksOption = "tasks"
 
 // maxRows is how many rows of a kind a form may have; the policy says how many of them it takes.
 const maxRows = 64
@@ -95,13 +98,13 @@ func newPolicyForm(of persona.ID, number int, g persona.Grant) policyForm {
 			f.Totals[i].Value = strconv.Itoa(n)
 		}
 	}
-	f.tick(g.Policy.Asks)
+	f.tick(g.Policy)
 	return f
 }
 
 func emptyPolicyForm(of persona.ID, number int, g persona.Grant) policyForm {
 	f := policyForm{Tool: g.Tool, Number: number, Action: fmt.Sprintf("/personas/%s#tool-%d", of, number), AskName: asksField(g.Tool),
-		Asks: options(string(policy.AskForm), "have the person fill in a form", string(policy.AskPage), "send the person to a page", string(policy.AskModel), "prompt the agent's model")}
+		Asks: options(string(policy.AskForm), "have the person fill in a form", string(policy.AskPage), "send the person to a page", string(policy.AskModel), "prompt the agent's model", tasksOption, "work on after the call, as a task")}
 	for _, k := range ruleKinds {
 		f.Sections = append(f.Sections, ruleSection{Key: k.key, Title: k.title, Add: k.add})
 	}
@@ -114,9 +117,9 @@ func emptyPolicyForm(of persona.ID, number int, g persona.Grant) policyForm {
 	return f
 }
 
-func (f *policyForm) tick(asks []policy.Ask) {
+func (f *policyForm) tick(p policy.Policy) {
 	for i, o := range f.Asks {
-		f.Asks[i].On = slices.Contains(asks, policy.Ask(o.Value))
+		f.Asks[i].On = slices.Contains(p.Asks, policy.Ask(o.Value)) || o.Value == tasksOption && p.Tasks
 	}
 }
 
@@ -260,12 +263,13 @@ func (f *policyForm) readFields(form url.Values, g persona.Grant) (policy.Policy
 	p.Asks = slices.DeleteFunc(slices.Clone(p.Asks), func(a policy.Ask) bool { // what has no box stays
 		return slices.Contains(policy.Asks, a) && !slices.Contains(ticked, string(a))
 	})
+	p.Tasks = slices.Contains(ticked, tasksOption)
 	for _, a := range ticked {
-		if !slices.Contains(p.Asks, policy.Ask(a)) {
+		if a != tasksOption && !slices.Contains(p.Asks, policy.Ask(a)) {
 			p.Asks = append(p.Asks, policy.Ask(a))
 		}
 	}
-	f.tick(p.Asks)
+	f.tick(p)
 	return p, ok
 }
 

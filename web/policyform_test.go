@@ -25,7 +25,7 @@ const everyField = `{
 		{"path":"/options/deep","forbidden":true},{"path":"/options"},{"path":"/options","enum":["text",null,true,12345678901234567890]},{"path":"/to","const":"a\u0062"}],
 	"conditions":[{"cel":"args.amount < 5.0\n&& args.to != \"\"","message":"too much,\nreally"},{"cel":"true"}],
 	"hours":[{"days":["fri","Mon"],"from":"08:00","to":"24:00","zone":"Europe/Berlin"},{"from":"22:00","to":"06:00"}],
-	"mask":[{"detector":"email","mode":"redact"},{"pattern":"x+","mode":"hash"},{"path":"/customer/iban","mode":"block"},{"detector":"iban","mode":"report"}],
+	"tasks":true,"mask":[{"detector":"email","mode":"redact"},{"pattern":"x+","mode":"hash"},{"path":"/customer/iban","mode":"block"},{"detector":"iban","mode":"report"}],
 	"max_result_bytes":1000,"timeout_seconds":5}`
 
 func payGrant(t *testing.T, text string) persona.Grant {
@@ -67,6 +67,11 @@ func sent(f policyForm) url.Values {
 	for _, field := range f.Totals {
 		add(field)
 	}
+	for _, o := range f.Asks {
+		if o.On {
+			v.Add(f.AskName, o.Value)
+		}
+	}
 	return v
 }
 
@@ -99,7 +104,7 @@ func TestPolicyFormKeepsEverything(t *testing.T) {
 
 // What the fields do not know of a policy is not lost when they are saved.
 func TestPolicyFormKeepsWhatItDoesNotKnow(t *testing.T) {
-	known := []string{"Limits", "Concurrent", "Arguments", "Conditions", "Hours", "Mask", "MaxResultBytes", "TimeoutSeconds"}
+	known := []string{"Limits", "Concurrent", "Arguments", "Conditions", "Hours", "Mask", "MaxResultBytes", "TimeoutSeconds", "Tasks"}
 	g := payGrant(t, everyField)
 	want := reflect.ValueOf(&g.Policy).Elem()
 	for i := range want.NumField() {

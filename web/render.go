@@ -6,12 +6,14 @@ import (
 	"encoding/hex"
 	"fmt"
 	"html/template"
+	"io"
 	"io/fs"
 	"mime"
 	"path"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -108,14 +110,15 @@ func (s *site) frame(c echo.Context, by identity.Principal, title, active string
 	return f
 }
 
-// pages are the parsed templates by name, each with the layout and the parts that pages share.
+// pages are the templates by name, each with the layout and the parts that pages share, parsed when first shown: who only serves agents
+// keeps none in memory.
 type pages struct {
-	byName map[string]*template.Template
+	byName map[string]func() (*template.Template, error)
 	assets map[string]string // name → digest of the content
 }
 
-func parsePages() (*pages, error) {
-	p := &pages{byName: map[string]*template.Template{}, assets: map[string]string{}}
+func newPages() (*pages, error) {
+	p := &pages{byName: map[string]func() (*template.Template, error){}, assets: map[string]string{}}
 	static, err := fs.ReadDir(files, "static")
 	if err != nil {
 		return nil, err
@@ -128,10 +131,6 @@ func parsePages() (*pages, error) {
 		sum := sha256.Sum256(content)
 		p.assets[f.Name()] = hex.EncodeToString(sum[:6])
 	}
-	base, err := template.New("").Funcs(p.funcs()).ParseFS(files, "templates/layout.html", "templates/parts.html")
-	if err != nil {
-		return nil, err
-	}
 	names, err := fs.Glob(files, "templates/*.html")
 	if err != nil {
 		return nil, err
@@ -141,15 +140,20 @@ func parsePages() (*pages, error) {
 		if page == "layout" || page == "parts" {
 			continue
 		}
-		t, err := base.Clone()
-		if err != nil {
-			return nil, err
-		}
-		if p.byName[page], err = t.ParseFS(files, name); err != nil {
-			return nil, err
-		}
+		p.byName[page] = sync.OnceValues(func() (*template.Template, error) {
+			return template.New("").Funcs(p.funcs()).ParseFS(files, "templates/layout.html", "templates/parts.html", name)
+		})
 	}
 	return p, nil
+}
+
+// execute writes a page with what it shows.
+func (p *pages) execute(to io.Writer, name string, page any) error {
+	t, err := p.byName[name]()
+	if err != nil {
+		return err
+	}
+	return t.ExecuteTemplate(to, "layout", page)
 }
 
 func (p *pages) funcs() template.FuncMap {
@@ -208,7 +212,7 @@ func clock(t time.Time) template.HTML {
 // render writes a page once it is whole.
 func (s *site) render(c echo.Context, status int, name string, page any) error {
 	var b bytes.Buffer
-	if err := s.pages.byName[name].ExecuteTemplate(&b, "layout", page); err != nil {
+	if err := s.pages.execute(&b, name, page); err != nil {
 		return fmt.Errorf("page %s: %w", name, err)
 	}
 	return c.HTMLBlob(status, b.Bytes())

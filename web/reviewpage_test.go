@@ -81,12 +81,12 @@ func TestServedBytes(t *testing.T) {
 		t.Errorf("got %s as %s", list, rob.header.Get("Content-Type"))
 	}
 	rob.get("/personas/p/review")
-	rob.wants(200, "What the agent reads, byte for byte", "crm__get_customer", "The name or the input schema is not as the server sent it", "one of a, b")
+	rob.wants(200, "What the agent reads, byte for byte", "crm__get_customer", "The name, the input schema or what it says of tasks is not as the server sent it", "one of a, b")
 	rob.get("/personas/p/served?revision=9")
 	rob.wants(404)
 }
 
-// TestAskingIsReviewed: what a tool's server may ask of the client stands apart from the rules, in capitals, before the reviewer who
+// TestAskingIsReviewed: what a tool's server may ask of the client, and that it may answer with a task, stands apart from the rules, in capitals, before the reviewer who
 // approves it, and in the difference; it is ticked, or written as text.
 func TestAskingIsReviewed(t *testing.T) {
 	w := newWorld(t, shop())
@@ -104,11 +104,12 @@ func TestAskingIsReviewed(t *testing.T) {
 	ann.post("/personas/p", url.Values{"base": {ann.value("base")}, "policy:" + tool: {`{"asks":["sampling","elicitation-url"]}`}})
 	ann.wants(200)
 	ann.get("/personas/p")
-	ann.post("/personas/p", url.Values{"base": {ann.value("base")}, "form:" + tool: {"1"}, "timeout_seconds:" + tool: {"5"}, "asks:" + tool: {"elicitation-url", "sampling"}, "move": {"submit"}})
+	ann.post("/personas/p", url.Values{"base": {ann.value("base")}, "form:" + tool: {"1"}, "timeout_seconds:" + tool: {"5"}, "asks:" + tool: {"elicitation-url", "sampling", "tasks"}, "move": {"submit"}})
 	ann.wants(200, "Submitted")
 	rob := w.as(t, "rob")
 	rob.get("/personas/p/review")
-	rob.wants(200, `data-testid="lets"`, "LETS ITS SERVER PROMPT THE AGENT&#39;S MODEL", "LETS ITS SERVER SEND THE PERSON", "at most 5 s a call")
+	rob.wants(200, `data-testid="lets"`, "LETS ITS SERVER PROMPT THE AGENT&#39;S MODEL", "LETS ITS SERVER SEND THE PERSON", "LETS ITS SERVER WORK ON AFTER THE CALL",
+		"at most 5 s a call", `data-testid="risk-prompts"`, `data-testid="risk-asks"`)
 	if strings.Contains(rob.body, "LETS ITS SERVER ASK THE PERSON") {
 		t.Error("the page says more than was granted")
 	}
@@ -120,7 +121,7 @@ func TestAskingIsReviewed(t *testing.T) {
 	ann.get("/personas/p")
 	ann.post("/personas/p", url.Values{"base": {ann.value("base")}, "form:" + tool: {"1"}, "timeout_seconds:" + tool: {"5"}, "asks:" + tool: {"sampling"}, "move": {"submit"}})
 	rob.get("/personas/p/diff?from=1&to=2")
-	rob.wants(200, "Its rules:", "LETS ITS SERVER SEND THE PERSON")
+	rob.wants(200, "Its rules:", "LETS ITS SERVER SEND THE PERSON", "LETS ITS SERVER WORK ON AFTER THE CALL")
 }
 
 // TestGroups: the same tools, put together by server or by effect, under the numbers that they have.
@@ -166,7 +167,7 @@ func TestRiskWeighsAsking(t *testing.T) {
 	ann.lacks(`data-testid="risk-prompts"`)
 	ann.lacks(`data-testid="risk-asks"`)
 	ann.post("/personas/p", url.Values{"base": {ann.value("base")}, "add": {"chat/post_message"}})
-	ann.post("/personas/p", url.Values{"base": {ann.value("base")}, "policy:chat/post_message": {`{"asks":["elicitation-url","sampling"]}`}})
+	ann.post("/personas/p", url.Values{"base": {ann.value("base")}, "policy:chat/post_message": {`{"asks":["elicitation-url","sampling"],"tasks":true}`}})
 	ann.wants(200)
 	ann.get("/personas/p")
 	ann.post("/personas/p", url.Values{"base": {ann.value("base")}, "move": {"submit"}})
@@ -174,7 +175,7 @@ func TestRiskWeighsAsking(t *testing.T) {
 	rob := w.as(t, "rob")
 	for _, page := range []*browser{ann, rob} {
 		page.get("/personas/p/review")
-		page.wants(200, `data-testid="risk-prompts"`, `data-testid="risk-asks"`, `class="flow leaks"`, "Dangerous combination",
+		page.wants(200, `data-testid="risk-prompts"`, `data-testid="risk-asks"`, `data-testid="risk-lets"`, "Works on after the call", `class="flow leaks"`, "Dangerous combination",
 			"the server of chat/post_message may prompt the agent&#39;s model", "Asks people.", "could ask for a password")
 	}
 }

@@ -47,7 +47,7 @@ func picture(r persona.Revision) riskPicture {
 		b := riskBox{Kind: kind, Title: title}
 		for i, g := range r.Grants {
 			if slices.Contains(ids, g.Tool) {
-				b.Tools = append(b.Tools, riskTool{i + 1, g.Tool, len(g.Policy.Words()) > len(g.Policy.Asks), g.Policy.Approval != nil})
+				b.Tools = append(b.Tools, riskTool{i + 1, g.Tool, len(g.Policy.Words()) > len(g.Policy.Lets()), g.Policy.Approval != nil})
 			}
 		}
 		return b
@@ -61,6 +61,15 @@ func picture(r persona.Revision) riskPicture {
 	}
 	if len(risk.Asks) > 0 {
 		p.Does = append(p.Does, box("asks", "Its server asks the person", risk.Asks))
+	}
+	var after []catalog.ID
+	for _, g := range r.Grants {
+		if g.Policy.Tasks {
+			after = append(after, g.Tool)
+		}
+	}
+	if len(after) > 0 {
+		p.Does = append(p.Does, box("lets", "Works on after the call", after))
 	}
 	return p
 }

@@ -141,7 +141,7 @@ func New(cfg Config) (http.Handler, error) {
 	if s.public, err = publicURL(cfg.PublicURL); err != nil {
 		return nil, err
 	}
-	if s.pages, err = parsePages(); err != nil {
+	if s.pages, err = newPages(); err != nil {
 		return nil, err
 	}
 	e := echo.New()

@@ -45,6 +45,8 @@ type Config struct {
 	// answer, by name: requests as {"method", "params"}, one after another,
 	// whatever the client can do. The answer repeats what the client said.
 	Asks map[string][]json.RawMessage `json:",omitempty"`
+	// Tasks are the tools whose calls are made as tasks, by name.
+	Tasks map[string]Task `json:",omitempty"`
 	// Catalog is a file with one tool a line ({"server", "name", "description",
 	// "input_schema", ...}); those of CatalogServer are listed after Tools.
 	Catalog       string `json:",omitempty"`

@@ -90,7 +90,7 @@ func mismatch(x *exchange, h http.Header) string {
 		return "Mcp-Protocol-Version does not match"
 	case h.Get("Mcp-Method") != x.Method:
 		return "Mcp-Method does not match"
-	case x.Method == "tools/call" && plainName(h.Get("Mcp-Name")) != x.Name:
+	case x.Method == "tools/call" && plainName(h.Get("Mcp-Name")) != x.Name, x.TaskID != "" && plainName(h.Get("Mcp-Name")) != x.TaskID:
 		return "Mcp-Name does not match"
 	}
 	return ""
@@ -138,7 +138,7 @@ func (s *Server) use(id string) bool {
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, session string, x *exchange) {
 	stream := s.config.SSE || x.Method == "subscriptions/listen" ||
 		x.Method == "tools/call" && (x.Name == "progress" || x.Name == "ask" || len(s.config.Before[x.Name]) > 0) ||
-		!x.modern() && len(s.config.Asks[x.Name+x.URI]) > 0
+		!x.modern() && (len(s.config.Asks[x.Name+x.URI]) > 0 || x.Method == "tasks/result")
 	var mu sync.Mutex
 	over := false
 	x.send = func(raw []byte) {

@@ -26,31 +26,34 @@ type Server struct {
 	sessions  map[string]int // requests left, or -1
 	running   map[string]context.CancelFunc
 	stats     Stats
+	jobs      map[string]*job
 	replied   chan struct{} // closed and replaced when the client answers
 }
 
 // Stats is what the server has seen.
 type Stats struct {
-	Calls      int               // tools/call requests
-	ByTool     map[string]int    // the same, by tool
-	Handshakes int               // initialize and server/discover requests
-	Lists      int               // tools/list requests
-	LogLevels  []string          // asked for by logging/setLevel
-	Cancelled  int               // cancelled requests, by notification or by closing
-	Listeners  int               // streams open for announcements
-	Sessions   int               // sessions open
-	Replies    []json.RawMessage // the client's answers to our requests
-	Can        json.RawMessage   // what the client says that it can do, with initialize or the last call
-	States     []string          // that clients sent back
-	Watched    map[string]int    // resources that clients want to hear of, by URI
-	Header     http.Header       // of the last HTTP request
-	CallHeader http.Header       // of the last tools/call over HTTP
+	Calls          int               // tools/call requests
+	ByTool         map[string]int    // the same, by tool
+	Handshakes     int               // initialize and server/discover requests
+	Lists          int               // tools/list requests
+	LogLevels      []string          // asked for by logging/setLevel
+	CancelledTasks []string          // by id
+	Cancelled      int               // cancelled requests, by notification or by closing
+	Listeners      int               // streams open for announcements
+	Sessions       int               // sessions open
+	Replies        []json.RawMessage // the client's answers to our requests
+	Can            json.RawMessage   // what the client says that it can do, with initialize or the last call
+	States         []string          // that clients sent back
+	Answers        []string          // to what tasks asked
+	Watched        map[string]int    // resources that clients want to hear of, by URI
+	Header         http.Header       // of the last HTTP request
+	CallHeader     http.Header       // of the last tools/call over HTTP
 }
 
 // New makes a server. It reads the catalog, if there is one.
 func New(c Config) (*Server, error) {
 	s := &Server{config: c, listeners: map[int]func([]byte){}, sessions: map[string]int{},
-		running: map[string]context.CancelFunc{}, replied: make(chan struct{}), stats: Stats{ByTool: map[string]int{}, Watched: map[string]int{}}}
+		running: map[string]context.CancelFunc{}, jobs: map[string]*job{}, replied: make(chan struct{}), stats: Stats{ByTool: map[string]int{}, Watched: map[string]int{}}}
 	s.tools = append(s.tools, c.Tools...)
 	if c.Catalog != "" {
 		tools, err := readCatalog(c.Catalog, c.CatalogServer)
@@ -117,6 +120,8 @@ type params struct {
 	Name          string          `json:"name"`
 	Arguments     json.RawMessage `json:"arguments"`
 	URI           string          `json:"uri"`
+	Task          json.RawMessage `json:"task"`
+	TaskID        string          `json:"taskId"`
 	Level         string          `json:"level"`
 	Cursor        string          `json:"cursor"`
 	Version       string          `json:"protocolVersion"`
@@ -222,6 +227,8 @@ func (s *Server) serve(ctx context.Context, x *exchange) {
 		s.list(x)
 	case "tools/call":
 		s.call(ctx, x)
+	case "tasks/get", "tasks/update", "tasks/cancel", "tasks/result":
+		s.aboutTask(ctx, x)
 	case "subscriptions/listen":
 		s.listen(ctx, x)
 	case "resources/subscribe", "resources/unsubscribe":
@@ -250,6 +257,9 @@ func (s *Server) capabilities() string {
 	}
 	if len(s.config.Resources)+len(s.config.Templates) > 0 {
 		out += `,"resources":{"listChanged":true,"subscribe":true}`
+	}
+	if len(s.config.Tasks) > 0 {
+		out += `,"extensions":{"io.modelcontextprotocol/tasks":{}},"tasks":{"requests":{"tools":{"call":{}}}}`
 	}
 	return out + "}"
 }

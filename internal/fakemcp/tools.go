@@ -77,6 +77,9 @@ func (s *Server) call(ctx context.Context, x *exchange) {
 	if !s.asks(ctx, x.Name, x) {
 		return
 	}
+	if s.begins(x) {
+		return
+	}
 	if raw, ok := s.config.Errors[x.Name]; ok {
 		x.answered = true
 		x.send([]byte(`{"jsonrpc":"2.0","id":` + string(x.ID) + `,"error":` + string(raw) + `}`))
