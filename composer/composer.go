@@ -65,7 +65,7 @@ type Gap struct {
 
 // Warning is something a reviewer should weigh.
 type Warning struct {
-	Kind  string // "combination", "size", "job"
+	Kind  string // "combination", "asks", "size", "job"
 	Text  string
 	Tools []catalog.ID
 }

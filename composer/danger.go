@@ -23,9 +23,7 @@ func warnings(s *selection, job string, ks []constraint, config Config) []Warnin
 	for _, p := range s.order {
 		risk.add(p.tool)
 	}
-	if w, ok := risk.Warning(); ok {
-		out = append(out, w)
-	}
+	out = append(out, risk.Warnings()...)
 	if n := len(s.order); n > config.WarnTools {
 		out = append(out, Warning{Kind: "size", Text: fmt.Sprintf("%d tools: agents choose worse among more than about %d; "+
 			"consider two personas with half of the job each", n, config.WarnTools)})

@@ -283,3 +283,18 @@ func TestExchangeOnlyAtTheProvider(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A sign-in is of one provider: a person who is bound anew to another issuer, where the same subject means somebody else, has to sign in.
+func TestSignInOfAnotherIssuer(t *testing.T) {
+	w := exchanging(t)
+	w.signsIn("ada")
+	if got, err := w.call("ada", ownClient); err != nil {
+		t.Fatalf("got %q, %v", got, err)
+	}
+	must(t, w.people.Bind(t.Context(), identity.Operator(), "ada", "https://other.example", "s-ada"))
+	w.refused("ada", ownClient, "ada has to sign in to Remit at the identity provider")
+	must(t, w.people.Bind(t.Context(), identity.Operator(), "ada", w.issuer.URL, "s-ada"))
+	if _, err := w.signIns.Renew(t.Context(), "ada"); err != nil {
+		t.Errorf("bound as before: %v", err)
+	}
+}

@@ -32,9 +32,9 @@ type SignIns struct {
 
 // signIn is a sign-in as it is sealed.
 type signIn struct {
-	ID      string // of this sign-in: the next one is another
-	Subject string // whose it is at the provider
-	Refresh string
+	ID              string // of this sign-in: the next one is another
+	Issuer, Subject string // the provider, and whose it is there
+	Refresh         string
 }
 
 // renewed is what the provider said of a sign-in last.
@@ -64,7 +64,7 @@ func (s *SignIns) Keep(ctx context.Context, person, refresh string) error {
 			return err
 		}
 		r.Place = signedIn(person)
-		if err = s.save(ctx, r, signIn{rand.Text(), p.Subject, refresh}); !errors.Is(err, ErrMoved) {
+		if err = s.save(ctx, r, signIn{rand.Text(), p.Issuer, p.Subject, refresh}); !errors.Is(err, ErrMoved) {
 			return err
 		}
 	}
@@ -94,7 +94,7 @@ func (s *SignIns) Forget(ctx context.Context, person string) error {
 	}
 }
 
-// load returns a person's sign-in. identity.ErrNotFound when none is kept, or it is another subject's than the person is now.
+// load returns a person's sign-in. identity.ErrNotFound when none is kept, or it is of another provider or subject than the person is now.
 func (s *SignIns) load(ctx context.Context, person string) (r Sealed, in signIn, err error) {
 	r, text, err := s.Vault.read(ctx, signedIn(person))
 	if err == nil && json.Unmarshal(text, &in) != nil {
@@ -107,7 +107,7 @@ func (s *SignIns) load(ctx context.Context, person string) (r Sealed, in signIn,
 		return r, in, err
 	}
 	p, err := s.People.Person(ctx, person)
-	if err == nil && p.Subject != in.Subject {
+	if err == nil && (p.Issuer != in.Issuer || p.Subject != in.Subject) {
 		err = fmt.Errorf("%w: the sign-in that is kept is another's", identity.ErrNotFound)
 	}
 	return r, in, err

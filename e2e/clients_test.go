@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,11 +11,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"remit/audit"
 	"remit/catalog"
+	"remit/internal/fakemcp"
 	"remit/persona"
 	"remit/policy"
 )
@@ -110,6 +113,40 @@ func TestClientsAreAsked(t *testing.T) {
 				t.Errorf("%s %s, which may not ask: got %s %s %s", kind, tc.tool, got.Error, got.Asked, got.Result)
 			}
 		}
+	}
+}
+
+// TestClientsAnswerAtAnyReplica: the official clients of the older era are asked in the middle of a call behind a balancer that sends their
+// answer to another replica than the call.
+func TestClientsAnswerAtAnyReplica(t *testing.T) {
+	server, err := fakemcp.New(fakemcp.Config{Name: "work", Era: fakemcp.Legacy, Tools: []json.RawMessage{json.RawMessage(`{"name":"form","inputSchema":{"type":"object"}}`)},
+		Asks: map[string][]json.RawMessage{"form": {json.RawMessage(`{"method":"elicitation/create","params":{"message":"Who?","requestedSchema":{"type":"object","properties":{"name":{"type":"string"}}}}}`)}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := newFleet(t, 2, false, server, "")
+	f.in.crawled("work/form")
+	at := f.in.all("work", policy.Policy{Asks: []policy.Ask{policy.AskForm}})
+	asked := make([]atomic.Int64, len(f.replicas)) // where the calls and the answers went
+	for i, r := range f.replicas {
+		r.seen = func(body []byte) {
+			if bytes.Contains(body, []byte(`"tools/call"`)) {
+				asked[i].Add(1)
+			} else if bytes.Contains(body, []byte(`"ask-`)) {
+				asked[i].Add(-1)
+			}
+		}
+	}
+	crossed := false
+	for _, kind := range []string{"v1", "2025-11-25", "v1", "2025-11-25"} {
+		got := askedClient(t, f.in, kind, at, "form", "{}")
+		if got.Error != "" || len(got.Asked) != 1 || !strings.Contains(string(got.Result), "Ada") {
+			t.Errorf("%s: got %s %s %s", kind, got.Error, got.Asked, got.Result)
+		}
+		crossed = crossed || asked[0].Load() != 0
+	}
+	if !crossed {
+		t.Error("each answer came to the replica that asked: nothing was shown")
 	}
 }
 

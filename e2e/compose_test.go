@@ -279,7 +279,7 @@ func (s *stack) serve(name string) {
 	s.t.Helper()
 	r := s.replicas[name]
 	r.cmd, r.ended = exec.Command(binary, "serve"), make(chan error, 1)
-	r.cmd.Env, r.cmd.Stdout, r.cmd.Stderr = r.env, &r.log, &r.log
+	r.cmd.Env, r.cmd.Stdout, r.cmd.Stderr, r.cmd.SysProcAttr = r.env, &r.log, &r.log, &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := r.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}

@@ -49,7 +49,8 @@ type replica struct {
 	starts  atomic.Int64
 	failed  atomic.Int64 // ends with another status than 0
 	ready   atomic.Bool
-	deaf    atomic.Bool // gets calls alone that change nothing: a replica that makes a change asks for all others
+	deaf    atomic.Bool       // gets calls alone that change nothing: a replica that makes a change asks for all others
+	seen    func(body []byte) // of what the balancer sends it; nil for nobody
 	over    chan struct{}
 }
 
@@ -76,7 +77,7 @@ func newFleet(t *testing.T, size int, isolate bool, upstream http.Handler, setti
 	t.Cleanup(balancer.Close)
 	f.url = balancer.URL
 	dir := t.TempDir()
-	f.in = &installation{t: t, dir: dir, config: filepath.Join(dir, "remit.yaml"), log: &safeBuffer{}, url: f.url}
+	f.in = &installation{t: t, dir: dir, config: filepath.Join(dir, "remit.yaml"), log: &safeBuffer{}, url: f.url, database: f.database}
 	f.write(f.in.config, "data: %s\npublic-url: %s\ndatabase: '%s'\n", filepath.Join(dir, "data"), f.url, f.database)
 	f.in.cli("audit", "key") // which makes it
 
@@ -154,7 +155,7 @@ func (f *fleet) start(ctx context.Context, i int, isolate bool, upstream http.Ha
 	}
 	config := filepath.Join(dir, "remit.yaml")
 	f.write(config, "listen: %s\npublic-url: %s\ndata: %s\ndatabase: postgres://remit@%s/chaos?sslmode=disable\nredis: redis://%s/0\naudit-key: ${file:%s}\n"+
-		"embeddings: {url: 'off'}\n%supstreams:\n  work: {url: 'http://%s/mcp'}\n",
+		"embeddings: {url: 'off'}\n%supstreams:\n  work: {url: 'http://%s/mcp', asks: [elicitation]}\n",
 		address, f.url, filepath.Join(dir, "data"), postgres, redis, filepath.Join(f.in.dir, "data", "audit.key"), settings, l.Addr())
 	go r.run(ctx, binary, "serve", "--config", config)
 	return r
@@ -205,6 +206,9 @@ func (f *fleet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		to := f.replicas[int(f.next.Add(1))%len(f.replicas)]
 		if f.heeds.Load() && !to.ready.Load() || to.deaf.Load() && r.URL.Path != "/k/steady/mcp" && r.URL.Path != "/k/moving/mcp" {
 			continue
+		}
+		if to.seen != nil {
+			to.seen(body)
 		}
 		c := &choice{ResponseWriter: w}
 		r.Body = io.NopCloser(bytes.NewReader(body))

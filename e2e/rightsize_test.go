@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http/httptest"
 	"path/filepath"
@@ -83,7 +84,7 @@ func (in *installation) approvedAgo(ago time.Duration, id persona.ID, granted fu
 	t := in.t
 	t.Helper()
 	ctx := t.Context()
-	db, err := store.Open(ctx, filepath.Join(in.dir, "data", "remit.db"))
+	db, err := store.Open(ctx, cmp.Or(in.database, filepath.Join(in.dir, "data", "remit.db")))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -81,6 +81,7 @@ type installation struct {
 	jar    map[string]*http.Client // signed-in people
 
 	transport http.RoundTripper // of people's browsers; nil is the usual one
+	database  string            // its URL; empty is the file in the data folder
 }
 
 type safeBuffer struct {

@@ -21,6 +21,14 @@ func (w *world) asksFor(tool string, masks ...policy.Mask) {
 	w.revise("support", persona.Grant{Pin: persona.Pin{Tool: catalog.ID(tool)}, Policy: policy.Policy{Asks: []policy.Ask{policy.AskForm}, Mask: masks}})
 }
 
+// askable opens a session of the older era whose client can be asked.
+func (w *world) askable(id, capabilities string) (session string) {
+	w.t.Helper()
+	r := w.post(w.t.Context(), id, "", `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":`+capabilities+`,"clientInfo":{"name":"test","version":"1"}}}`)
+	w.text(r)
+	return r.Header.Get("Mcp-Session-Id")
+}
+
 // round is a call in the stateless era of a client that can be asked; more are further parameters.
 func (w *world) round(tool, more string) string {
 	w.t.Helper()
@@ -36,6 +44,26 @@ func answer(t *testing.T, asked, key, content string) string {
 		t.Fatalf("got %s, want a question", asked)
 	}
 	return fmt.Sprintf(`,"requestState":%s,"inputResponses":{%q:{"action":"accept","content":%s}}`, state[1], key, content)
+}
+
+// A client hears that a page was done with which it was asked to open, once and while its call lasts, wherever the server says so, and of no other.
+func TestPageIsDone(t *testing.T) {
+	w := newWorld(t, nil)
+	w.revise("support", persona.Grant{Pin: persona.Pin{Tool: "old/page"}, Policy: policy.Policy{Asks: []policy.Ask{policy.AskPage}}})
+	session := w.askable("support", `{"elicitation":{"url":{}}}`)
+	eventually(t, "the server can tell all", func() bool { return w.fakes["old"].Stats().Listeners > 0 })
+	w.fakes["old"].Opened("e1") // before anybody was asked
+	stream := events(w.post(t.Context(), "support", session, `{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"name":"page","arguments":{}}}`))
+	question := regexp.MustCompile(`"ask-[^"]+"`).FindString(<-stream)
+	w.fakes["old"].Opened("another's")
+	w.fakes["old"].Opened("e1")
+	if got, want := <-stream, `{"jsonrpc":"2.0","method":"notifications/elicitation/complete","params":{"elicitationId":"e1"}}`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	w.text(w.post(t.Context(), "support", session, `{"jsonrpc":"2.0","id":`+question+`,"result":{"action":"accept"}}`))
+	if got := <-stream; !strings.Contains(got, "heard") { // and not once more, though the server says so again on the call's stream
+		t.Errorf("got %s", got)
+	}
 }
 
 // Whichever replica a repeated call reaches goes on with it, unless the server's own call waits at another: then the agent is told.
@@ -70,6 +98,26 @@ func TestHeldCallEndsWithTheGateway(t *testing.T) {
 		t.Errorf("got %+v after %+v", last, first)
 	}
 	eventually(t, "the server hears of it", func() bool { return w.fakes["old"].Stats().Cancelled > 0 })
+	if why := w.gateway.Park(); why != "Remit is shutting down" {
+		t.Errorf("a call whose server asks then waits: %q", why)
+	}
+}
+
+// A client that can no longer answer is waited for no longer: the server is told so, and its call ends in good order.
+func TestQuestionEndsWithTheGateway(t *testing.T) {
+	w := newWorld(t, nil)
+	w.asksFor("old/form")
+	session := w.askable("support", `{"elicitation":{}}`)
+	stream := events(w.post(t.Context(), "support", session, `{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"name":"form","arguments":{}}}`))
+	if got := <-stream; !strings.Contains(got, "elicitation/create") {
+		t.Fatalf("got %s", got)
+	}
+	bound, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	must(t, w.gateway.Close(bound))
+	if got := <-stream; !strings.Contains(got, "Remit is shutting down") || !strings.Contains(got, "heard") {
+		t.Errorf("got %s", got)
+	}
 }
 
 // A key may have a number of calls wait, and no more: the server is told, and goes on.

@@ -338,6 +338,10 @@ func (g *Gateway) limit(ctx context.Context, c *call) *fault {
 // then are the arguments as the person saw them, which read the same as those that were sent.
 func (g *Gateway) begin(ctx context.Context, c *call) *fault {
 	g.keepArguments(c)
+	if took := g.c.Now().Sub(c.began); took > recordTimeout { // a catalog, a token or an account that was waited for
+		return toolFault("Refused: it took so long to find out whether the call may be made that what was found may no longer hold. It was not made; call again.",
+			fmt.Sprintf("it was decided %s after it began", took.Round(time.Millisecond)))
+	}
 	e := c.entry
 	e.Time, e.Decision = c.began, audit.Unknown
 	var err error

@@ -106,8 +106,10 @@ type Config struct {
 	// StateKey, which replicas share, is what clients' states between the rounds of a call are encrypted with. Default one that nobody
 	// else has: the states end with the gateway.
 	StateKey []byte
-	Recheck  time.Duration // how often the key of an open stream is checked; default 15 seconds
-	Version  string        // of Remit, as clients are told; default "dev"
+	// Answers hand what clients of the older era answer to the replica that asked. Nil where there is one.
+	Answers Answers
+	Recheck time.Duration // how often the key of an open stream is checked; default 15 seconds
+	Version string        // of Remit, as clients are told; default "dev"
 	// ForwardBaggage passes a caller's W3C baggage on to the servers. Default not: it is text of the agent's own that
 	// neither schemas nor policies see.
 	ForwardBaggage bool
@@ -145,6 +147,7 @@ type Gateway struct {
 	busy     sync.WaitGroup
 	states   cipher.AEAD // of what clients carry between the rounds of a call
 	held     parking
+	waiting  waiting
 	closed   bool
 	closing  chan struct{}   // closed by Close: streams end
 	stopping context.Context // the same

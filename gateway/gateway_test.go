@@ -22,6 +22,7 @@ import (
 	"remit/gateway"
 	"remit/identity"
 	"remit/persona"
+	"remit/upstream"
 )
 
 const meta = `"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}`
@@ -307,18 +308,25 @@ func (l *late) Begin(ctx context.Context, e audit.Entry) (audit.Ticket, error) {
 // A call whose intent took so long to record that its key may have been revoked meanwhile is not forwarded, and the record says so.
 func TestLateRecordRefuses(t *testing.T) {
 	l := &late{}
-	w := newWorld(t, func(c *gateway.Config) { l.Log, c.Audit = c.Audit, l })
+	var w *world
+	account := time.Duration(0)
+	w = newWorld(t, func(c *gateway.Config) {
+		l.Log, c.Audit = c.Audit, l
+		c.Account = func(context.Context, string, upstream.Subject) error { w.ahead.Add(int64(account)); return nil }
+	})
 	for _, tc := range []struct {
-		takes time.Duration
-		want  string
-		calls int // that reached the server until then
-		as    audit.Decision
-	}{{19 * time.Second, "Ada", 1, audit.Allowed}, {21 * time.Second, "took so long to record", 1, audit.Refused}} {
+		before, takes time.Duration // until it is recorded, and to record it
+		want          string
+		calls         int // that reached the server until then
+		as            audit.Decision
+	}{{0, 19 * time.Second, "Ada", 1, audit.Allowed}, {0, 21 * time.Second, "took so long to record", 1, audit.Refused},
+		{19 * time.Second, 0, "Ada", 2, audit.Allowed}, {21 * time.Second, 0, "took so long to find out whether the call may be made", 2, audit.Refused}} {
+		account = tc.before
 		l.begun = func() { w.ahead.Add(int64(tc.takes)) }
 		got := w.text(w.post(t.Context(), "support", "", call("find_customer", `{"email":"a"}`)))
 		entries := w.entries()
 		if last := entries[len(entries)-1]; !strings.Contains(got, tc.want) || w.calls() != tc.calls || last.Decision != tc.as {
-			t.Errorf("recorded after %v: got %s and %d calls, recorded as %s", tc.takes, got, w.calls(), last.Decision)
+			t.Errorf("recorded after %v and %v: got %s and %d calls, recorded as %s", tc.before, tc.takes, got, w.calls(), last.Decision)
 		}
 	}
 }

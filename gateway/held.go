@@ -51,6 +51,7 @@ type outcome struct {
 type parking struct {
 	mu   sync.Mutex
 	byID map[string]*held
+	over bool // nothing is parked any more
 }
 
 // maxHeld bounds the calls of one key that wait.
@@ -59,9 +60,13 @@ const maxHeld = 8
 // heldKey names the one question of a call that waits.
 const heldKey = "ask"
 
-func (p *parking) park(h *held) bool {
+// park returns why the call cannot wait, and nothing when it does.
+func (p *parking) park(h *held) (why string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.over {
+		return "Remit is shutting down"
+	}
 	n := 0
 	for _, other := range p.byID {
 		if other.key == h.key {
@@ -69,14 +74,14 @@ func (p *parking) park(h *held) bool {
 		}
 	}
 	if n >= maxHeld {
-		return false
+		return fmt.Sprintf("%d calls of this client wait for an answer already", maxHeld)
 	}
 	if p.byID == nil {
 		p.byID = map[string]*held{}
 	}
 	h.id = rand.Text() // a name for each question: the state of one before answers none that came later
 	p.byID[h.id] = h
-	return true
+	return ""
 }
 
 // drop takes away a call that ended, and says whether it waited.
@@ -99,10 +104,11 @@ func (p *parking) take(id string) *held {
 	return h
 }
 
-// end cancels what waits.
+// end cancels what waits, and lets nothing wait from now on.
 func (p *parking) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.over = true
 	for _, h := range p.byID {
 		h.cancel()
 	}
@@ -156,14 +162,8 @@ func (g *Gateway) park(c *call, h *held, q heldAsk, seen question) (turn, bool) 
 	h.lost = c.entry
 	h.lost.Detail = map[string]string{"name": c.grant.Name, "continues": c.named(), "asked": string(seen.kind)}
 	h.lost.Decision, h.lost.Policy, h.lost.Reason = audit.Failed, "answers", "the client did not come back with an answer in time"
-	select {
-	case <-g.closing:
-		q.refuse("Remit is shutting down")
-		return turn{}, false
-	default:
-	}
-	if !g.held.park(h) {
-		q.refuse(fmt.Sprintf("%d calls of this client wait for an answer already", maxHeld))
+	if why := g.held.park(h); why != "" {
+		q.refuse(why)
 		return turn{}, false
 	}
 	return turn{asks: questions{keys: []string{heldKey}, byKey: map[string]question{heldKey: seen}}, held: h.id}, true

@@ -18,8 +18,7 @@ func (g *Gateway) serveLegacy(x *exchange) {
 	}
 	switch {
 	case x.method == "": // a response
-		x.session.hear(string(x.id), x.answer) // what nobody waits for is dropped
-		x.w.WriteHeader(http.StatusAccepted)
+		g.answer(x)
 		return
 	case x.id == nil:
 		if id, ok := x.params["requestId"]; ok && x.method == "notifications/cancelled" {

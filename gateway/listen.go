@@ -148,6 +148,7 @@ func (g *Gateway) follow(ctx context.Context, x *exchange, to following) {
 	}
 	tick := time.NewTicker(g.c.Recheck)
 	defer tick.Stop()
+	var rested <-chan time.Time
 	for {
 		told, last, updated := false, false, false
 		select {
@@ -158,7 +159,10 @@ func (g *Gateway) follow(ctx context.Context, x *exchange, to following) {
 		case <-l.changed:
 			told = len(changed) > 0
 		case <-fresh:
-			updated = true
+			updated, fresh, rested = true, nil, time.After(updatePause)
+		case <-rested:
+			fresh, rested = to.updates.fresh, nil
+			continue
 		case <-tick.C:
 		}
 		if !last {

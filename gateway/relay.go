@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -34,6 +33,7 @@ type interim struct {
 	waited time.Duration // for answers
 	over   *fault        // that ended the call while it waited
 	unsent bool          // and nothing reached the server
+	pages  sync.Map      // ids of those that the client was asked to open
 }
 
 // turn makes the call, or goes on with it.
@@ -53,6 +53,9 @@ func (g *Gateway) turn(ctx context.Context, c *call, out upstream.Call) (turn, e
 		}
 		raw, err := g.put(ctx, c, question{a.Method, kind, params})
 		return json.RawMessage(raw), err
+	}
+	if slices.Contains(out.Asks, upstream.Page) {
+		out.Opened = c.opened
 	}
 	more := out.More
 	for range maxRounds {
@@ -90,7 +93,7 @@ func (g *Gateway) turn(ctx context.Context, c *call, out upstream.Call) (turn, e
 func (f *fault) Error() string { return f.why() }
 
 // put asks a client of the older era, on the stream of its call, and waits for the answer as long as the call may last. The answer has
-// to come to this gateway, in the session of the call.
+// to come in the session of the call.
 func (g *Gateway) put(ctx context.Context, c *call, q question) (jsontext.Value, error) {
 	c.interim.one.Lock()
 	defer c.interim.one.Unlock()
@@ -100,12 +103,25 @@ func (g *Gateway) put(ctx context.Context, c *call, q question) (jsontext.Value,
 	if c.progress == nil {
 		c.progress = c.stream()
 	}
-	id := quote("ask-" + rand.Text())
-	heard, forget := c.session.expect(id)
-	defer forget()
+	put, err := g.expect(ctx, c.session)
+	if err != nil {
+		g.complain("a question of a server could not be kept for other replicas, and was not asked", err)
+		return nil, &upstream.RPCError{Code: codeInternal, Message: "Remit could not ask the client now; try again"}
+	}
+	defer put.forget()
 	began := g.c.Now()
 	defer func() { c.interim.waited += g.c.Now().Sub(began) }()
-	c.progress.message([]byte(`{"jsonrpc":"2.0","id":`+id+`,"method":"`+q.method+`","params":`), q.params, []byte("}"))
+	if q.kind == policy.AskPage {
+		if in, ok := membersOf(q.params); ok {
+			id, _ := in.text("elicitationId")
+			c.interim.pages.Store(id, true)
+		}
+	}
+	c.progress.message([]byte(`{"jsonrpc":"2.0","id":`+put.id+`,"method":"`+q.method+`","params":`), q.params, []byte("}"))
+	var ending <-chan struct{} // no answer can come any more: this gateway takes no requests, and there is no other
+	if g.c.Answers == nil {
+		ending = g.closing
+	}
 	tick := time.NewTicker(g.c.Recheck)
 	defer tick.Stop()
 	for {
@@ -114,13 +130,18 @@ func (g *Gateway) put(ctx context.Context, c *call, q question) (jsontext.Value,
 			return nil, context.Cause(ctx)
 		case <-c.r.Context().Done():
 			return nil, errors.New("the client closed the connection on which it was asked")
+		case <-ending:
+			return nil, &upstream.RPCError{Code: codeInternal, Message: "Remit is shutting down"}
+		case <-put.elsewhere:
+			g.fetch(ctx, c.session, put.id)
 		case <-tick.C:
 			c.progress.comment()
+			g.fetch(ctx, c.session, put.id)
 			if f := g.stillMay(ctx, c, q.kind); f != nil {
 				c.interim.over = f
 				return nil, f
 			}
-		case a := <-heard:
+		case a := <-put.heard:
 			if f := g.stillMay(ctx, c, q.kind); f != nil {
 				c.interim.over = f
 				return nil, f
@@ -134,6 +155,14 @@ func (g *Gateway) put(ctx context.Context, c *call, q question) (jsontext.Value,
 			g.recordAnswer(c, q.kind, a.result)
 			return a.result, nil
 		}
+	}
+}
+
+// opened tells the client that a page was done with which it was asked to open during this call.
+func (c *call) opened(id string) {
+	id = c.grant.rules.MaskText(id)
+	if _, asked := c.interim.pages.LoadAndDelete(id); asked && id != "" {
+		c.progress.message([]byte(`{"jsonrpc":"2.0","method":"notifications/elicitation/complete","params":{"elicitationId":` + quote(id) + `}}`))
 	}
 }
 
@@ -203,12 +232,14 @@ func (x *session) expect(id string) (<-chan reply, func()) {
 	}
 }
 
-// hear takes a client's answer: the first, of the session that was asked.
-func (x *session) hear(id string, a reply) {
+// hear takes a client's answer: the first, of the session that was asked. It says whether that was waited for here.
+func (x *session) hear(id string, a reply) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if heard := x.asked[id]; heard != nil {
+	heard := x.asked[id]
+	if heard != nil {
 		heard <- a
 		delete(x.asked, id)
 	}
+	return heard != nil
 }

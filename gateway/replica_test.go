@@ -2,8 +2,10 @@ package gateway_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -32,7 +34,7 @@ func (w *world) replica(where string, staleness time.Duration, listens bool) {
 	cache.Staleness = staleness
 	desk := &approval.Desk{Store: db, Key: make([]byte, 32), URL: "http://remit.test"}
 	g := gateway.New(gateway.Config{Personas: cache, Audit: db, Keys: &identity.Directory{Store: cache}, Current: w.current, Listed: w.crawler.Listed,
-		Upstreams: gateway.Pool(w.pool), Recheck: time.Hour, SessionKey: sessionKey, StateKey: sessionKey, Approvals: desk, ApprovalWait: 30 * time.Second})
+		Upstreams: gateway.Pool(w.pool), Recheck: time.Hour, SessionKey: sessionKey, StateKey: sessionKey, Answers: store.Answers{Store: db}, Approvals: desk, ApprovalWait: 30 * time.Second})
 	server := httptest.NewServer(g)
 	life, end := context.WithCancel(ctx)
 	var done sync.WaitGroup
@@ -155,6 +157,106 @@ func TestStreamsAndHeldCallsHearOtherReplicas(t *testing.T) {
 	}
 	if m, open := <-stream; open && !strings.Contains(m, "list_changed") {
 		t.Errorf("got %q of a retired persona", m)
+	}
+}
+
+// A client of the older era may answer at any replica what it was asked: the one that asked hears it, whether it is told or looks. Neither
+// another session, another key nor an invented question is heard there, and what was taken away meanwhile holds.
+func TestAnswerOnAnotherReplica(t *testing.T) {
+	for name, told := range map[string]bool{"is told": true, "looks": false} {
+		t.Run(name, func(t *testing.T) {
+			where := services.Postgres(t)
+			shared, err := store.Open(t.Context(), where)
+			must(t, err)
+			t.Cleanup(func() { shared.Close() })
+			w := newWorldOn(t, where, func(c *gateway.Config) {
+				c.SessionKey, c.StateKey, c.Answers = sessionKey, sessionKey, store.Answers{Store: shared}
+				if told {
+					c.Recheck = time.Hour
+				}
+			})
+			if told {
+				heard := make(chan struct{}, 1)
+				life, end := context.WithCancel(context.Background())
+				var done sync.WaitGroup
+				done.Go(func() {
+					_ = shared.Listen(life, func(e store.Event) { // it ends with life only
+						if e.Kind == store.Anything {
+							heard <- struct{}{}
+						} else if e.Kind == store.AnswerKept {
+							w.gateway.Answered(e.Of)
+						}
+					})
+				})
+				t.Cleanup(func() { end(); done.Wait() })
+				<-heard
+			}
+			w.revise("clerk", persona.Grant{Pin: persona.Pin{Tool: "old/form"}, Policy: policy.Policy{Asks: []policy.Ask{policy.AskForm}}})
+			w.asksFor("old/form")
+			first := w.server
+			w.replica(where, 0, false)
+			second := w.server
+			open := func(id string) string { return w.askable(id, `{"elicitation":{}}`) }
+			say := func(id, session, question, result string) {
+				t.Helper()
+				r := w.post(t.Context(), id, session, `{"jsonrpc":"2.0","id":`+question+`,"result":`+result+`}`)
+				if text := w.text(r); r.StatusCode != 202 {
+					t.Errorf("an answer got %d %s", r.StatusCode, text)
+				}
+			}
+			mine, others, clerks := open("support"), open("support"), open("clerk")
+			for i, tc := range []struct {
+				name, answer string
+				meanwhile    func()
+				want         string
+			}{
+				{"an answer", `{"action":"accept","content":{"account":"mine"}}`, nil, `{\"account\":\"mine\"}`},
+				{"too large", `{"action":"accept","content":{"account":"` + strings.Repeat("x", 1<<20) + `"}}`, nil, "is no object of at most"},
+				{"none", `{"action":"sing"}`, nil, "no action accept, decline or cancel"},
+				{"what it may no longer ask", `{"action":"accept"}`, func() { w.revise("support", persona.Grant{Pin: persona.Pin{Tool: "old/form"}}) }, "it may no longer ask for elicitation"},
+			} {
+				w.server = first
+				asked := events(w.post(t.Context(), "support", mine, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":"form","arguments":{}}}`, i+5)))
+				said := <-asked
+				question := regexp.MustCompile(`"ask-[^"]+"`).FindString(said)
+				if question == "" {
+					t.Fatalf("%s: got %s, want a question", tc.name, said)
+				}
+				w.server = second
+				wrong := `{"action":"accept","content":{"account":"theirs"}}`
+				say("support", others, question, wrong)
+				say("clerk", clerks, question, wrong)
+				say("support", mine, `"ask-ABCDEFGHIJKLMNOPQRSTUVWXYZ"`, wrong)
+				if tc.meanwhile != nil {
+					tc.meanwhile()
+				}
+				say("support", mine, question, tc.answer)
+				say("support", mine, question, wrong) // again
+				if got := <-asked; !strings.Contains(got, tc.want) || strings.Contains(got, "theirs") {
+					t.Errorf("%s: got %s, want %q", tc.name, got, tc.want)
+				}
+				if kept, err := (store.Answers{Store: shared}).Kept(t.Context(), question); err != nil || kept != nil {
+					t.Errorf("%s: what was answered is still kept: %d bytes, %v", tc.name, len(kept), err)
+				}
+			}
+		})
+	}
+}
+
+// Where an answer could not be handed over nobody is asked, and who answers is told to do so again.
+func TestAnswersThatCannotBeKept(t *testing.T) {
+	shared, err := store.Open(t.Context(), t.TempDir()+"/shared.db")
+	must(t, err)
+	must(t, shared.Close())
+	w := newWorldOn(t, t.TempDir()+"/remit.db", func(c *gateway.Config) { c.Answers = store.Answers{Store: shared} })
+	w.asksFor("old/form")
+	session := w.askable("support", `{"elicitation":{}}`)
+	if got := w.text(w.post(t.Context(), "support", session, `{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"name":"form","arguments":{}}}`)); !strings.Contains(got, "Remit could not ask the client now") || strings.Contains(got, "elicitation/create") {
+		t.Errorf("got %s", got)
+	}
+	answer := w.post(t.Context(), "support", session, `{"jsonrpc":"2.0","id":"ask-ABCDEFGHIJKLMNOPQRSTUVWXYZ","result":{"action":"accept"}}`)
+	if got := w.text(answer); answer.StatusCode != 503 || !strings.Contains(got, "send it again in a moment") {
+		t.Errorf("an answer got %d %s", answer.StatusCode, got)
 	}
 }
 

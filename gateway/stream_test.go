@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -247,5 +248,39 @@ func TestStreamsOfAKeyAreBounded(t *testing.T) {
 	}
 	if got, want := lastEntry(w), "refused : The key has 32 open streams, which is the limit; close one."; got != want {
 		t.Errorf("got entry %q, want %q", got, want)
+	}
+}
+
+// A server that announces changes of a resource without end has its watchers told of them once a second.
+func TestUpdatesAreTakenSlowly(t *testing.T) {
+	w := newWorld(t, nil)
+	session := w.session("writer")
+	stream := events(w.get("writer", session))
+	if got := w.text(w.post(t.Context(), "writer", session, `{"jsonrpc":"2.0","id":2,"method":"resources/subscribe","params":{"uri":"crm://notes/today"}}`)); !strings.Contains(got, `"result":{}`) {
+		t.Fatalf("got %s", got)
+	}
+	eventually(t, "the server tells of it", func() bool { return w.fakes["crm"].Stats().Watched["crm://notes/today"] > 0 })
+	began, told, stop := time.Now(), 0, make(chan struct{})
+	var flood sync.WaitGroup
+	flood.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				w.fakes["crm"].Update("crm://notes/today")
+			}
+		}
+	})
+	for ; told < 3; told++ {
+		if got := <-stream; !strings.Contains(got, "notifications/resources/updated") {
+			t.Fatalf("got %s", got)
+		}
+	}
+	took := time.Since(began)
+	close(stop)
+	flood.Wait()
+	if took < 2*time.Second {
+		t.Errorf("it was told %d times within %v, want once a second", told, took)
 	}
 }

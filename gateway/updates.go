@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -24,6 +25,10 @@ const subscribe = "resources/subscribe"
 
 // maxWatched bounds the resources that one session or stream hears of.
 const maxWatched = 32
+
+// updatePause is the least time between two looks of a stream at what changed: a server that announces changes without end has no more asked
+// of the database, and written to clients.
+const updatePause = time.Second
 
 // updates are the resources of which one session, or one stream, hears.
 type updates struct {

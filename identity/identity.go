@@ -183,7 +183,8 @@ type Ends struct {
 type Keys interface {
 	Key(ctx context.Context, id string) (Key, error) // ErrNotFound
 	Keys(ctx context.Context, persona string) ([]Key, error)
-	TeamOf(ctx context.Context, persona string) (string, error) // that owns it; empty for none
+	// AddKey adds a key, if may allows that for the team that owns the key's persona, empty for none, in one transaction with the entry.
+	AddKey(ctx context.Context, k Key, may func(team string) (audit.Entry, error)) error
 	UpdateKey(ctx context.Context, id string, change func(Key) (Key, audit.Entry, error)) error
 	// RotateKey changes a key and adds the one that takes its place, with an entry for each, in one transaction.
 	RotateKey(ctx context.Context, id string, change func(Key) (old, next Key, entries [2]audit.Entry, err error)) error

@@ -39,13 +39,6 @@ func (d *Directory) IssueKey(ctx context.Context, by Principal, spec KeySpec) (s
 	if secret, key, err = d.newKey(by, spec); err != nil {
 		return "", Key{}, err
 	}
-	team, err := d.Store.TeamOf(ctx, spec.Persona)
-	if err == nil {
-		err = within(by, team, fmt.Errorf("%w: there is no persona %q", ErrNotFound, spec.Persona))
-	}
-	if err != nil {
-		return "", Key{}, err
-	}
 	user, err := d.Store.Person(ctx, spec.User)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return "", Key{}, err
@@ -53,11 +46,8 @@ func (d *Directory) IssueKey(ctx context.Context, by Principal, spec KeySpec) (s
 	if user.Name != "" && !user.Active(d.now()) {
 		return "", Key{}, userStopped(spec.User, user.Disabled)
 	}
-	err = d.changeKey(ctx, by, key.ID, "key.issue", func(old Key) (Key, error) {
-		if old.ID != "" {
-			return old, fmt.Errorf("key id %s exists already; try again", key.ID)
-		}
-		return key, nil
+	err = d.Store.AddKey(ctx, key, func(team string) (audit.Entry, error) {
+		return d.keyEntry(by, "key.issue", key), within(by, team, fmt.Errorf("%w: there is no persona %q", ErrNotFound, spec.Persona))
 	})
 	if err != nil {
 		return "", Key{}, err

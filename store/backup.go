@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"remit/audit"
 )
@@ -43,5 +44,17 @@ func (s *Store) Backup(ctx context.Context, path string) (head audit.Head, err e
 		return head, err
 	}
 	head, err = copied.Verify(ctx)
-	return head, errors.Join(err, copied.Close())
+	if err = errors.Join(err, copied.Close()); err != nil {
+		return head, err
+	}
+	return head, syncFolder(filepath.Dir(path))
+}
+
+// syncFolder makes the names in a folder durable, so that a file in it is found after a crash.
+func syncFolder(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }

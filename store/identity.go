@@ -140,13 +140,29 @@ func (s *Store) Keys(ctx context.Context, persona string) ([]identity.Key, error
 	return collect(ctx, s.reads, scanKey, keyColumns+" where $1 = '' or persona = $1 order by k.created desc, k.id", persona)
 }
 
-// TeamOf returns the team that owns the persona; empty for none.
-func (s *Store) TeamOf(ctx context.Context, id string) (team string, err error) {
-	err = s.reads.QueryRowContext(ctx, "select team from persona where id = $1", id).Scan(&team)
-	if errors.Is(err, sql.ErrNoRows) {
-		err = nil
-	}
-	return team, err
+// AddKey adds a key and records it, if may allows it for the team that owns its persona.
+func (s *Store) AddKey(ctx context.Context, k identity.Key, may func(team string) (audit.Entry, error)) error {
+	return s.write(ctx, func(tx *sql.Tx) error {
+		var team string
+		if err := tx.QueryRow("select team from persona where id = $1", k.Persona).Scan(&team); err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		entry, err := may(team)
+		if err != nil {
+			return err
+		}
+		old, err := orZero(one(ctx, tx, scanKey, keyColumns+" where k.id = $1", k.ID))
+		if err != nil {
+			return err
+		}
+		if old.ID != "" {
+			return fmt.Errorf("key id %s exists already; try again", k.ID)
+		}
+		if err := saveKey(tx, k.ID, k); err != nil {
+			return err
+		}
+		return appendEntry(tx, entry)
+	})
 }
 
 // UpdateKey changes a key and records it.

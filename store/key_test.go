@@ -13,6 +13,7 @@ import (
 
 	"remit/audit"
 	"remit/identity"
+	"remit/persona"
 	"remit/policy"
 	"remit/store"
 )
@@ -26,7 +27,7 @@ func rotation(t *testing.T, e engine) {
 	defer s.Close()
 	ctx, now := t.Context(), time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
 	var told []string
-	d := &identity.Directory{Store: s, Now: func() time.Time { return now }, Revoked: func(persona string) { told = append(told, persona) }}
+	d := &identity.Directory{Store: s, Now: func() time.Time { return now }, Revoked: func(of string) { told = append(told, of) }}
 	bounds := identity.Bounds{Tools: []string{"crm/count", "crm/find"}, Limits: []policy.Limit{{Calls: 3, Per: policy.Hour}},
 		Addresses: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}}
 	inside := netip.MustParseAddr("203.0.113.9")
@@ -221,5 +222,40 @@ func keysByUpgrade(t *testing.T, e engine) {
 	who, err := (&identity.Directory{Store: s}).Authenticate(t.Context(), secret, netip.Addr{})
 	if want := (identity.Principal{Agent: "bot", User: "zoe", Persona: "support", Key: key.ID}); err != nil || !cmp.Equal(who, want) {
 		t.Errorf("got %+v, %v, want %+v", who, err, want)
+	}
+}
+
+// moving gives the persona away in the moment in which a key for it is added.
+type moving struct{ *store.Store }
+
+func (m moving) AddKey(ctx context.Context, k identity.Key, may func(string) (audit.Entry, error)) error {
+	err := m.Update(ctx, "support", func(p persona.Persona) (persona.Persona, audit.Entry, error) {
+		p.Team = "theirs"
+		return p, entry("persona.team"), nil
+	})
+	return errors.Join(err, m.Store.AddKey(ctx, k, may))
+}
+
+// Nobody has a key for a persona that moves to another team at the same time.
+func TestKeyOfAPersonaThatMoves(t *testing.T) {
+	for _, e := range engines(t) {
+		s := e.open(t)
+		defer s.Close()
+		p := sample(t)
+		p.Team = "ours"
+		if err := s.Update(t.Context(), "support", save(p)); err != nil {
+			t.Fatal(err)
+		}
+		by := identity.Principal{Person: "rita", Roles: []identity.Role{identity.Reviewer}, Teams: []string{"ours"}}
+		spec := identity.KeySpec{Agent: "bot", User: "zoe", Persona: "support"}
+		if _, _, err := (&identity.Directory{Store: s}).IssueKey(t.Context(), by, spec); err != nil {
+			t.Errorf("%s: before it moves: %v", e.name, err)
+		}
+		if _, _, err := (&identity.Directory{Store: moving{s}}).IssueKey(t.Context(), by, spec); !errors.Is(err, identity.ErrNotFound) {
+			t.Errorf("%s: got %v, want that there is no such persona", e.name, err)
+		}
+		if keys, err := s.Keys(t.Context(), "support"); err != nil || len(keys) != 1 {
+			t.Errorf("%s: got %d keys, %v, want 1", e.name, len(keys), err)
+		}
 	}
 }

@@ -18,9 +18,10 @@ const (
 	PersonMoved     = "remit_person"   // what a person may do
 	ApprovalMoved   = "remit_approval" // the state of a request
 	CatalogChanged  = "remit_catalog"  // a server was listed
+	AnswerKept      = "remit_answer"   // a client answered a question
 )
 
-var channels = []string{StandingChanged, PersonaChanged, PersonMoved, ApprovalMoved, CatalogChanged}
+var channels = []string{StandingChanged, PersonaChanged, PersonMoved, ApprovalMoved, CatalogChanged, AnswerKept}
 
 // Listen hands over the events of all processes until ctx ends, those of this one too. They come in the order of their
 // commits, which they are part of. A connection that is lost is made anew; Anything says that events were missed. A SQLite

@@ -7,8 +7,8 @@ import "time"
 type pace struct{ since time.Time }
 
 const (
-	worked = time.Millisecond
-	rest   = time.Millisecond
+	worked = 200 * time.Microsecond
+	rest   = 500 * time.Microsecond
 )
 
 func (p *pace) step() {

@@ -25,6 +25,9 @@ const (
 	Sample = "sampling/createMessage"
 )
 
+// pageOpened says that what a person was sent to a page for was done there.
+const pageOpened = "notifications/elicitation/complete"
+
 // Asked is what a server of the older era asks on the stream of a call.
 // Secrets of the configuration are taken out.
 type Asked struct {
@@ -32,8 +35,11 @@ type Asked struct {
 	Params json.RawMessage
 }
 
-// maxAsked bounds what a server may ask for during one call.
-const maxAsked = 16
+// Bounds of what a server may ask for during one call, and of what of it waits at a time, in bytes.
+const (
+	maxAsked   = 16
+	maxWaiting = 2 << 20
+)
 
 // capabilities are how clients that can be asked for these say so, and those that take tasks.
 func capabilities(asks []string, tasks bool) json.RawMessage {
@@ -75,7 +81,9 @@ func (c *conn) offered(r request) json.RawMessage {
 type asking struct {
 	ctx    context.Context // ends with the call
 	answer func(context.Context, Asked) (json.RawMessage, error)
-	count  int // guarded by conn.mu
+	count  int             // guarded by conn.mu
+	waits  int             // bytes of questions that nobody has answered; guarded by conn.mu
+	pages  map[string]bool // ids of those that were asked for, and not opened yet; guarded by conn.mu
 	tasks  sync.WaitGroup
 }
 
@@ -87,18 +95,28 @@ func (c *conn) asked(m message, only *pending) {
 		c.refuse(m)
 		return
 	}
-	a := only.asking
+	a, what := only.asking, Asked{m.Method, c.secret.data(bytes.Clone(m.Params))}
 	c.mu.Lock()
 	a.count++
-	over := only.answered || a.count > maxAsked
+	size := len(what.Params)
+	over := only.answered || a.count > maxAsked || a.waits+size > maxWaiting
+	if !over {
+		a.waits += size
+	}
+	if id := pageID(what.Params); !over && id != "" {
+		a.pages[id] = true
+	}
 	c.mu.Unlock()
 	if over {
 		c.refuse(m)
 		return
 	}
-	id, what := bytes.Clone(m.ID), Asked{m.Method, c.secret.data(bytes.Clone(m.Params))}
+	id := bytes.Clone(m.ID)
 	a.tasks.Go(func() {
 		result, err := a.answer(a.ctx, what)
+		c.mu.Lock()
+		a.waits -= size
+		c.mu.Unlock()
 		reply := append(append([]byte(`{"jsonrpc":"2.0","id":`), id...), `,"result":`...)
 		if err == nil {
 			reply = append(reply, result...)
@@ -114,4 +132,28 @@ func (c *conn) asked(m message, only *pending) {
 			c.answer(a.ctx, append(reply, '}'))
 		}
 	})
+}
+
+// pageID is what an elicitation by a page is called; empty where it has no name.
+func pageID(params []byte) string {
+	var in struct {
+		ID string `json:"elicitationId"`
+	}
+	if json.Unmarshal(params, &in) != nil || len(in.ID) > 256 {
+		return ""
+	}
+	return in.ID
+}
+
+// opened tells the call that asked for a page, once, while it lasts. Servers say it on the call's stream, or where they tell all.
+func (c *conn) opened(params json.RawMessage, only *pending) {
+	id := pageID(c.secret.data(bytes.Clone(params)))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range c.pending {
+		if p.asking != nil && p.asking.pages[id] && (only == nil || only == p) {
+			delete(p.asking.pages, id)
+			p.notice(notice{opened: true, params: json.RawMessage(id)})
+		}
+	}
 }

@@ -42,6 +42,9 @@ type Call struct {
 	// refused.
 	Asks   []string
 	Answer func(ctx context.Context, asked Asked) (json.RawMessage, error)
+	// Opened gets the id of each page that the server asked for and says it was
+	// done with during the call, in the way Progress does.
+	Opened func(elicitation string)
 	// Tasks says that the caller takes a task for an answer (2026-07-28, the
 	// tasks extension), and is told to servers of the newer era. Task asks a
 	// server of the older era for one: it is the parameter of that name. Another
@@ -137,14 +140,18 @@ func (s *Server) Call(ctx context.Context, call Call) (result strictjson.Value, 
 		r.level = call.LogLevel
 		c.setLevel(ctx, r.level)
 	}
-	if call.Progress == nil && r.level == "" {
+	if call.Progress == nil && r.level == "" && call.Opened == nil {
 		result, err = c.do(ctx, r)
 	} else {
 		r.progress = call.Progress != nil
 		result, err = withNotices(ctx, c, r, func(n notice) {
-			if n.log {
+			switch {
+			case n.opened && call.Opened != nil:
+				call.Opened(string(n.params))
+			case n.opened:
+			case n.log:
 				call.Log(n.params)
-			} else {
+			default:
 				call.Progress(n.params)
 			}
 		})
@@ -168,7 +175,8 @@ func (s *Server) connectionFor(ctx context.Context, of Subject) (*conn, func(), 
 
 // notice is what a server says before it answers.
 type notice struct {
-	log    bool // or else progress
+	log    bool // or
+	opened bool // of a page; or else progress
 	params json.RawMessage
 }
 

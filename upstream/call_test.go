@@ -5,10 +5,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -424,5 +428,127 @@ func TestWatch(t *testing.T) {
 			}
 			waitFor(t, "the end of the subscription", func() bool { return fake.Stats().Watched["r://a"] == 0 })
 		})
+	}
+}
+
+// One stops watching a resource in the moment in which another begins: the server goes on telling. Here it takes its time with the first, so that
+// the second would overtake it.
+func TestWatchersInTurn(t *testing.T) {
+	fake, err := fakemcp.New(fakemcp.Config{Era: fakemcp.Legacy, Resources: []json.RawMessage{json.RawMessage(`{"uri":"r://a","name":"a"}`)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var subscribes atomic.Int64
+	leaving, overtaken := make(chan struct{}, 1), make(chan struct{}, 1)
+	at := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var body []byte
+		if r.Method == http.MethodPost {
+			body, _ = io.ReadAll(r.Body) // what is cut is no request
+			r.Body = io.NopCloser(bytes.NewReader(body))
+		}
+		if bytes.Contains(body, []byte(`"resources/unsubscribe"`)) {
+			leaving <- struct{}{}
+			select {
+			case <-overtaken:
+			case <-time.After(300 * time.Millisecond): // nobody overtook it
+			}
+		}
+		fake.ServeHTTP(w, r)
+		if bytes.Contains(body, []byte(`"resources/subscribe"`)) && subscribes.Add(1) == 2 {
+			overtaken <- struct{}{}
+		}
+	}))
+	t.Cleanup(at.Close)
+	t.Cleanup(at.CloseClientConnections)
+	s := one(t, Config{Name: "fake", URL: at.URL, Lists: []string{Resources}})
+	watch := func() (ready chan struct{}, stop func(), over chan error) {
+		ctx, stop := context.WithCancel(within(t))
+		ready, over = make(chan struct{}), make(chan error, 1)
+		go func() { over <- s.Watch(ctx, "r://a", func() { close(ready) }, func() {}) }()
+		return ready, stop, over
+	}
+	ready, stop, firstOver := watch()
+	<-ready
+	stop()
+	<-leaving
+	ready, stop, over := watch()
+	<-ready
+	<-firstOver
+	if got := fake.Stats().Watched["r://a"]; got != 1 {
+		t.Errorf("the server takes the resource to be watched by %d, want 1", got)
+	}
+	stop()
+	<-over
+	waitFor(t, "the end of the subscription", func() bool { return fake.Stats().Watched["r://a"] == 0 })
+}
+
+// What a server asks for in the middle of a call waits in memory until it is answered, and no more than two megabytes of it.
+func TestQuestionsThatWaitAreBounded(t *testing.T) {
+	fake, err := fakemcp.New(fakemcp.Config{Era: fakemcp.Legacy, Tools: []json.RawMessage{json.RawMessage(`{"name":"asker","inputSchema":{}}`)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	replies, refused := make(chan string, 10), make(chan struct{})
+	at := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body) // what is cut is no request
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		var m struct {
+			ID, Error json.RawMessage
+			Method    string
+		}
+		switch _ = json.Unmarshal(body, &m); {
+		case r.Method == http.MethodPost && m.Method == "tools/call":
+			w.Header().Set("Content-Type", "text/event-stream")
+			send := func(message string) {
+				fmt.Fprintf(w, "data: %s\n\n", message)
+				_ = http.NewResponseController(w).Flush()
+			}
+			ask := func(id int) {
+				send(fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"sampling/createMessage","params":{"text":%q}}`, id, strings.Repeat("x", 900<<10)))
+			}
+			var heard []string
+			hear := func(n int) {
+				for range n {
+					select {
+					case reply := <-replies:
+						heard = append(heard, reply)
+					case <-r.Context().Done():
+						return
+					}
+				}
+			}
+			ask(1)
+			ask(2)
+			ask(3)
+			hear(3)
+			ask(4)
+			hear(1)
+			slices.Sort(heard)
+			send(fmt.Sprintf(`{"jsonrpc":"2.0","id":%s,"result":{"content":[{"type":"text","text":%q}]}}`, m.ID, strings.Join(heard, " ")))
+		case r.Method == http.MethodPost && m.Method == "":
+			what := string(m.ID) + " answered"
+			if m.Error != nil {
+				what = string(m.ID) + " refused"
+				close(refused)
+			}
+			replies <- what
+			w.WriteHeader(http.StatusAccepted)
+		default:
+			fake.ServeHTTP(w, r)
+		}
+	}))
+	t.Cleanup(at.Close)
+	t.Cleanup(at.CloseClientConnections)
+	s := one(t, Config{Name: "fake", URL: at.URL, Asks: []string{Model}})
+	result, err := s.Call(within(t), Call{Tool: "asker", Asks: []string{Model}, Answer: func(ctx context.Context, _ Asked) (json.RawMessage, error) {
+		select {
+		case <-refused: // the third
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		return json.RawMessage(`{}`), nil
+	}})
+	if want := "1 answered 2 answered 3 refused 4 answered"; err != nil || !strings.Contains(result.String(), want) {
+		t.Errorf("got %s, %v, want %s", result, err, want)
 	}
 }

@@ -63,6 +63,7 @@ type conn struct {
 	idle    *sync.Cond
 	pending map[int64]*pending
 	watched map[string][]*watcher // resources of an older server, by URI
+	turn    chan struct{}         // holds one while a request of them is answered
 	level   string                // of log messages that an older server was asked for; the most that any call wanted
 	tasks   sync.WaitGroup
 }
@@ -77,7 +78,7 @@ type serverInfo struct {
 }
 
 func newConn(cfg *Config, secret *redactor, log *slog.Logger, onChanged func()) *conn {
-	c := &conn{cfg: cfg, secret: secret, log: log, onChanged: onChanged, pending: map[int64]*pending{}, watched: map[string][]*watcher{}}
+	c := &conn{cfg: cfg, secret: secret, log: log, onChanged: onChanged, pending: map[int64]*pending{}, watched: map[string][]*watcher{}, turn: make(chan struct{}, 1)}
 	c.idle = sync.NewCond(&c.mu)
 	c.version.Store("")
 	c.life, c.lose = context.WithCancelCause(context.Background())
@@ -106,7 +107,7 @@ type request struct {
 	meta      map[string]json.RawMessage
 	progress  bool            // is wanted
 	level     string          // of log messages that are wanted; empty is none
-	notices   chan notice     // what comes of both
+	notices   chan notice     // what comes of both, and of pages that it asked for
 	schema    json.RawMessage // the called tool's input schema, for x-mcp-header
 	call      bool            // made for an agent
 	heard     func(message)   // gets the notifications of a subscription, one at a time
@@ -123,6 +124,12 @@ func (c *conn) do(ctx context.Context, r request) (result strictjson.Value, err 
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	p := &pending{id: id, cancel: cancel, progress: r.progress, logs: r.level != "", notices: r.notices, direct: c.direct != nil && r.call, heard: r.heard}
+	if len(r.asks) > 0 && r.answer != nil && c.answer != nil {
+		asked, end := context.WithCancel(ctx)
+		p.asking = &asking{ctx: asked, answer: r.answer, pages: map[string]bool{}}
+		defer p.asking.tasks.Wait()
+		defer end()
+	}
 	params, err := c.params(id, r)
 	if err == nil {
 		err = c.register(p)
@@ -136,12 +143,6 @@ func (c *conn) do(ctx context.Context, r request) (result strictjson.Value, err 
 	send := c.relay
 	if p.direct {
 		send = c.direct
-	}
-	if len(r.asks) > 0 && r.answer != nil && c.answer != nil {
-		asked, end := context.WithCancel(ctx)
-		p.asking = &asking{ctx: asked, answer: r.answer}
-		defer p.asking.tasks.Wait()
-		defer end()
 	}
 	result, err = send(ctx, p, r.method, params, c.headers(r, params))
 	if err != nil && ctx.Err() != nil {

@@ -28,7 +28,7 @@ type pending struct {
 	cancel   func(error)
 	progress bool        // is wanted
 	logs     bool        // are wanted
-	notices  chan notice // what comes of both; nil: neither
+	notices  chan notice // what comes of both, and of pages; nil: nothing
 	// failure is the error of an answer as received: mcp-go would decode its
 	// data and lose large numbers.
 	failure  json.RawMessage
@@ -203,6 +203,8 @@ func (c *conn) notified(m message, only *pending) {
 		if only != nil && c.pending[only.id] == only && only.logs {
 			only.notice(notice{log: true, params: c.secret.data(bytes.Clone(m.Params))})
 		}
+	case pageOpened:
+		c.opened(m.Params, only)
 	case resourceUpdated, "notifications/subscriptions/acknowledged":
 		if !c.modern() {
 			c.resourceChanged(m.Params)

@@ -104,12 +104,27 @@ func honours(params json.RawMessage, uri string) bool {
 	return json.Unmarshal(params, &p) == nil && slices.Contains(p.Notifications.Resources, uri)
 }
 
+// inTurn does one thing about subscriptions at a time: a server that hears that a resource is watched, and then that it no longer is, from two who
+// mean it the other way round, would tell nobody.
+func (c *conn) inTurn(ctx context.Context, do func() error) error {
+	select {
+	case c.turn <- struct{}{}:
+		defer func() { <-c.turn }()
+		return do()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // subscribe asks a server of the older era, each time: one that has agreed agrees again.
 func (c *conn) subscribe(ctx context.Context, uri string, w *watcher) error {
 	c.mu.Lock()
 	c.watched[uri] = append(c.watched[uri], w)
 	c.mu.Unlock()
-	_, err := c.do(ctx, request{method: "resources/subscribe", params: map[string]any{"uri": uri}})
+	err := c.inTurn(ctx, func() error {
+		_, err := c.do(ctx, request{method: "resources/subscribe", params: map[string]any{"uri": uri}})
+		return err
+	})
 	if err != nil {
 		c.leave(uri, w)
 	}
@@ -133,7 +148,16 @@ func (c *conn) unsubscribe(uri string, w *watcher) {
 	}
 	ctx, cancel := context.WithTimeout(c.life, 5*time.Second)
 	defer cancel()
-	_, _ = c.do(ctx, request{method: "resources/unsubscribe", params: map[string]any{"uri": uri}}) // what it tells then is dropped
+	_ = c.inTurn(ctx, func() error { // what it tells if it does not hear of that is dropped
+		c.mu.Lock()
+		again := len(c.watched[uri]) > 0 // by another, who came meanwhile
+		c.mu.Unlock()
+		if again {
+			return nil
+		}
+		_, err := c.do(ctx, request{method: "resources/unsubscribe", params: map[string]any{"uri": uri}})
+		return err
+	})
 }
 
 // resourceChanged tells those who watch it.

@@ -104,7 +104,7 @@ func (s *site) postDescribe(c echo.Context, by identity.Principal) error {
 		err = checkJob(by, page.Job)
 	}
 	if err == nil {
-		err = s.answer(c, s.creation(by, persona.ID(page.ID), page.Name, page.Team, page.Job, from))
+		err = s.answer(c, by, s.creation(by, persona.ID(page.ID), page.Name, page.Team, page.Job, from))
 	}
 	if err != nil && expected(err) {
 		status, _, text := explain(err)

@@ -255,7 +255,7 @@ func (s *site) postCompose(c echo.Context, by identity.Principal) error {
 		return err
 	}
 	before := p.Latest()
-	return s.answer(c, drafting{job: job, save: s.onto(by, p, "composed", func(d composer.Draft, embedded *composer.Draft) (persona.Proposal, error) {
+	return s.answer(c, by, drafting{job: job, save: s.onto(by, p, "composed", func(d composer.Draft, embedded *composer.Draft) (persona.Proposal, error) {
 		others := append(embeddedBefore(embedded, s.Now(), by), asEarlier(before))
 		return proposal(s.addedByHand(grants(d), before), notes{Draft: d}, append(others, notesOf(before).Earlier...)...)
 	})})

@@ -208,7 +208,7 @@ func (s *site) postRefine(c echo.Context, by identity.Principal) error {
 		return err
 	}
 	ctx := c.Request().Context()
-	return s.answer(c, drafting{job: job, save: s.onto(by, p, "refined", func(d composer.Draft, embedded *composer.Draft) (persona.Proposal, error) {
+	return s.answer(c, by, drafting{job: job, save: s.onto(by, p, "refined", func(d composer.Draft, embedded *composer.Draft) (persona.Proposal, error) {
 		kept, n, err := s.refine(ctx, was, d, refined{Asked: asked})
 		if err != nil {
 			return persona.Proposal{}, err

@@ -109,7 +109,7 @@ func TestAskingIsReviewed(t *testing.T) {
 	rob := w.as(t, "rob")
 	rob.get("/personas/p/review")
 	rob.wants(200, `data-testid="lets"`, "LETS ITS SERVER PROMPT THE AGENT&#39;S MODEL", "LETS ITS SERVER SEND THE PERSON", "LETS ITS SERVER WORK ON AFTER THE CALL",
-		"at most 5 s a call", `data-testid="risk-lets"`)
+		"at most 5 s a call", `data-testid="risk-prompts"`, `data-testid="risk-asks"`)
 	if strings.Contains(rob.body, "LETS ITS SERVER ASK THE PERSON") {
 		t.Error("the page says more than was granted")
 	}
@@ -157,6 +157,27 @@ func TestRiskFollowsTheTools(t *testing.T) {
 	ann.wants(200, "Dangerous combination", "mail/read_inbox bring in what strangers wrote", "chat/post_message lead out", `class="flow leaks"`)
 	ann.post("/personas/p", url.Values{"base": {ann.value("base")}, "remove": {"mail/read_inbox"}})
 	ann.lacks("Dangerous combination")
+}
+
+// TestRiskWeighsAsking: what a server may ask of the client is in the picture, with a warning in plain words, before the author and before
+// the reviewer; a picture without any has no place for it.
+func TestRiskWeighsAsking(t *testing.T) {
+	w := newWorld(t, shop())
+	ann := w.drafted(t)
+	ann.lacks(`data-testid="risk-prompts"`)
+	ann.lacks(`data-testid="risk-asks"`)
+	ann.post("/personas/p", url.Values{"base": {ann.value("base")}, "add": {"chat/post_message"}})
+	ann.post("/personas/p", url.Values{"base": {ann.value("base")}, "policy:chat/post_message": {`{"asks":["elicitation-url","sampling"],"tasks":true}`}})
+	ann.wants(200)
+	ann.get("/personas/p")
+	ann.post("/personas/p", url.Values{"base": {ann.value("base")}, "move": {"submit"}})
+	ann.wants(200, "Submitted")
+	rob := w.as(t, "rob")
+	for _, page := range []*browser{ann, rob} {
+		page.get("/personas/p/review")
+		page.wants(200, `data-testid="risk-prompts"`, `data-testid="risk-asks"`, `data-testid="risk-lets"`, "Works on after the call", `class="flow leaks"`, "Dangerous combination",
+			"the server of chat/post_message may prompt the agent&#39;s model", "Asks people.", "could ask for a password")
+	}
 }
 
 // TestReviewsAreCounted: who may approve what waits is told so on every page; its author is not.

@@ -13,7 +13,7 @@ import (
 type riskPicture struct {
 	In, Does []riskBox
 	Leaks    bool
-	Warning  string // what to weigh; empty for nothing
+	Warnings []composer.Warning
 }
 
 // riskBox is one kind of what tools do.
@@ -40,6 +40,9 @@ func picture(r persona.Revision) riskPicture {
 		}
 	}
 	risk := composer.RiskOf(tools)
+	for _, g := range r.Grants {
+		risk.Lets(g.Tool, g.Policy.Asks)
+	}
 	box := func(kind, title string, ids []catalog.ID) riskBox {
 		b := riskBox{Kind: kind, Title: title}
 		for i, g := range r.Grants {
@@ -49,21 +52,24 @@ func picture(r persona.Revision) riskPicture {
 		}
 		return b
 	}
-	p := riskPicture{Leaks: risk.Leaks(),
+	p := riskPicture{Leaks: risk.Leaks(), Warnings: risk.Warnings(),
 		In: []riskBox{box("private", "Reads what is yours", risk.Private), box("foreign", "Reads what strangers wrote", risk.Foreign)},
 		Does: []riskBox{box("write", "Changes", risk.Changes), box("destructive", "Deletes, overwrites, runs code", risk.Destroys),
 			box("external", "Leads out", risk.Out)}}
-	var lets []catalog.ID
+	if len(risk.Prompts) > 0 {
+		p.In = append(p.In, box("prompts", "Its server prompts the agent's model", risk.Prompts))
+	}
+	if len(risk.Asks) > 0 {
+		p.Does = append(p.Does, box("asks", "Its server asks the person", risk.Asks))
+	}
+	var after []catalog.ID
 	for _, g := range r.Grants {
-		if len(g.Policy.Lets()) > 0 {
-			lets = append(lets, g.Tool)
+		if g.Policy.Tasks {
+			after = append(after, g.Tool)
 		}
 	}
-	if len(lets) > 0 {
-		p.Does = append(p.Does, box("lets", "Asks the person or the model, or works on after the call", lets))
-	}
-	if w, ok := risk.Warning(); ok {
-		p.Warning = w.Text
+	if len(after) > 0 {
+		p.Does = append(p.Does, box("lets", "Works on after the call", after))
 	}
 	return p
 }

@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"remit/composer"
+	"remit/identity"
 	"remit/internal/visible"
 	"remit/persona"
 )
@@ -32,9 +34,16 @@ const (
 )
 
 // answer makes the draft and answers with where it is, in steps if the page asked for them. Without, errors are the caller's to show.
-func (s *site) answer(c echo.Context, d drafting) error {
+func (s *site) answer(c echo.Context, by identity.Principal, d drafting) error {
 	ctx, cancel := context.WithTimeout(c.Request().Context(), s.ComposeTimeout)
 	defer cancel()
+	save := d.save
+	d.save = func(ctx context.Context, draft composer.Draft, embedded *composer.Draft) (string, error) {
+		if err := s.stillIs(ctx, c, by); err != nil { // a model may have taken minutes
+			return "", err
+		}
+		return save(ctx, draft, embedded)
+	}
 	if c.Request().Header.Get("Accept") == eventStream {
 		s.stream(ctx, c, d)
 		return nil
@@ -54,6 +63,20 @@ func (s *site) answer(c echo.Context, d drafting) error {
 		return err
 	}
 	return c.Redirect(http.StatusSeeOther, path)
+}
+
+// stillIs refuses whoever signed out, was disabled, or has other roles or teams than at the beginning of the request.
+func (s *site) stillIs(ctx context.Context, c echo.Context, by identity.Principal) error {
+	now, err := s.Directory.Session(ctx, s.token(c))
+	switch {
+	case errors.Is(err, identity.ErrCredential):
+		return errSignIn
+	case err != nil:
+		return err
+	case now.Person != by.Person || !slices.Equal(now.Roles, by.Roles) || !slices.Equal(now.Teams, by.Teams):
+		return fmt.Errorf("%w: your roles or teams changed while the draft was made; open the page again", identity.ErrForbidden)
+	}
+	return nil
 }
 
 const eventStream = "text/event-stream"

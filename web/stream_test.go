@@ -16,6 +16,7 @@ import (
 
 	"remit/catalog"
 	"remit/composer"
+	"remit/identity"
 	"remit/internal/fakeopenai"
 	"remit/internal/llm"
 	"remit/persona"
@@ -237,6 +238,40 @@ func TestStreamLeavesEdits(t *testing.T) {
 	r, _ := w.draftOf(t)
 	if got := toolsOf(r); !slices.Equal(got, []string{"billing/list_invoices", "chat/post_message", "crm/get_customer"}) {
 		t.Errorf("got %v, want what ann edited", got)
+	}
+}
+
+// TestStreamOfWhoLeft: what a model chooses is not saved for a person who was disabled, or may no longer draft, while it was asked.
+func TestStreamOfWhoLeft(t *testing.T) {
+	for name, tc := range map[string]struct {
+		stop func(*world) error
+		want string
+	}{
+		"disabled": {func(w *world) error { return w.directory.SetDisabled(t.Context(), identity.Operator(), "ann", true) }, "Your session has ended"},
+		"lost a role": {func(w *world) error {
+			return w.directory.SetRoles(t.Context(), identity.Operator(), "ann", []identity.Role{identity.Viewer})
+		}, "your roles or teams changed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, let, _ := modelled(t, answered)
+			s := w.as(t, "ann").stream(t.Context(), "/new", form("P"))
+			for e := s.next(); e.name != "asking"; e = s.next() {
+			}
+			before, _ := w.draftOf(t)
+			if err := tc.stop(w); err != nil {
+				t.Fatal(err)
+			}
+			for range 3 {
+				let <- struct{}{}
+			}
+			names, last := s.rest()
+			if names[len(names)-1] != "failed" || !strings.Contains(last.data.Text, tc.want) {
+				t.Errorf("got %v, %+v, want failed because %q", names, last.data, tc.want)
+			}
+			if after, _ := w.draftOf(t); !after.Created.Equal(before.Created) {
+				t.Error("another draft was saved")
+			}
+		})
 	}
 }
 

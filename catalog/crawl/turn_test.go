@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -67,9 +68,13 @@ func beside(ctx context.Context, where string, crm upstream.Config, c crawl.Conf
 	return crawler, cat, s, func() { end(); done.Wait(); pool.Close(context.Background()); s.Close() }, nil
 }
 
-// replica prints what it knows of crm/find whenever that changes, and each listing of its own.
+// replica prints what it knows of crm/find whenever that changes, and each listing of its own. It ends with whoever started it.
 func replica(where string) error {
 	ctx := context.Background()
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		os.Exit(1)
+	}()
 	var mu sync.Mutex
 	say := func(what ...any) {
 		mu.Lock()
@@ -103,6 +108,10 @@ func startReplica(t *testing.T, where, url string) *process {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], url)
 	cmd.Env, cmd.Stderr = append(os.Environ(), replicaOn+"="+where), os.Stderr
+	lifeline, err := cmd.StdinPipe() // closed when this process ends, however that ends
+	if err != nil {
+		t.Fatal(err)
+	}
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()
@@ -120,7 +129,7 @@ func startReplica(t *testing.T, where, url string) *process {
 		}
 		_ = cmd.Wait() // it was killed
 	})
-	t.Cleanup(func() { _ = p.Kill(); reader.Wait() })
+	t.Cleanup(func() { _ = p.Kill(); reader.Wait(); _ = lifeline.Close() })
 	return p
 }
 
@@ -279,7 +288,11 @@ type pair struct {
 // newPair starts one after the other; between may be nil.
 func newPair(t *testing.T, first, second upstream.Config, embedders [2]catalog.Embedder, between func(*pair)) *pair {
 	t.Helper()
-	where := services.Postgres(t)
+	return newPairOn(t, services.Postgres(t), first, second, embedders, between)
+}
+
+func newPairOn(t *testing.T, where string, first, second upstream.Config, embedders [2]catalog.Embedder, between func(*pair)) *pair {
+	t.Helper()
 	p := &pair{followed: followed{t: t}}
 	for i, crm := range []upstream.Config{first, second} {
 		crawler, cat, s, end, err := beside(t.Context(), where, crm, crawl.Config{Pause: 10 * time.Millisecond, LongestPause: 100 * time.Millisecond,
@@ -378,6 +391,51 @@ func TestOwnProcessOfAnotherVersion(t *testing.T) {
 		t.Errorf("got %v, %v", tools, err)
 	}
 	p.until("the record says so, once", func() bool { return p.entries("catalog.unsteady") == 1 })
+}
+
+// Drift that a replica finds in a process of its own, and that cannot be frozen now, is frozen as soon as it can be; meanwhile nothing of the
+// server is called there.
+func TestOwnDriftIsFrozenLater(t *testing.T) {
+	child := func(description string) upstream.Config {
+		return upstream.Config{Command: os.Args[0], Env: fakemcp.Env(fakemcp.Config{Tools: []json.RawMessage{definition("find", description)}})}
+	}
+	where := services.Postgres(t)
+	db, err := sql.Open("pgx", where)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	do := func(statement string) {
+		if _, err := db.Exec(statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var pin persona.Pin
+	p := newPairOn(t, where, child("harmless"), child("poisoned"), [2]catalog.Embedder{}, func(p *pair) {
+		p.until("the first knows the server", func() bool { _, ok := p.catalog.Tool("crm/find"); return ok && p.crawlers[0].Listed("crm") == nil })
+		pin = p.pin()
+		do("create function no() returns trigger language plpgsql as $$ begin raise exception 'nothing freezes today'; end $$")
+		do("create trigger no before insert on frozen for each row execute function no()")
+	})
+	p.until("it fails, and nothing is called meanwhile", func() bool {
+		err := p.crawlers[1].Listed("crm")
+		return err != nil && strings.Contains(err.Error(), "nothing freezes today")
+	})
+	if _, frozen, err := p.store.Frozen(t.Context(), "support", 1, pin); frozen || err != nil {
+		t.Fatalf("got frozen %v, %v", frozen, err)
+	}
+	do("drop trigger no on frozen")
+	p.until("what was approved is frozen", func() bool {
+		_, frozen, err := p.store.Frozen(t.Context(), "support", 1, pin)
+		return frozen && err == nil
+	})
+	p.until("and the failure is over", func() bool {
+		err := p.crawlers[1].Listed("crm")
+		return err != nil && strings.Contains(err.Error(), "does not offer find")
+	})
+	if n := p.entries("catalog.unsteady"); n != 1 {
+		t.Errorf("got %d entries, want 1", n)
+	}
 }
 
 // What one replica embedded the others load, and forget when it is of no use any more.

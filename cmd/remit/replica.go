@@ -21,8 +21,13 @@ import (
 func hear(gate *gateway.Gateway, desk *approval.Desk, crawler *crawl.Crawler) func(store.Event) {
 	return func(e store.Event) {
 		switch e.Kind {
-		case store.Anything, store.CatalogChanged:
+		case store.Anything:
 			crawler.Wake()
+			gate.Answered("")
+		case store.CatalogChanged:
+			crawler.Wake()
+		case store.AnswerKept:
+			gate.Answered(e.Of)
 		case store.PersonaChanged:
 			gate.Notify(persona.ID(e.Of))
 		case store.PersonMoved:

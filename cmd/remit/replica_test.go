@@ -1,6 +1,7 @@
 package main
 
 import (
+	"database/sql"
 	"fmt"
 	"io"
 	"net/http"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"remit/internal/services"
 	"remit/policy"
@@ -110,5 +112,52 @@ func TestServeOnPostgresAndRedis(t *testing.T) {
 	}
 	if got := health(); !strings.HasPrefix(got, "1 remit: nothing answers at 127.0.0.1:") {
 		t.Errorf("remit health when it ended: got %s", got)
+	}
+}
+
+// Agents get their lists while the catalog is read from the database; pages and calls wait for it, and are answered then.
+func TestListsWhileTheCatalogLoads(t *testing.T) {
+	where := services.Postgres(t)
+	t.Setenv("REMIT_DATABASE", where)
+	s, _, key := startCalled(t)
+	s.stop()
+	db := must(sql.Open("pgx", where))
+	defer db.Close()
+	reading := must(db.Begin())
+	if _, err := reading.Exec("lock table tool in access exclusive mode"); err != nil { // which holds up whoever reads the catalog
+		t.Fatal(err)
+	}
+	s.start()
+	defer s.stop()
+	defer reading.Rollback()
+	status, list := s.post(key, map[string]string{"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/list"},
+		`{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`)
+	if status != http.StatusOK || !strings.Contains(list, "get_customer") {
+		t.Errorf("the list: got %d %s", status, list)
+	}
+	until(t, "the catalog is waited for", func() bool {
+		var waits int
+		if err := db.QueryRow("select count(*) from pg_locks where not granted and relation = 'tool'::regclass").Scan(&waits); err != nil {
+			t.Fatal(err)
+		}
+		return waits > 0
+	})
+	called := make(chan string, 1)
+	go func() { called <- s.call(key) }()
+	hasty := &http.Client{Timeout: time.Second}
+	if res, err := hasty.Get(s.url + "/"); err == nil {
+		res.Body.Close()
+		t.Errorf("a page was answered before the catalog was read: %s", res.Status)
+	}
+	if len(called) > 0 {
+		t.Errorf("a call was answered before the catalog was read: %s", <-called)
+	}
+	if err := reading.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	res := must(http.Get(s.url + "/"))
+	res.Body.Close()
+	if got := <-called; !strings.Contains(got, "get_customer") || res.StatusCode != http.StatusOK {
+		t.Errorf("then: got the page %s and %s", res.Status, got)
 	}
 }

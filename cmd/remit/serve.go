@@ -23,6 +23,7 @@ import (
 	"remit/internal/remote"
 	"remit/internal/slowbody"
 	"remit/persona"
+	"remit/store"
 	"remit/upstream"
 	"remit/web"
 )
@@ -197,7 +198,9 @@ func (a *app) front(s *system, desk *approval.Desk, hook *webhook.Sender, n *not
 		return nil, nil, err
 	}
 	var sessionKey []byte
+	var answers gateway.Answers
 	if s.store.Shared() {
+		answers = store.Answers{Store: s.store}
 		if sessionKey, err = s.store.Secret(context.Background(), "session"); err != nil {
 			return nil, nil, err
 		}
@@ -215,7 +218,7 @@ func (a *app) front(s *system, desk *approval.Desk, hook *webhook.Sender, n *not
 		return nil, nil, err
 	}
 	gate := gateway.New(gateway.Config{Personas: s.cache, Keys: s.people, OAuth: own, Current: s.tool, Upstreams: a.telemetry.Upstreams(gateway.Pool(s.pool)),
-		Audit: a.telemetry.Audit(s.store), Limiter: limiter, MaskKey: maskKey, SessionKey: sessionKey, StateKey: stateKey, Listed: s.crawler.Listed, Proxies: proxies, AllowedHosts: hosts, AllowedOrigins: a.opts.AllowedOrigins, CallTimeout: a.opts.CallTimeout,
+		Audit: a.telemetry.Audit(s.store), Limiter: limiter, MaskKey: maskKey, SessionKey: sessionKey, StateKey: stateKey, Answers: answers, Listed: s.crawler.Listed, Proxies: proxies, AllowedHosts: hosts, AllowedOrigins: a.opts.AllowedOrigins, CallTimeout: a.opts.CallTimeout,
 		Account: s.pool.Account, Connections: a.opts.Address() + "/connections", Observer: a.telemetry.Observer(), ForwardBaggage: a.opts.ForwardBaggage,
 		Approvals: desk, ApprovalWait: a.opts.ApprovalWait,
 		HideFrozen: a.opts.HideFrozen, History: s.store, KeepArguments: a.opts.KeepArguments, Version: version(), Log: log})

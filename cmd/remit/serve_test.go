@@ -19,6 +19,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"remit/catalog"
@@ -390,7 +391,6 @@ func until(t *testing.T, what string, condition func() bool) {
 	}
 }
 
-// A second serve on the same data is refused with what to do; crawl may run beside the first.
 // What needs the catalog waits until it was read from the store: no call is judged by a catalog that is empty yet, and no page shows one.
 func TestCatalogIsWaitedFor(t *testing.T) {
 	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "remit.db"))
@@ -409,8 +409,12 @@ func TestCatalogIsWaitedFor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	synctest.Test(t, func(t *testing.T) { waitsForCatalog(t, db, pool.Servers()) })
+}
+
+func waitsForCatalog(t *testing.T, db *store.Store, servers []*upstream.Server) {
 	s := &system{catalog: newCatalog(nil), loaded: make(chan struct{}), unread: make(chan struct{})}
-	s.crawler = crawl.New(crawl.Config{Servers: pool.Servers(), Store: db, Catalog: s.catalog})
+	s.crawler = crawl.New(crawl.Config{Servers: servers, Store: db, Catalog: s.catalog})
 	page := s.afterLoad(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, strconv.Itoa(len(s.catalog.Tools()))+" tools")
 	}))
@@ -428,6 +432,10 @@ func TestCatalogIsWaitedFor(t *testing.T) {
 		shown <- w.Body.String()
 	}()
 	go func() { _, ok := s.tool("crm/find"); found <- ok }()
+	synctest.Wait() // until both wait, or are answered
+	if len(shown)+len(found) > 0 {
+		t.Errorf("before the catalog was read %d pages and %d tools were answered", len(shown), len(found))
+	}
 	if err := s.load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -436,6 +444,7 @@ func TestCatalogIsWaitedFor(t *testing.T) {
 	}
 }
 
+// A second serve on the same data is refused with what to do; crawl may run beside the first.
 func TestSecondServeIsRefused(t *testing.T) {
 	s := startServe(t)
 	defer s.stop()

@@ -63,8 +63,20 @@ func (s *Server) hears(ctx context.Context, all []json.RawMessage, x *exchange) 
 			return "", false
 		}
 		said += " " + reply
+		var page struct {
+			Params struct{ ElicitationID string }
+		}
+		if json.Unmarshal(request, &page) == nil && page.Params.ElicitationID != "" { // and another's, and once more
+			for _, id := range []string{"another's", page.Params.ElicitationID, page.Params.ElicitationID} {
+				x.send(opened(id))
+			}
+		}
 	}
 	return said, true
+}
+
+func opened(elicitation string) []byte {
+	return []byte(`{"jsonrpc":"2.0","method":"notifications/elicitation/complete","params":{"elicitationId":` + quote(elicitation) + `}}`)
 }
 
 // reply waits for what the client answers to the request, and returns its result or error.

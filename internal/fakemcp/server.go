@@ -404,6 +404,9 @@ func (s *Server) Update(uri string) {
 	s.tell([]byte(`{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":` + quote(uri) + `}}`))
 }
 
+// Opened tells clients of the older era that a page was done with.
+func (s *Server) Opened(elicitation string) { s.tell(opened(elicitation)) }
+
 // join adds a stream for announcements until the function returned is called.
 func (s *Server) join(send func([]byte)) (leave func()) {
 	s.mu.Lock()
