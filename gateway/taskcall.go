@@ -126,8 +126,8 @@ func (g *Gateway) await(ctx context.Context, c *call, out upstream.Call, s state
 		c.round, c.answers = round{Call: c.round.Call, Number: c.round.Number, Task: s.id}, nil // what was asked before the task is answered
 		return g.awaitOlder(ctx, c, out)
 	}
-	for asked, told := map[string]bool{}, false; !told || !s.over(); told = true { // what became of it a server says when it is asked
-		if s.status == "input_required" {
+	for asked, told := map[string]bool{}, false; !told || !s.over(); told = true { // what it asks, or came to, a server says when it is asked
+		if told && s.status == "input_required" {
 			if f := g.putTask(ctx, c, out, s, asked); f != nil {
 				g.giveUp(c, s.id, nil)
 				return f

@@ -66,7 +66,15 @@ func (s *Server) begins(x *exchange) bool {
 	s.mu.Unlock()
 	text := s.state(id, x.modern(), false)
 	if x.modern() {
-		x.result(`{"resultType":"task",` + text + `}`)
+		var all map[string]json.RawMessage
+		if json.Unmarshal([]byte("{"+text+"}"), &all) == nil { // what it asks, or came to, is said by tasks/get only
+			for _, name := range []string{"inputRequests", "result", "error"} {
+				delete(all, name)
+			}
+			all["resultType"] = json.RawMessage(`"task"`)
+		}
+		said, _ := json.Marshal(all) // of values that were read
+		x.result(string(said))
 	} else {
 		x.result(`{"task":{` + text + `}}`)
 	}
