@@ -240,9 +240,12 @@ func (g *Gateway) giveUp(c *call, id string, why error) {
 	}()
 }
 
+// cancelTimeout is for how long a server may take to cancel a task: less than Remit takes to stop.
+const cancelTimeout = 5 * time.Second
+
 // cancelAt cancels a task at its server, as far as that goes: it may be over, and its time ends it in any case.
 func cancelAt(server Caller, id string, of upstream.Subject) {
-	ctx, cancel := context.WithTimeout(context.Background(), recordTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), cancelTimeout)
 	defer cancel()
 	_, _ = server.Call(ctx, upstream.Call{Method: upstream.CancelTask, Tool: id, For: of}) // see above
 }
