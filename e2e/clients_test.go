@@ -126,7 +126,7 @@ func TestClientsAnswerAtAnyReplica(t *testing.T) {
 	}
 	f := newFleet(t, 2, false, server, "")
 	f.in.crawled("work/form")
-	at := f.in.all("work", policy.AskForm)
+	at := f.in.all("work", policy.Policy{Asks: []policy.Ask{policy.AskForm}})
 	asked := make([]atomic.Int64, len(f.replicas)) // where the calls and the answers went
 	for i, r := range f.replicas {
 		r.seen = func(body []byte) {
