@@ -1,6 +1,7 @@
 package credential_test
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -296,5 +297,34 @@ func TestSignInOfAnotherIssuer(t *testing.T) {
 	must(t, w.people.Bind(t.Context(), identity.Operator(), "ada", w.issuer.URL, "s-ada"))
 	if _, err := w.signIns.Renew(t.Context(), "ada"); err != nil {
 		t.Errorf("bound as before: %v", err)
+	}
+}
+
+// withoutIssuer are people of before the issuer of a sign-in was kept.
+type withoutIssuer struct{ credential.People }
+
+func (p withoutIssuer) Person(ctx context.Context, name string) (identity.Person, error) {
+	who, err := p.People.Person(ctx, name)
+	who.Issuer = ""
+	return who, err
+}
+
+// A sign-in that was kept before issuers were goes on: nobody has to sign in again, and nobody is let off being asked about. It is still
+// not exchanged for a person of another issuer.
+func TestSignInOfBefore(t *testing.T) {
+	w := exchanging(t)
+	before := credential.SignIns{Vault: w.vault, People: withoutIssuer{w.store}}
+	for _, name := range []string{"ada", "bob"} {
+		must(t, before.Keep(t.Context(), name, w.issuer.Renewal("s-"+name)))
+	}
+	if got, err := w.call("ada", ownClient); err != nil || got != "ada@crm" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	must(t, w.people.Bind(t.Context(), identity.Operator(), "bob", "https://other.example", "s-bob"))
+	if _, err := w.signIns.Renew(t.Context(), "bob"); !errors.Is(err, identity.ErrAnswer) {
+		t.Errorf("of another issuer: got %v", err)
+	}
+	if got, err := w.call("bob", ownClient); err == nil {
+		t.Errorf("of another issuer: got %q", got)
 	}
 }

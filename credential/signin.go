@@ -107,6 +107,9 @@ func (s *SignIns) load(ctx context.Context, person string) (r Sealed, in signIn,
 		return r, in, err
 	}
 	p, err := s.People.Person(ctx, person)
+	if in.Issuer == "" { // kept before issuers were: what is renewed with it says whose it is
+		in.Issuer = p.Issuer
+	}
 	if err == nil && (p.Issuer != in.Issuer || p.Subject != in.Subject) {
 		err = fmt.Errorf("%w: the sign-in that is kept is another's", identity.ErrNotFound)
 	}
@@ -140,6 +143,9 @@ func (s *SignIns) renew(ctx context.Context, person string) error {
 			if saveErr := s.save(ctx, r, in); saveErr != nil {
 				return errors.Join(err, fmt.Errorf("what renews the sign-in next cannot be kept: %w", saveErr))
 			}
+		}
+		if err == nil && now.Issuer != in.Issuer {
+			err = fmt.Errorf("%w: it is about somebody else", identity.ErrAnswer)
 		}
 		if err != nil {
 			return err

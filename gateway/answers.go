@@ -82,17 +82,22 @@ func (g *Gateway) expect(ctx context.Context, x *session) (awaited, error) {
 		defer cancel()
 		_ = g.c.Answers.Forget(bound, id) // it expires
 	}
+	if err := g.keepQuestion(ctx, x, id); err != nil {
+		forget()
+		return awaited{}, err
+	}
+	return awaited{id, heard, sign, forget}, nil
+}
+
+// keepQuestion has the other replicas know of a question, for as long as it waits.
+func (g *Gateway) keepQuestion(ctx context.Context, x *session, id string) error {
 	last := g.c.CallTimeout
 	if deadline, ok := ctx.Deadline(); ok {
 		last = time.Until(deadline)
 	}
 	bound, cancel := context.WithTimeout(ctx, handOver)
 	defer cancel()
-	if err := g.c.Answers.Expect(bound, id, x.handle(), last); err != nil {
-		forget()
-		return awaited{}, err
-	}
-	return awaited{id, heard, sign, forget}, nil
+	return g.c.Answers.Expect(bound, id, x.handle(), last)
 }
 
 // fetch has the session hear what was answered at another replica. What does not open was not kept by one.
@@ -103,6 +108,9 @@ func (g *Gateway) fetch(ctx context.Context, x *session, id string) {
 	bound, cancel := context.WithTimeout(ctx, handOver)
 	defer cancel()
 	kept, err := g.c.Answers.Kept(bound, id)
+	if err == nil && kept == nil { // a database that crashed lost the question
+		err = g.keepQuestion(ctx, x, id)
+	}
 	if err != nil || kept == nil {
 		return // it is asked again
 	}

@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -161,7 +162,8 @@ func TestStreamsAndHeldCallsHearOtherReplicas(t *testing.T) {
 }
 
 // A client of the older era may answer at any replica what it was asked: the one that asked hears it, whether it is told or looks. Neither
-// another session, another key nor an invented question is heard there, and what was taken away meanwhile holds.
+// another session, another key nor an invented question is heard there, and what was taken away meanwhile holds. A question that the database
+// lost is kept anew.
 func TestAnswerOnAnotherReplica(t *testing.T) {
 	for name, told := range map[string]bool{"is told": true, "looks": false} {
 		t.Run(name, func(t *testing.T) {
@@ -169,6 +171,9 @@ func TestAnswerOnAnotherReplica(t *testing.T) {
 			shared, err := store.Open(t.Context(), where)
 			must(t, err)
 			t.Cleanup(func() { shared.Close() })
+			raw, err := sql.Open("pgx", where)
+			must(t, err)
+			t.Cleanup(func() { raw.Close() })
 			w := newWorldOn(t, where, func(c *gateway.Config) {
 				c.SessionKey, c.StateKey, c.Answers = sessionKey, sessionKey, store.Answers{Store: shared}
 				if told {
@@ -207,13 +212,22 @@ func TestAnswerOnAnotherReplica(t *testing.T) {
 			mine, others, clerks := open("support"), open("support"), open("clerk")
 			for i, tc := range []struct {
 				name, answer string
-				meanwhile    func()
+				meanwhile    func(question string)
 				want         string
 			}{
 				{"an answer", `{"action":"accept","content":{"account":"mine"}}`, nil, `{\"account\":\"mine\"}`},
 				{"too large", `{"action":"accept","content":{"account":"` + strings.Repeat("x", 1<<20) + `"}}`, nil, "is no object of at most"},
 				{"none", `{"action":"sing"}`, nil, "no action accept, decline or cancel"},
-				{"what it may no longer ask", `{"action":"accept"}`, func() { w.revise("support", persona.Grant{Pin: persona.Pin{Tool: "old/form"}}) }, "it may no longer ask for elicitation"},
+				{"after a crash of the database", `{"action":"accept","content":{"account":"mine"}}`, func(question string) {
+					must(t, store.Answers{Store: shared}.Forget(t.Context(), question)) // the table is unlogged
+					w.gateway.Answered("")                                              // as replicas hear that connect again
+					eventually(t, "the question is kept again", func() bool {
+						var n int
+						must(t, raw.QueryRow("select count(*) from question where id = $1", question).Scan(&n))
+						return n == 1
+					})
+				}, `{\"account\":\"mine\"}`},
+				{"what it may no longer ask", `{"action":"accept"}`, func(string) { w.revise("support", persona.Grant{Pin: persona.Pin{Tool: "old/form"}}) }, "it may no longer ask for elicitation"},
 			} {
 				w.server = first
 				asked := events(w.post(t.Context(), "support", mine, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":"form","arguments":{}}}`, i+5)))
@@ -228,7 +242,7 @@ func TestAnswerOnAnotherReplica(t *testing.T) {
 				say("clerk", clerks, question, wrong)
 				say("support", mine, `"ask-ABCDEFGHIJKLMNOPQRSTUVWXYZ"`, wrong)
 				if tc.meanwhile != nil {
-					tc.meanwhile()
+					tc.meanwhile(question)
 				}
 				say("support", mine, question, tc.answer)
 				say("support", mine, question, wrong) // again

@@ -11,12 +11,12 @@ import (
 // of the session that was asked; AnswerKept tells of it.
 type Answers struct{ *Store }
 
-// Expect keeps a question for as long as last.
+// Expect keeps a question for as long as last, unless it is kept already.
 func (a Answers) Expect(ctx context.Context, question, session string, last time.Duration) error {
 	if _, err := a.reads.ExecContext(ctx, "delete from question where expires < "+a.engine.clock); err != nil { // of replicas that died
 		return err
 	}
-	_, err := a.reads.ExecContext(ctx, "insert into question (id, session, expires) values ($1, $2, "+a.engine.clock+" + $3)", question, session, last.Microseconds())
+	_, err := a.reads.ExecContext(ctx, "insert into question (id, session, expires) values ($1, $2, "+a.engine.clock+" + $3) on conflict do nothing", question, session, last.Microseconds())
 	return err
 }
 

@@ -127,7 +127,7 @@ func (s *Store) Verify(ctx context.Context) (audit.Head, error) {
 // about the record itself. The columns of the others are not compared: VerifyEach does that.
 func (s *Store) VerifyAfter(ctx context.Context, known audit.Head, each func(audit.Entry) error) (audit.Head, error) {
 	v := audit.After(known)
-	var pace pace
+	pace := paceOf(ctx)
 	head, err := s.walk(ctx, "select body from audit where seq > $1 order by seq", []any{known.Seq}, func(rows *sql.Rows) error {
 		var body []byte
 		if err := rows.Scan(&body); err != nil {

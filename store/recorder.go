@@ -105,7 +105,7 @@ func (r recorder) in(tx *sql.Tx) *chain {
 func (c *chain) write(r *recording) error {
 	switch {
 	case r.settled != nil:
-		var pace pace
+		pace := pace{left: heldRests}
 		for _, e := range r.settled {
 			pace.step()
 			if err := c.append(e); err != nil {
@@ -156,7 +156,7 @@ func (c *chain) insert() error {
 			}
 		}
 	}
-	var pace pace
+	pace := pace{left: heldRests}
 	for ; len(rows) > 0; rows = rows[columns:] {
 		pace.step()
 		if _, err := c.insertEntry.Exec(rows[:columns]...); err != nil {

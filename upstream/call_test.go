@@ -482,6 +482,44 @@ func TestWatchersInTurn(t *testing.T) {
 	waitFor(t, "the end of the subscription", func() bool { return fake.Stats().Watched["r://a"] == 0 })
 }
 
+// A server that does not answer about one resource keeps nobody from watching another.
+func TestWatchersDoNotWaitForAnother(t *testing.T) {
+	fake, err := fakemcp.New(fakemcp.Config{Era: fakemcp.Legacy, Resources: []json.RawMessage{json.RawMessage(`{"uri":"r://a","name":"a"}`), json.RawMessage(`{"uri":"r://b","name":"b"}`)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := make(chan struct{}, 1)
+	at := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var body []byte
+		if r.Method == http.MethodPost {
+			body, _ = io.ReadAll(r.Body) // what is cut is no request
+			r.Body = io.NopCloser(bytes.NewReader(body))
+		}
+		if bytes.Contains(body, []byte(`"resources/subscribe"`)) && bytes.Contains(body, []byte("r://a")) {
+			asked <- struct{}{}
+			<-r.Context().Done()
+			return
+		}
+		fake.ServeHTTP(w, r)
+	}))
+	t.Cleanup(at.Close)
+	t.Cleanup(at.CloseClientConnections)
+	s := one(t, Config{Name: "fake", URL: at.URL, Lists: []string{Resources}})
+	ctx, stop := context.WithCancel(within(t))
+	var done sync.WaitGroup
+	done.Go(func() { _ = s.Watch(ctx, "r://a", func() { t.Error("it agreed") }, func() {}) })
+	<-asked
+	ready := make(chan struct{})
+	done.Go(func() { _ = s.Watch(ctx, "r://b", func() { close(ready) }, func() {}) })
+	select {
+	case <-ready:
+	case <-ctx.Done():
+		t.Error("the other is not watched")
+	}
+	stop()
+	done.Wait()
+}
+
 // What a server asks for in the middle of a call waits in memory until it is answered, and no more than two megabytes of it.
 func TestQuestionsThatWaitAreBounded(t *testing.T) {
 	fake, err := fakemcp.New(fakemcp.Config{Era: fakemcp.Legacy, Tools: []json.RawMessage{json.RawMessage(`{"name":"asker","inputSchema":{}}`)}})

@@ -63,7 +63,7 @@ type conn struct {
 	idle    *sync.Cond
 	pending map[int64]*pending
 	watched map[string][]*watcher // resources of an older server, by URI
-	turn    chan struct{}         // holds one while a request of them is answered
+	turns   map[string]*turn      // of what is said about them, by URI
 	level   string                // of log messages that an older server was asked for; the most that any call wanted
 	tasks   sync.WaitGroup
 }
@@ -78,7 +78,7 @@ type serverInfo struct {
 }
 
 func newConn(cfg *Config, secret *redactor, log *slog.Logger, onChanged func()) *conn {
-	c := &conn{cfg: cfg, secret: secret, log: log, onChanged: onChanged, pending: map[int64]*pending{}, watched: map[string][]*watcher{}, turn: make(chan struct{}, 1)}
+	c := &conn{cfg: cfg, secret: secret, log: log, onChanged: onChanged, pending: map[int64]*pending{}, watched: map[string][]*watcher{}, turns: map[string]*turn{}}
 	c.idle = sync.NewCond(&c.mu)
 	c.version.Store("")
 	c.life, c.lose = context.WithCancelCause(context.Background())

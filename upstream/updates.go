@@ -104,12 +104,33 @@ func honours(params json.RawMessage, uri string) bool {
 	return json.Unmarshal(params, &p) == nil && slices.Contains(p.Notifications.Resources, uri)
 }
 
-// inTurn does one thing about subscriptions at a time: a server that hears that a resource is watched, and then that it no longer is, from two who
-// mean it the other way round, would tell nobody.
-func (c *conn) inTurn(ctx context.Context, do func() error) error {
+// turn is of those who have something to say about one resource.
+type turn struct {
+	of   int           // how many
+	held chan struct{} // holds one while a request is answered
+}
+
+// inTurn does one thing about the subscriptions of a resource at a time: a server that hears that it is watched, and then that it no longer is, from
+// two who mean it the other way round, would tell nobody. Other resources do not wait for an answer that does not come.
+func (c *conn) inTurn(ctx context.Context, uri string, do func() error) error {
+	c.mu.Lock()
+	t := c.turns[uri]
+	if t == nil {
+		t = &turn{held: make(chan struct{}, 1)}
+		c.turns[uri] = t
+	}
+	t.of++
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if t.of--; t.of == 0 {
+			delete(c.turns, uri)
+		}
+	}()
 	select {
-	case c.turn <- struct{}{}:
-		defer func() { <-c.turn }()
+	case t.held <- struct{}{}:
+		defer func() { <-t.held }()
 		return do()
 	case <-ctx.Done():
 		return ctx.Err()
@@ -121,7 +142,7 @@ func (c *conn) subscribe(ctx context.Context, uri string, w *watcher) error {
 	c.mu.Lock()
 	c.watched[uri] = append(c.watched[uri], w)
 	c.mu.Unlock()
-	err := c.inTurn(ctx, func() error {
+	err := c.inTurn(ctx, uri, func() error {
 		_, err := c.do(ctx, request{method: "resources/subscribe", params: map[string]any{"uri": uri}})
 		return err
 	})
@@ -148,7 +169,7 @@ func (c *conn) unsubscribe(uri string, w *watcher) {
 	}
 	ctx, cancel := context.WithTimeout(c.life, 5*time.Second)
 	defer cancel()
-	_ = c.inTurn(ctx, func() error { // what it tells if it does not hear of that is dropped
+	_ = c.inTurn(ctx, uri, func() error { // what it tells if it does not hear of that is dropped
 		c.mu.Lock()
 		again := len(c.watched[uri]) > 0 // by another, who came meanwhile
 		c.mu.Unlock()

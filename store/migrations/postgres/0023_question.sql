@@ -1,6 +1,6 @@
 -- +goose Up
 -- What servers asked in the middle of calls that wait in a replica, and the client's answer, encrypted, where it reached another. A crash
--- loses it, as it does the calls.
+-- of the database loses it; the replicas that wait keep their questions anew.
 create unlogged table question (
     id      text collate "C" primary key,
     session text collate "C" not null,
