@@ -43,7 +43,7 @@ func (s state) over() bool {
 	return slices.Contains([]string{"completed", "failed", "cancelled"}, s.status)
 }
 
-// names are those of a task's members, which differ between the eras.
+// taskNames are those of a task's members, which differ between the eras.
 func taskNames(older bool) (ttl, every string) {
 	if older {
 		return "ttl", "pollInterval"

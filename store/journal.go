@@ -149,10 +149,8 @@ func (s *Store) recoverJournal(ctx context.Context) (unknown int, applied, epoch
 			e.Decision, e.Reason = audit.Unknown, lost
 			left.entries = append(left.entries, e)
 		}
-		for _, e := range left.entries {
-			if err := appendEntry(tx, e); err != nil {
-				return err
-			}
+		if err := appendEntry(tx, left.entries...); err != nil {
+			return err
 		}
 		unknown, applied, epoch = len(left.open), left.entry, left.epoch
 		return setJournaled(tx, applied, epoch)

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -178,11 +177,21 @@ func (c *chain) flush() (err error) {
 	return err
 }
 
-// appendEntry adds an entry to the chain within a change.
-func appendEntry(tx *sql.Tx, e audit.Entry) error {
+// appendEntry adds entries to the chain within a change.
+func appendEntry(tx *sql.Tx, entries ...audit.Entry) error {
 	var c chain
 	if err := c.prepare(context.Background(), tx); err != nil { // tx closes them
 		return err
 	}
-	return errors.Join(c.append(e), c.flush())
+	for _, e := range entries {
+		if err := c.append(e); err != nil {
+			return err
+		}
+		if len(c.rows) > 1000*columns { // of a journal that was left behind, which may be large
+			if err := c.insert(); err != nil {
+				return err
+			}
+		}
+	}
+	return c.flush()
 }
