@@ -17,6 +17,7 @@ type Risk struct {
 	Out      []catalog.ID // lead out of the organisation
 	Prompts  []catalog.ID // let their server prompt the agent's model and read its answer: a way in and a way out
 	Asks     []catalog.ID // let their server ask the person: what is answered goes to the server, and a page is the server's choice
+	After    []catalog.ID // let their server work on after the call
 }
 
 // RiskOf judges tools as the draft's warnings do.
@@ -28,13 +29,16 @@ func RiskOf(tools []catalog.Tool) Risk {
 	return r
 }
 
-// Lets weighs what the server of a tool may ask of the client while it answers, which is the policy's word and not the definition's.
-func (r *Risk) Lets(id catalog.ID, asks []policy.Ask) {
-	if slices.Contains(asks, policy.AskModel) {
+// Lets weighs what the server of a tool may do beside answering, which is the policy's word and not the definition's.
+func (r *Risk) Lets(id catalog.ID, p policy.Policy) {
+	if slices.Contains(p.Asks, policy.AskModel) {
 		r.Prompts = append(r.Prompts, id)
 	}
-	if slices.Contains(asks, policy.AskForm) || slices.Contains(asks, policy.AskPage) {
+	if slices.Contains(p.Asks, policy.AskForm) || slices.Contains(p.Asks, policy.AskPage) {
 		r.Asks = append(r.Asks, id)
+	}
+	if p.Tasks {
+		r.After = append(r.After, id)
 	}
 }
 

@@ -39,7 +39,7 @@ func TestRiskOfAsking(t *testing.T) {
 			}
 			risk := composer.RiskOf(tools)
 			for _, tool := range tools {
-				risk.Lets(tool.ID, tc.asks[tool.ID])
+				risk.Lets(tool.ID, policy.Policy{Asks: tc.asks[tool.ID]})
 			}
 			var got []string
 			last := ""

@@ -41,7 +41,7 @@ func picture(r persona.Revision) riskPicture {
 	}
 	risk := composer.RiskOf(tools)
 	for _, g := range r.Grants {
-		risk.Lets(g.Tool, g.Policy.Asks)
+		risk.Lets(g.Tool, g.Policy)
 	}
 	box := func(kind, title string, ids []catalog.ID) riskBox {
 		b := riskBox{Kind: kind, Title: title}
@@ -62,14 +62,8 @@ func picture(r persona.Revision) riskPicture {
 	if len(risk.Asks) > 0 {
 		p.Does = append(p.Does, box("asks", "Its server asks the person", risk.Asks))
 	}
-	var after []catalog.ID
-	for _, g := range r.Grants {
-		if g.Policy.Tasks {
-			after = append(after, g.Tool)
-		}
-	}
-	if len(after) > 0 {
-		p.Does = append(p.Does, box("lets", "Works on after the call", after))
+	if len(risk.After) > 0 {
+		p.Does = append(p.Does, box("lets", "Works on after the call", risk.After))
 	}
 	return p
 }
