@@ -156,9 +156,9 @@ func (s *Server) Call(ctx context.Context, call Call) (result strictjson.Value, 
 			}
 		})
 	}
-	if r.tasks {
-		result = strictjson.Unread(c.secret.data(result.Text)) // what a task says of itself is no result of a tool
-	} else if len(r.asks) > 0 && (bytes.Contains(result.Text, []byte("input_required")) || bytes.Contains(result.Text, []byte(`\u`))) { // escaped
+	// What a task says of itself, or a server asks, is no result of a tool. It may be escaped.
+	asks := len(r.asks) > 0 && (bytes.Contains(result.Text, []byte("input_required")) || bytes.Contains(result.Text, []byte(`\u`)))
+	if r.tasks || asks {
 		result = strictjson.Unread(c.secret.data(result.Text))
 	}
 	return c.secret.result(result), err
