@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"remit/audit"
+	"remit/internal/durable"
 )
 
 // Backup writes a copy of a SQLite file, as of one moment, beside whoever serves it. The copy is its owner's alone and durable, and
@@ -47,14 +47,5 @@ func (s *Store) Backup(ctx context.Context, path string) (head audit.Head, err e
 	if err = errors.Join(err, copied.Close()); err != nil {
 		return head, err
 	}
-	return head, syncFolder(filepath.Dir(path))
-}
-
-// syncFolder makes the names in a folder durable, so that a file in it is found after a crash.
-func syncFolder(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return head, durable.Name(path)
 }

@@ -15,6 +15,8 @@ import (
 	"strings"
 
 	"golang.org/x/mod/sumdb/note"
+
+	"remit/internal/durable"
 )
 
 // Key signs. Its name, which checkpoints carry as the origin, is the key's alone.
@@ -82,17 +84,8 @@ func makeKeyFile(path string) ([]byte, error) {
 	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
-	if err := syncFolder(path); err != nil {
+	if err := durable.Name(path); err != nil {
 		return nil, err
 	}
 	return os.ReadFile(path)
-}
-
-// syncFolder makes the name of a file as durable as its content.
-func syncFolder(file string) error {
-	d, err := os.Open(filepath.Dir(file))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

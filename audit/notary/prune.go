@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"remit/audit"
+	"remit/internal/durable"
 )
 
 // ErrNothingOld says that there is nothing to remove.
@@ -140,7 +141,7 @@ func (a *archive) keep(path string) (digest string, err error) {
 		return "", fmt.Errorf("nothing was removed: the archive %s exists with other content; name another", path)
 	}
 	if err == nil {
-		err = syncFolder(path)
+		err = durable.Name(path)
 	}
 	if err != nil {
 		return "", fmt.Errorf("the archive: %w", err)

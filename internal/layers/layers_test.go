@@ -19,7 +19,7 @@ import (
 // allowed lists, for each package, which of ours it may import. Command packages may import all.
 var allowed = map[string][]string{
 	"audit":                   {}, // whatever decides or changes can write to the record
-	"audit/notary":            {"audit"},
+	"audit/notary":            {"audit", "internal/durable"},
 	"audit/ship":              {"audit"},
 	"identity":                {"audit", "internal/invalid", "policy"}, // an access key has limits of its own
 	"internal/invalid":        {},
@@ -46,7 +46,7 @@ var allowed = map[string][]string{
 	"approval/webhook":        {"approval"},
 	"gateway":                 {"approval", "audit", "catalog", "identity", "internal/remote", "internal/strictjson", "internal/visible", "persona", "policy", "upstream"},
 	"gateway/replay":          {"audit", "gateway", "persona", "policy"},
-	"store":                   {"approval", "audit", "catalog", "catalog/crawl", "credential", "evals", "identity", "persona", "policy"},
+	"store":                   {"approval", "audit", "catalog", "catalog/crawl", "credential", "evals", "identity", "internal/durable", "persona", "policy"},
 	"evals":                   {"catalog", "composer", "persona", "policy"},
 	"evals/world":             {"approval", "audit", "catalog", "evals", "gateway", "identity", "internal/fakemcp", "persona", "policy", "store", "upstream"},
 	"evals/page":              {"evals", "internal/visible"},
@@ -62,6 +62,7 @@ var allowed = map[string][]string{
 	"internal/visible":        {},
 	"internal/remote":         {},
 	"internal/slowbody":       {},
+	"internal/durable":        {},
 	"internal/fakeopenai":     {},
 	"internal/services":       {},
 	"internal/coord":          {"policy"},
