@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -114,61 +113,6 @@ func (s *Store) Journal(ctx context.Context) (unknown int, err error) {
 	go j.settleLoop()
 	s.journal.Store(j)
 	return unknown + s.unknown, nil
-}
-
-// recoverAbandoned does what the next server would do first, if there is a journal that no process holds: so whoever reads the record
-// of a server that died reads all of it.
-func (s *Store) recoverAbandoned(ctx context.Context) error {
-	f, err := os.Open(journalPath(s.index.path, 0))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if lockFile(f, false) != nil {
-		return nil // somebody serves
-	}
-	s.unknown, _, _, err = s.recoverJournal(ctx)
-	return err
-}
-
-// recoverJournal puts what an earlier process left into the record, once: its entries, and for the calls that it had in flight
-// entries with decision Unknown. The caller holds the lock of the journal.
-func (s *Store) recoverJournal(ctx context.Context) (unknown int, applied, epoch int64, err error) {
-	err = s.write(ctx, func(tx *sql.Tx) error {
-		if err := tx.QueryRowContext(ctx, "select applied, epoch from audit_journal where one = 1").Scan(&applied, &epoch); err != nil {
-			return err
-		}
-		left, err := leftBehind(s.index.path, applied, epoch)
-		if err != nil {
-			return err
-		}
-		for _, e := range left.open {
-			e.Decision, e.Reason = audit.Unknown, lost
-			left.entries = append(left.entries, e)
-		}
-		if err := appendEntry(tx, left.entries...); err != nil {
-			return err
-		}
-		unknown, applied, epoch = len(left.open), left.entry, left.epoch
-		return setJournaled(tx, applied, epoch)
-	})
-	if err != nil {
-		err = fmt.Errorf("what an earlier process left in the journal of calls: %w", err)
-	}
-	return unknown, applied, epoch, err
-}
-
-// recovered says that nothing up to an epoch is to be recovered any more.
-func (s *Store) recovered(applied, epoch int64) error {
-	return s.write(context.Background(), func(tx *sql.Tx) error { return setJournaled(tx, applied, epoch) })
-}
-
-func setJournaled(tx *sql.Tx, applied, epoch int64) error {
-	_, err := tx.Exec("update audit_journal set applied = $1, epoch = $2 where one = 1", applied, epoch)
-	return err
 }
 
 func newFlush() *flush { return &flush{done: make(chan struct{})} }

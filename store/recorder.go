@@ -88,10 +88,11 @@ type chain struct {
 	known bool  // head is what the database has, or is to have
 	moved bool  // and was not written yet
 	rows  []any // columns of entries that were not either, one after the other
+	pace  pace  // of long work; none where a change appends by itself
 }
 
 func (r recorder) in(tx *sql.Tx) *chain {
-	c := &chain{recorder: recorder{readHead: tx.Stmt(r.readHead), writeHead: tx.Stmt(r.writeHead), insertEntry: tx.Stmt(r.insertEntry),
+	c := &chain{pace: pace{left: heldRests}, recorder: recorder{readHead: tx.Stmt(r.readHead), writeHead: tx.Stmt(r.writeHead), insertEntry: tx.Stmt(r.insertEntry),
 		insertIntent: tx.Stmt(r.insertIntent), deleteIntent: tx.Stmt(r.deleteIntent), setApplied: tx.Stmt(r.setApplied)}}
 	for i, stmt := range r.insertMany {
 		if stmt != nil {
@@ -104,9 +105,8 @@ func (r recorder) in(tx *sql.Tx) *chain {
 func (c *chain) write(r *recording) error {
 	switch {
 	case r.settled != nil:
-		pace := pace{left: heldRests}
 		for _, e := range r.settled {
-			pace.step()
+			c.pace.step()
 			if err := c.append(e); err != nil {
 				return err
 			}
@@ -155,9 +155,8 @@ func (c *chain) insert() error {
 			}
 		}
 	}
-	pace := pace{left: heldRests}
 	for ; len(rows) > 0; rows = rows[columns:] {
-		pace.step()
+		c.pace.step()
 		if _, err := c.insertEntry.Exec(rows[:columns]...); err != nil {
 			return err
 		}
