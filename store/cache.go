@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"remit/catalog"
 	"remit/identity"
 	"remit/persona"
 )
@@ -54,7 +55,8 @@ type subject struct{ issuer, name string }
 type pinned struct {
 	persona  persona.ID
 	revision int
-	pin      string
+	tool     catalog.ID
+	digest   catalog.Digest
 }
 
 func remember(version int64) *memory {
@@ -88,7 +90,7 @@ const askTimeout = 5 * time.Second
 // memory returns what may be answered from now.
 func (c *Cache) memory(ctx context.Context) (*memory, error) {
 	m, count := c.now.Load(), uint32(0)
-	now := &asking{time.Now(), c.heard.Load() + c.changes.Load()}
+	now := asking{time.Now(), c.heard.Load() + c.changes.Load()}
 	last := m.asked.Load()
 	if c.commits != nil {
 		count = c.commits.Load()
@@ -114,7 +116,7 @@ func (c *Cache) memory(ctx context.Context) (*memory, error) {
 		c.now.Store(m)
 	}
 	m.seen.Store(count)
-	m.asked.Store(now)
+	m.asked.Store(&asking{now.began, now.heard})
 	return m, nil
 }
 
@@ -184,7 +186,7 @@ func (c *Cache) Persona(ctx context.Context, id persona.ID) (persona.Persona, er
 
 // Frozen says whether, and since when, a revision's pin is frozen.
 func (c *Cache) Frozen(ctx context.Context, id persona.ID, revision int, pin persona.Pin) (since time.Time, frozen bool, err error) {
-	since, err = recall(ctx, c, func(m *memory) map[pinned]time.Time { return m.frozen }, pinned{id, revision, string(pin.Tool) + " " + string(pin.Digest)},
+	since, err = recall(ctx, c, func(m *memory) map[pinned]time.Time { return m.frozen }, pinned{id, revision, pin.Tool, pin.Digest},
 		func() (time.Time, error) {
 			since, _, err := c.Store.Frozen(ctx, id, revision, pin)
 			return since, err
