@@ -54,10 +54,10 @@ func (p Proxies) contain(a netip.Addr) bool {
 
 // address reads an address with or without a port and brackets; the zero Addr if it is none.
 func address(text string) netip.Addr {
-	a, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(text, "["), "]"))
+	with, err := netip.ParseAddrPort(text) // as a peer's is: nearly all are
+	a := with.Addr()
 	if err != nil {
-		with, _ := netip.ParseAddrPort(text) // the zero AddrPort if it is none
-		a = with.Addr()
+		a, _ = netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(text, "["), "]")) // the zero Addr if it is none
 	}
 	return a.Unmap().WithZone("")
 }
