@@ -13,9 +13,8 @@ import (
 func Limit(next http.Handler, limit time.Duration) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Body != nil && r.Body != http.NoBody {
-			control := http.NewResponseController(w)
-			if err := control.SetReadDeadline(time.Now().Add(limit)); err == nil { // a recorder in a test has none
-				r.Body = &body{r.Body, control}
+			if err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(limit)); err == nil { // a recorder in a test has none
+				r.Body = &body{r.Body, w}
 			}
 		}
 		next.ServeHTTP(w, r)
@@ -24,13 +23,13 @@ func Limit(next http.Handler, limit time.Duration) http.Handler {
 
 type body struct {
 	io.ReadCloser
-	control *http.ResponseController
+	w http.ResponseWriter
 }
 
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if err == io.EOF {
-		_ = b.control.SetReadDeadline(time.Time{}) // fails only where the connection is gone
+		_ = http.NewResponseController(b.w).SetReadDeadline(time.Time{}) // fails only where the connection is gone
 	}
 	return n, err
 }
