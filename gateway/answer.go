@@ -135,13 +135,18 @@ func (x *exchange) fail(f *fault) { x.send(f.status, x.faultOf(f)) }
 // succeed answers with a result.
 func (x *exchange) succeed(result []byte) { x.send(0, x.resultOf(result)) }
 
+// unmeasured is up to which size net/http, which holds a small answer back until it is whole, says its length by itself.
+const unmeasured = 2000
+
 // writeTimeout bounds how long a client may take to accept one answer or event.
 const writeTimeout = 30 * time.Second
 
 func (x *exchange) send(status int, body response) {
 	h := x.w.Header()
 	h["Content-Type"] = asJSON
-	h.Set("Content-Length", strconv.Itoa(len(body[0])+len(body[1])+len(body[2])+len(body[3])))
+	if size := len(body[0]) + len(body[1]) + len(body[2]) + len(body[3]); size > unmeasured {
+		h.Set("Content-Length", strconv.Itoa(size))
+	}
 	_ = http.NewResponseController(x.w).SetWriteDeadline(time.Now().Add(writeTimeout)) // where there is one
 	x.w.WriteHeader(orDefault(status, http.StatusOK))
 	body.to(x.w)

@@ -119,7 +119,7 @@ func (g *Gateway) fetch(ctx context.Context, x *session, id string) {
 		return
 	}
 	if in, ok := membersOf(text); ok {
-		x.hear(id, reply{in["result"], in["error"]})
+		x.hear(id, reply{in.at("result"), in.at("error")})
 	}
 }
 

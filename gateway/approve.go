@@ -28,7 +28,7 @@ func (c *call) binding() approval.Binding {
 // approve lets a call whose policy asks for a person's approval pass when there is one for it, and else asks for one. It comes
 // after everything that would refuse the call anyway, and before the limits, which count calls that are made.
 func (g *Gateway) approve(ctx context.Context, c *call) *fault {
-	_, returned := c.params["requestState"]
+	_, returned := c.params.value("requestState")
 	returned = returned && c.modern && c.round.Number == 0
 	var r approval.Request
 	var asked bool
@@ -60,7 +60,7 @@ func (g *Gateway) approve(ctx context.Context, c *call) *fault {
 		}
 	}
 	if c.person.waited > 0 {
-		c.entry.Detail["held"] = c.person.waited.Round(time.Millisecond).String()
+		c.note("held", c.person.waited.Round(time.Millisecond).String())
 	}
 	if r.State == approval.Approved {
 		c.person.approved = r.ID

@@ -12,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"remit/audit"
+	"remit/internal/strictjson"
 	"remit/internal/visible"
 	"remit/policy"
 	"remit/upstream"
@@ -90,7 +91,7 @@ func kindOfAsk(method string, params members) (policy.Ask, error) {
 	switch mode, given := params.text("mode"); {
 	case method == upstream.Sample:
 		return policy.AskModel, nil
-	case method == upstream.Elicit && (given && mode == "form" || params["mode"] == nil):
+	case method == upstream.Elicit && (given && mode == "form" || params.at("mode") == nil):
 		return policy.AskForm, nil
 	case method == upstream.Elicit && given && mode == "url":
 		return policy.AskPage, nil
@@ -117,7 +118,7 @@ func (c *call) question(method string, params jsontext.Value) (policy.Ask, []byt
 		return kind, nil, fmt.Errorf("it asked for %s, which this persona does not let it ask for; a reviewer can change that", kind)
 	case !slices.Contains(c.askable(), string(kind)):
 		return kind, nil, fmt.Errorf("it asked for %s, which this client cannot be asked for", kind)
-	case in["task"] != nil:
+	case in.at("task") != nil:
 		return kind, nil, errors.New("it asked for an answer as a task, which is not relayed")
 	}
 	limit, check := maxQuestion, form
@@ -184,24 +185,24 @@ func form(in members) error {
 	if !ok || kind != "object" || !given || len(fields) > maxFields {
 		return fmt.Errorf("its form is no object of at most %d fields", maxFields)
 	}
-	if hides(in["requestedSchema"]) {
+	if hides(in.at("requestedSchema")) {
 		return errors.New("its form has characters that nobody sees")
 	}
-	if in["url"] != nil {
+	if in.at("url") != nil {
 		return errors.New("its form names a page")
 	}
-	for name, keyword := range schema {
-		if refers(name) || name != "properties" && !scalar(keyword) && !scalars(keyword) {
-			return fmt.Errorf("its form has %q, which no form may", clean(name, 64))
+	for _, m := range schema {
+		if refers(m.Name) || m.Name != "properties" && !scalar(m.Text) && !scalars(m.Text) {
+			return fmt.Errorf("its form has %q, which no form may", clean(m.Name, 64))
 		}
 	}
-	for name, raw := range fields {
-		field, ok := membersOf(raw)
-		if !ok || raw.Kind() != '{' {
-			return fmt.Errorf("the field %q of its form cannot be read", clean(name, 64))
+	for _, m := range fields {
+		field, ok := fields.object(m.Name)
+		if !ok {
+			return fmt.Errorf("the field %q of its form cannot be read", clean(m.Name, 64))
 		}
 		if err := flat(field); err != nil {
-			return fmt.Errorf("the field %q of its form %w", clean(name, 64), err)
+			return fmt.Errorf("the field %q of its form %w", clean(m.Name, 64), err)
 		}
 	}
 	return nil
@@ -215,7 +216,7 @@ func flat(field members) error {
 	}
 	items, chooses := field.object("items")
 	if chooses {
-		if of, _ := items.text("type"); of != "string" && of != "" || items["enum"] == nil && items["anyOf"] == nil && items["oneOf"] == nil {
+		if of, _ := items.text("type"); of != "string" && of != "" || items.at("enum") == nil && items.at("anyOf") == nil && items.at("oneOf") == nil {
 			return errors.New("is no choice from a list")
 		}
 	}
@@ -223,14 +224,14 @@ func flat(field members) error {
 		return errors.New("is no choice from a list")
 	}
 	for i, all := range []members{field, items} {
-		for name, keyword := range all {
+		for _, m := range all {
 			switch {
-			case refers(name):
-				return fmt.Errorf("has %q, which no form may", clean(name, 64))
-			case name == "items" && chooses && i == 0 || scalar(keyword) || scalars(keyword):
-			case (name == "oneOf" || name == "anyOf") && titled(keyword):
+			case refers(m.Name):
+				return fmt.Errorf("has %q, which no form may", clean(m.Name, 64))
+			case m.Name == "items" && chooses && i == 0 || scalar(m.Text) || scalars(m.Text):
+			case (m.Name == "oneOf" || m.Name == "anyOf") && titled(m.Text):
 			default:
-				return fmt.Errorf("has %q, which no form may", clean(name, 64))
+				return fmt.Errorf("has %q, which no form may", clean(m.Name, 64))
 			}
 		}
 	}
@@ -253,15 +254,10 @@ func titled(raw jsontext.Value) bool {
 	list, ok := elements(raw)
 	return ok && !slices.ContainsFunc(list, func(v jsontext.Value) bool {
 		option, ok := membersOf(v)
-		if !ok || v.Kind() != '{' || option["const"] == nil {
+		if !ok || v.Kind() != '{' || option.at("const") == nil {
 			return true
 		}
-		for _, keyword := range option {
-			if !scalar(keyword) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(option, func(m strictjson.Member) bool { return !scalar(m.Text) })
 	})
 }
 
@@ -288,7 +284,7 @@ func page(in members) error {
 	if err := saidToPerson(in); err != nil {
 		return err
 	}
-	if id, given := in["elicitationId"]; in["requestedSchema"] != nil || given && (id.Kind() != '"' || hides(id)) {
+	if id := in.at("elicitationId"); in.at("requestedSchema") != nil || id != nil && (id.Kind() != '"' || hides(id)) {
 		return errors.New("its page comes with a form, or an id that is no text")
 	}
 	at, _ := in.text("url")
@@ -301,11 +297,11 @@ func page(in members) error {
 
 // prompt takes what goes to a model: messages, and nothing that has the model call tools.
 func prompt(in members) error {
-	messages, ok := elements(in["messages"])
-	if !ok || len(messages) == 0 || in["maxTokens"].Kind() != '0' {
+	messages, ok := elements(in.at("messages"))
+	if !ok || len(messages) == 0 || in.at("maxTokens").Kind() != '0' {
 		return errors.New("its prompt is no list of messages with a number of tokens")
 	}
-	if in["tools"] != nil || in["toolChoice"] != nil {
+	if in.at("tools") != nil || in.at("toolChoice") != nil {
 		return errors.New("it asked the model to call tools of its own, which no persona lets a server ask for")
 	}
 	return nil
@@ -323,7 +319,7 @@ func answered(kind policy.Ask, raw jsontext.Value) error {
 	if kind == policy.AskModel {
 		role, _ := in.text("role")
 		_, model := in.text("model")
-		if content := in["content"].Kind(); role == "" || !model || content != '{' && content != '[' {
+		if content := in.at("content").Kind(); role == "" || !model || content != '{' && content != '[' {
 			return errors.New("the answer to the sampling lacks a role, a content or a model")
 		}
 		return nil
@@ -332,16 +328,16 @@ func answered(kind policy.Ask, raw jsontext.Value) error {
 	if !slices.Contains([]string{"accept", "decline", "cancel"}, action) {
 		return fmt.Errorf("the answer to the %s has no action accept, decline or cancel", kind)
 	}
-	if in["content"] == nil || in["content"].Kind() == 'n' {
+	if in.at("content") == nil || in.at("content").Kind() == 'n' {
 		return nil
 	}
 	content, ok := in.object("content")
 	if !ok || kind == policy.AskPage && len(content) > 0 {
 		return fmt.Errorf("the answer to the %s has a content that it cannot have", kind)
 	}
-	for name, value := range content {
-		if !scalar(value) && !scalars(value) {
-			return fmt.Errorf("the answer to the %s has a field %q that is no single value or list of such", kind, clean(name, 64))
+	for _, m := range content {
+		if !scalar(m.Text) && !scalars(m.Text) {
+			return fmt.Errorf("the answer to the %s has a field %q that is no single value or list of such", kind, clean(m.Name, 64))
 		}
 	}
 	return nil
@@ -351,7 +347,7 @@ func answered(kind policy.Ask, raw jsontext.Value) error {
 // any other question is, and clients of the stateless era do not know it.
 func (c *call) pages(rpc *upstream.RPCError) *fault {
 	data, _ := membersOf(rpc.Data)
-	list, ok := elements(data["elicitations"])
+	list, ok := elements(data.at("elicitations"))
 	if !ok || len(list) == 0 || len(list) > maxQuestions || c.modern {
 		return askFault(c, errors.New("it asked for pages to be opened in a way that this client does not know"))
 	}

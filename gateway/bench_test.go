@@ -1,12 +1,16 @@
 package gateway_test
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +19,7 @@ import (
 	"remit/catalog"
 	"remit/gateway"
 	"remit/identity"
+	"remit/internal/slowbody"
 	"remit/internal/strictjson"
 	"remit/internal/telemetry"
 	"remit/persona"
@@ -209,6 +214,51 @@ func BenchmarkStored(b *testing.B) {
 				c.AllowedHosts = []string{"localhost", "127.0.0.1"}
 			})
 			benchmark(b, w.gateway, "support", w.keys["support"], body)
+		})
+	}
+}
+
+// BenchmarkServed is a call on a connection that stays, as remit serve takes it, in either era: what decides is in the store, and there
+// are a rule on an argument and on how many run at once. The server answers and the record is written without delay.
+func BenchmarkServed(b *testing.B) {
+	s := &still{result: read(b, `{"content":[{"type":"text","text":"`+strings.Repeat("x", 100)+`"}]}`)}
+	w := newWorld(b, func(c *gateway.Config) { c.Upstreams, c.Audit, c.Proxies, c.Now = s, s, nil, nil })
+	w.revise("support", persona.Grant{Pin: persona.Pin{Tool: "crm/find_customer"}, Policy: policy.Policy{Concurrent: 100,
+		Arguments: []policy.Constraint{{Path: "/email", MaxLength: 30}}}})
+	server := httptest.NewServer(slowbody.Limit(w.gateway, time.Minute))
+	b.Cleanup(server.Close)
+	body := call("find_customer", `{"email":"ada@example.com"}`)
+	for _, era := range []struct{ version, more, body string }{
+		{"2025-06-18", "Mcp-Session-Id: " + w.session("support"), strings.Replace(body, ","+meta, "", 1)},
+		{"2026-07-28", "Mcp-Method: tools/call\r\nMcp-Name: find_customer", body},
+	} {
+		request := fmt.Appendf(nil, "POST /k/support/mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\n"+
+			"Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: %s\r\n%s\r\nContent-Length: %d\r\n\r\n%s", w.keys["support"], era.version, era.more, len(era.body), era.body)
+		b.Run(era.version, func(b *testing.B) {
+			c, err := net.Dial("tcp", server.Listener.Addr().String())
+			must(b, err)
+			defer c.Close()
+			in := bufio.NewReader(c)
+			b.ReportAllocs()
+			for b.Loop() {
+				_, err := c.Write(request)
+				must(b, err)
+				if status, err := in.ReadSlice('\n'); err != nil || !bytes.HasPrefix(status, []byte("HTTP/1.1 200 ")) {
+					b.Fatalf("got %s, %v", status, err)
+				}
+				length := 0
+				for line := []byte("headers"); len(line) > len("\r\n"); {
+					line, err = in.ReadSlice('\n')
+					must(b, err)
+					if n, ok := bytes.CutPrefix(line, []byte("Content-Length: ")); ok {
+						length, err = strconv.Atoi(string(bytes.TrimSpace(n)))
+						must(b, err)
+					}
+				}
+				if _, err = in.Discard(length); err != nil || length > 200 {
+					b.Fatalf("got %d bytes, %v: no result", length, err)
+				}
+			}
 		})
 	}
 }

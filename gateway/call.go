@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"sync"
@@ -103,18 +104,26 @@ func (g *Gateway) newCall(x *exchange) *call {
 		Persona: x.who.Persona, Tool: x.toolForRecord(), Decision: audit.Refused, Call: x.recorded()}}
 }
 
-// run passes a call through the steps, and returns the fault that ended it.
+// run passes a call through the steps, and returns the fault that ended it. A call ends with the gateway, with its session, when its
+// client cancels it, and after a time.
 func (g *Gateway) run(c *call) *fault {
 	x := c.exchange
-	ctx, cancel := g.callContext(x)
-	defer cancel(nil)
+	ctx, cancel := context.WithTimeout(during{g.life, x.r.Context()}, g.c.CallTimeout)
+	defer cancel()
+	if x.modern { // in the older era a lost connection is no cancellation (2025-11-25, transports)
+		defer context.AfterFunc(x.r.Context(), cancel)()
+	}
 	if x.session != nil {
-		if !x.session.begin(string(x.id), cancel) {
+		own, end := context.WithCancelCause(ctx)
+		defer end(nil)
+		id := string(x.id)
+		if !x.session.begin(id, end) {
 			f := badRequest(codeInvalidRequest, "A request with this id is in flight; ids are used once.")
 			g.finish(c, f)
 			return f
 		}
-		defer x.session.done(string(x.id))
+		defer x.session.done(id)
+		ctx = own
 	}
 	defer func() {
 		for _, release := range []func(){c.release, c.unshadow} {
@@ -140,26 +149,41 @@ func (g *Gateway) run(c *call) *fault {
 	return f
 }
 
-// callContext bounds a call. In the stateless era a client that leaves cancels its call; in the older one a lost
-// connection is no cancellation (2025-11-25, transports), but ends with the session or the time-out.
-func (g *Gateway) callContext(x *exchange) (context.Context, context.CancelCauseFunc) {
-	ctx := x.r.Context()
-	if !x.modern {
-		ctx = context.WithoutCancel(ctx)
+// during ends as one context does and has the values of another.
+type during struct {
+	context.Context
+	values context.Context
+}
+
+// Value asks the context that ends first: what is asked may be which one that is.
+func (d during) Value(key any) any {
+	if v := d.Context.Value(key); v != nil {
+		return v
 	}
-	ctx, stop := context.WithTimeout(ctx, g.c.CallTimeout)
-	ctx, cancel := context.WithCancelCause(ctx)
-	closed := context.AfterFunc(g.life, func() { cancel(errClosing) })
-	return ctx, func(cause error) {
-		cancel(cause)
-		if cause == nil {
-			closed()
-			stop()
-		}
-	}
+	return d.values.Value(key)
 }
 
 var errClosing = errors.New("the gateway was shut down during the call")
+
+// patience is a context that ends recordTimeout after a time.
+type patience struct {
+	context.Context
+	began  time.Time
+	cancel context.CancelFunc // which nobody calls: another call may be recorded still
+}
+
+// recording is the context in which a call is recorded, whatever becomes of its client: it ends after recordTimeout, or a second before,
+// since the calls of a second have one clock.
+func (g *Gateway) recording(c *call) context.Context {
+	now := time.Now()
+	p := g.records.Load()
+	if p == nil || now.Sub(p.began) > time.Second {
+		p = &patience{began: now}
+		p.Context, p.cancel = context.WithDeadline(context.Background(), now.Add(recordTimeout))
+		g.records.Store(p)
+	}
+	return during{p, c.r.Context()}
+}
 
 // readCall takes the name and the arguments out of the parameters.
 func (g *Gateway) readCall(_ context.Context, c *call) *fault {
@@ -205,8 +229,16 @@ func (g *Gateway) find(_ context.Context, c *call) *fault {
 	}
 	c.grant = granted
 	c.entry.Tool, c.entry.Digest = string(granted.Tool), string(granted.Digest)
-	c.entry.Detail = map[string]string{"name": granted.Name}
+	c.entry.Detail = granted.detail
 	return nil
+}
+
+// note adds to what the record says of the call. What it said before, which others may share, stays as it is.
+func (c *call) note(name, value string) {
+	detail := make(map[string]string, len(c.entry.Detail)+1)
+	maps.Copy(detail, c.entry.Detail)
+	detail[name] = value
+	c.entry.Detail = detail
 }
 
 // suspended refuses what a person has stopped. It comes before what else may be wrong with the tool, so that an agent hears
@@ -382,10 +414,8 @@ func (g *Gateway) finish(c *call, f *fault) {
 	}
 	c.entry.Time = g.c.Now()
 	c.entry.Micros = c.entry.Time.Sub(c.began).Microseconds()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.r.Context()), recordTimeout)
-	defer cancel()
 	var err error
-	if c.open {
+	if ctx := g.recording(c); c.open {
 		err = g.c.Audit.Finish(ctx, c.ticket, c.entry)
 	} else {
 		err = g.c.Audit.Append(ctx, c.entry)

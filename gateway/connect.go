@@ -42,7 +42,7 @@ func (g *Gateway) unconnected(c *call, server string, err error) *fault {
 		server, user, user, page), err.Error())
 	f.policy = upstream.AccountRule
 	responses, _ := c.params.object("inputResponses")
-	if _, asked := responses["connect"]; g.c.Connections != "" && c.opensPages() && !asked {
+	if _, asked := responses.value("connect"); g.c.Connections != "" && c.opensPages() && !asked {
 		message := fmt.Sprintf("This call needs your account at %s. Connect it, and let the agent use it, on the page that opens; then continue.", server)
 		f.result = []byte(`{"resultType":"input_required","inputRequests":{"connect":{"method":"elicitation/create","params":{"mode":"url","message":` +
 			quote(message) + `,"url":` + quote(page) + `}}}}`)

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	strict "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"remit/audit"
@@ -25,7 +24,7 @@ import (
 // token does.
 func (g *Gateway) forward(ctx context.Context, c *call) *fault {
 	if c.updates != nil {
-		c.entry.Detail["subscribed"] = "yes"
+		c.note("subscribed", "yes")
 		return g.hearOf(ctx, c)
 	}
 	server, _ := c.grant.Tool.Split()
@@ -38,9 +37,10 @@ func (g *Gateway) forward(ctx context.Context, c *call) *fault {
 			}
 		}
 	}
-	if out.LogLevel = c.logLevel(); out.LogLevel != "" && c.progress != nil {
+	least := c.logLevel()
+	if out.LogLevel = least; least != "" && c.progress != nil {
 		out.Log = func(params json.RawMessage) {
-			if event := logEvent(params, out.LogLevel, c.grant.rules); event != nil {
+			if event := logEvent(params, least, c.grant.rules); event != nil {
 				c.progress.message(event)
 			}
 		}
@@ -157,7 +157,7 @@ func (c *call) receive(server string, result strictjson.Value) *fault {
 // streams opens the call's stream where the client asked for progress or log messages, and returns the token of progress; nil
 // if it asked for none.
 func (c *call) streams() jsontext.Value {
-	token := c.meta["progressToken"]
+	token := c.meta.at("progressToken")
 	if !validID(token) {
 		token = nil
 	}
@@ -177,7 +177,7 @@ func (c *call) mask(result *strictjson.Value) *fault {
 	}
 	masked, found, err := c.grant.rules.MaskResult(result.Text)
 	for name, n := range found {
-		c.entry.Detail["mask "+name] = fmt.Sprint(n)
+		c.note("mask "+name, fmt.Sprint(n))
 	}
 	if err != nil {
 		f := toolFault("Withheld by the policy of this persona: "+clean(err.Error(), 300)+". The call has taken effect.", clean(err.Error(), maxReason))
@@ -213,8 +213,8 @@ func (c *call) masked(rpc *upstream.RPCError) *fault {
 // progressEvent is a server's progress as it came, under the client's own token; nil for one that is none, or that masks
 // cannot read.
 func progressEvent(params json.RawMessage, token jsontext.Value, rules *policy.Compiled) []byte {
-	var in members
-	if strict.Unmarshal(params, &in) != nil || in["progress"].Kind() != '0' {
+	in, ok := membersOf(params)
+	if !ok || in.at("progress").Kind() != '0' {
 		return nil
 	}
 	if len(rules.Mask) > 0 {

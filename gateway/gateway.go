@@ -153,7 +153,8 @@ type Gateway struct {
 	stopping context.Context // the same
 	stop     context.CancelFunc
 	life     context.Context
-	end      context.CancelFunc // ends calls in flight
+	end      context.CancelCauseFunc // ends calls in flight
+	records  atomic.Pointer[patience]
 }
 
 // New returns a gateway. It panics when a required field is missing, which is a defect of the program.
@@ -178,7 +179,7 @@ func New(c Config) *Gateway {
 		c.Limiter = policy.NewLimiter(nil)
 	}
 	g := &Gateway{c: c, hosts: map[string]bool{}, origins: map[string]bool{}, views: map[persona.ID]*view{}, shadows: map[persona.ID]*beside{}, closing: make(chan struct{})}
-	g.life, g.end = context.WithCancel(context.Background())
+	g.life, g.end = context.WithCancelCause(context.Background())
 	g.stopping, g.stop = context.WithCancel(context.Background())
 	for _, h := range c.AllowedHosts {
 		g.hosts[hostName(h)] = true
@@ -268,7 +269,7 @@ func (g *Gateway) Close(ctx context.Context) error {
 	case <-ctx.Done():
 		err = fmt.Errorf("calls in flight were cancelled because they did not end in time: %w", ctx.Err())
 	}
-	g.end()
+	g.end(errClosing)
 	<-idle
 	g.refusals.Flush()
 	return err

@@ -171,7 +171,7 @@ func (g *Gateway) park(c *call, h *held, q heldAsk, seen question) (turn, bool) 
 
 // start makes the server's call. It may outlive the request, but not the time that a call has.
 func (g *Gateway) start(ctx context.Context, c *call, out upstream.Call) *held {
-	deadline, _ := ctx.Deadline() // callContext sets one
+	deadline, _ := ctx.Deadline() // run sets one
 	own, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline)
 	stop := context.AfterFunc(g.life, cancel)
 	h := &held{key: c.who.Key, asks: make(chan heldAsk), done: make(chan outcome, 1), cancel: cancel}

@@ -141,9 +141,9 @@ func (c *call) readOther() *fault {
 		default:
 			return rpcFault(codeInvalidParams, `The member "ref" of params must be an object of type ref/prompt or ref/resource.`)
 		}
-		c.arguments = strictjson.Unread(`{"argument":` + string(c.params["argument"]) + `}`)
-		if given, ok := c.params["context"]; ok {
-			c.arguments = strictjson.Unread(`{"argument":` + string(c.params["argument"]) + `,"context":` + string(given) + `}`)
+		c.arguments = strictjson.Unread(`{"argument":` + string(c.params.at("argument")) + `}`)
+		if given := c.params.at("context"); given != nil {
+			c.arguments = strictjson.Unread(`{"argument":` + string(c.params.at("argument")) + `,"context":` + string(given) + `}`)
 		}
 	}
 	name, ok := from.text(member)
@@ -152,10 +152,10 @@ func (c *call) readOther() *fault {
 	}
 	c.name = name
 	if member == "uri" && c.method != upstream.Complete {
-		c.arguments = strictjson.Unread(`{"uri":` + string(c.params["uri"]) + `}`)
+		c.arguments = strictjson.Unread(`{"uri":` + string(c.params.at("uri")) + `}`)
 	}
-	if raw, given := c.params["arguments"]; given && c.method == upstream.GetPrompt {
-		if raw.Kind() != '{' {
+	if c.passed.Text != nil && c.method == upstream.GetPrompt {
+		if c.passed.Text[0] != '{' {
 			return rpcFault(codeInvalidParams, `The member "arguments" of params must be an object.`)
 		}
 		c.arguments = c.passed
@@ -209,8 +209,8 @@ func (c *call) outgoing() upstream.Call {
 			ref = `{"type":"ref/prompt","name":` + quote(own) + `}`
 		}
 		out.Method, out.Arguments = c.method, strictjson.Value{}
-		out.More = map[string]json.RawMessage{"ref": json.RawMessage(ref), "argument": json.RawMessage(c.params["argument"])}
-		if given, ok := c.params["context"]; ok {
+		out.More = map[string]json.RawMessage{"ref": json.RawMessage(ref), "argument": json.RawMessage(c.params.at("argument"))}
+		if given := c.params.at("context"); given != nil {
 			out.More["context"] = json.RawMessage(given)
 		}
 	}

@@ -21,7 +21,7 @@ func (g *Gateway) serveLegacy(x *exchange) {
 		g.answer(x)
 		return
 	case x.id == nil:
-		if id, ok := x.params["requestId"]; ok && x.method == "notifications/cancelled" {
+		if id := x.params.at("requestId"); id != nil && x.method == "notifications/cancelled" {
 			x.session.cancel(string(id))
 		}
 		g.notified(x)
@@ -67,7 +67,7 @@ func (g *Gateway) inSession(x *exchange) *fault {
 	if !ok {
 		return httpFault(http.StatusNotFound, "Session not found: it ended, or never was; send initialize to open one.")
 	}
-	if version := x.r.Header.Get("MCP-Protocol-Version"); version != "" && !slices.Contains(legacyVersions, version) {
+	if version := x.r.Header.Get("Mcp-Protocol-Version"); version != "" && !slices.Contains(legacyVersions, version) {
 		return httpFault(http.StatusBadRequest, "Unsupported protocol version %q in a session; the session's is %s.", clean(version, 64), s.version)
 	}
 	x.session = s

@@ -98,13 +98,13 @@ func (g *Gateway) listen(x *exchange, v *view) {
 	var honoured []string
 	var changed [][]byte
 	for _, a := range announced {
-		if v.offers(a.list) && string(filter[a.filter]) == "true" {
+		if v.offers(a.list) && string(filter.at(a.filter)) == "true" {
 			honoured = append(honoured, `"`+a.filter+`":true`)
 			changed = append(changed, []byte(`{"jsonrpc":"2.0","method":"`+a.method+`","params":{`+meta+`}}`))
 		}
 	}
 	f := following{changed: changed, meta: "," + meta}
-	if wanted, given := filter["resourceSubscriptions"]; given && v.whole().grantsKind(catalog.AResource, catalog.ATemplate) {
+	if wanted := filter.at("resourceSubscriptions"); wanted != nil && v.whole().grantsKind(catalog.AResource, catalog.ATemplate) {
 		f.updates = newUpdates()
 		defer f.updates.end()
 		if uris := g.watchAll(x, wanted, f.updates); len(uris) > 0 {

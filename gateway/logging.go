@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"slices"
 
-	strict "github.com/go-json-experiment/json"
-
 	"remit/policy"
 	"remit/upstream"
 )
@@ -47,8 +45,8 @@ func (c *call) logLevel() string {
 // logEvent is a server's log message as it came; nil for one that is none, that the client does not want, that masks cannot read
 // or that is larger than a result may be.
 func logEvent(params json.RawMessage, least string, rules *policy.Compiled) []byte {
-	var in members
-	if strict.Unmarshal(params, &in) != nil {
+	in, ok := membersOf(params)
+	if !ok {
 		return nil
 	}
 	level, _ := in.text("level")

@@ -18,8 +18,8 @@ import (
 	"remit/upstream"
 )
 
-// members are an object's, by exact name.
-type members map[string]jsontext.Value
+// members are an object's. No two have the same name.
+type members strictjson.Object
 
 // message is one JSON-RPC message from a client.
 type message struct {
@@ -55,10 +55,21 @@ func (m *message) toolForRecord() string {
 	return clean(m.tool(), maxNameInRecord)
 }
 
+// value returns the member of exactly this name.
+func (m members) value(name string) (v strictjson.Value, given bool) {
+	return strictjson.Object(m).Member(name)
+}
+
+// at is the text of a member; nil where there is none.
+func (m members) at(name string) jsontext.Value {
+	v, _ := m.value(name)
+	return v.Text
+}
+
 // text returns a member that is a string.
 func (m members) text(name string) (string, bool) {
-	raw, ok := m[name]
-	if !ok || raw.Kind() != '"' {
+	raw := m.at(name)
+	if raw.Kind() != '"' {
 		return "", false
 	}
 	if s, ok := strictjson.Text(raw); ok {
@@ -73,39 +84,31 @@ func (m members) text(name string) (string, bool) {
 
 // object returns a member that is an object.
 func (m members) object(name string) (members, bool) {
-	raw, ok := m[name]
-	if !ok || raw.Kind() != '{' {
+	v, given := m.value(name)
+	if !given || v.Text[0] != '{' {
 		return nil, false
 	}
-	return membersOf(raw)
+	return membersIn(v)
 }
 
 // membersOf reads an object's members, which are parts of raw where they can be.
 func membersOf(raw []byte) (members, bool) { return membersIn(strictjson.Unread(raw)) }
 
-// membersIn returns the members of an object.
+// membersIn returns the members of an object; nil for null.
 func membersIn(object strictjson.Value) (members, bool) {
-	if known, ok := object.Members(); ok {
-		out := make(members, len(known))
-		for _, m := range known {
-			out[m.Name] = m.Text
-		}
-		return out, true
-	}
-	var out members
-	err := strict.Unmarshal(object.Text, &out)
-	return out, err == nil
+	out, err := object.Object()
+	return members(out), err == nil
 }
 
 // onlyExact refuses members that are one of the known ones in another case: some readers would take them for it.
 func (m members) onlyExact(known ...string) *fault {
-	for name := range m {
-		if slices.Contains(known, name) {
+	for i := range m {
+		if slices.Contains(known, m[i].Name) {
 			continue
 		}
 		for _, k := range known {
-			if strings.EqualFold(name, k) {
-				return badRequest(codeInvalidRequest, "The member %q is spelled %q here; names are case-sensitive.", k, clean(name, 64))
+			if strings.EqualFold(m[i].Name, k) {
+				return badRequest(codeInvalidRequest, "The member %q is spelled %q here; names are case-sensitive.", k, clean(m[i].Name, 64))
 			}
 		}
 	}
@@ -128,10 +131,10 @@ func (g *Gateway) readBody(x *exchange) ([]byte, *fault) {
 	if x.r.ContentLength > g.c.MaxBody {
 		return nil, g.tooLarge()
 	}
-	body, err := read(http.MaxBytesReader(x.w, x.r.Body, g.c.MaxBody), x.r.ContentLength)
-	var over *http.MaxBytesError
+	body, err := read(x.w, x.r.Body, x.r.ContentLength, g.c.MaxBody)
+	_, over := errors.AsType[*http.MaxBytesError](err)
 	switch {
-	case errors.As(err, &over):
+	case over:
 		return nil, g.tooLarge()
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, httpFault(http.StatusRequestTimeout, "The request's body did not come to its end in time; send it again.")
@@ -155,10 +158,10 @@ func jsonInUTF8(contentType string) bool {
 // maxAtOnce is for how many bytes memory is asked for before they are there.
 const maxAtOnce = 2 << 20
 
-// read reads to the end of what has the length, or one that is not known if that is below 0.
-func read(in io.Reader, length int64) ([]byte, error) {
+// read reads to the end of what has the length, or one that is not known if that is below 0, and at most so much.
+func read(w http.ResponseWriter, in io.ReadCloser, length, most int64) ([]byte, error) {
 	if length < 0 || length > maxAtOnce {
-		return io.ReadAll(in)
+		return io.ReadAll(http.MaxBytesReader(w, in, most))
 	}
 	body := make([]byte, length+1) // so that the end is seen
 	n, err := io.ReadFull(in, body)
@@ -200,34 +203,23 @@ func parse(body []byte) (message, *fault) {
 	if version, _ := outer.text("jsonrpc"); version != "2.0" {
 		return m, badRequest(codeInvalidRequest, `The member "jsonrpc" must be "2.0".`)
 	}
-	if id, ok := outer["id"]; ok {
+	if id := outer.at("id"); id != nil {
 		if !validID(id) {
 			return m, badRequest(codeInvalidRequest, `The member "id" must be a string or an integer of at most %d bytes.`, maxID)
 		}
 		m.id = json.RawMessage(id)
 	}
-	return m, m.take(whole, outer)
-}
-
-// memberOf returns a member of an object, of which the members are given.
-func memberOf(object strictjson.Value, own members, name string) (v strictjson.Value, ok bool) {
-	if object.Known() {
-		return object.Member(name)
-	}
-	raw, ok := own[name]
-	return strictjson.Unread(raw), ok
+	return m, m.take(outer)
 }
 
 // take takes the method and its parameters.
-func (m *message) take(whole strictjson.Value, outer members) *fault {
-	_, hasResult := outer["result"]
-	_, hasError := outer["error"]
-	_, hasMethod := outer["method"]
-	if hasMethod == (hasResult || hasError) {
+func (m *message) take(outer members) *fault {
+	m.answer = reply{outer.at("result"), outer.at("error")}
+	_, hasMethod := outer.value("method")
+	if hasMethod == (m.answer.result != nil || m.answer.failure != nil) {
 		return badRequest(codeInvalidRequest, `A message has either a "method", or a "result" or "error".`)
 	}
 	if !hasMethod {
-		m.answer = reply{outer["result"], outer["error"]}
 		return nil
 	}
 	var ok bool
@@ -235,7 +227,7 @@ func (m *message) take(whole strictjson.Value, outer members) *fault {
 		m.method = ""
 		return badRequest(codeInvalidRequest, `The member "method" must be a string of 1 to 128 bytes.`)
 	}
-	params, given := memberOf(whole, outer, "params")
+	params, given := outer.value("params")
 	if !given {
 		return nil
 	}
@@ -245,8 +237,8 @@ func (m *message) take(whole strictjson.Value, outer members) *fault {
 	if f := m.params.onlyExact(paramNames...); f != nil {
 		return f
 	}
-	m.passed, _ = memberOf(params, m.params, "arguments")
-	meta, given := memberOf(params, m.params, "_meta")
+	m.passed, _ = m.params.value("arguments")
+	meta, given := m.params.value("_meta")
 	if !given {
 		return nil
 	}

@@ -61,7 +61,7 @@ func (g *Gateway) dispatch(x *exchange) {
 		return
 	}
 	g.observe(x)
-	_, hasVersion := x.meta[metaVersion]
+	_, hasVersion := x.meta.value(metaVersion)
 	switch {
 	case hasVersion:
 		x.modern = true
@@ -174,7 +174,7 @@ func (x *exchange) checkModern() *fault {
 	if _, ok := x.meta.object(metaCapabilities); !ok {
 		return badRequest(codeInvalidParams, "params._meta lacks the object %q.", metaCapabilities)
 	}
-	if _, given := x.meta[metaClient]; given {
+	if _, given := x.meta.value(metaClient); given {
 		if _, ok := x.meta.object(metaClient); !ok {
 			return badRequest(codeInvalidParams, "The member %q of _meta must be an object.", metaClient)
 		}
@@ -244,7 +244,7 @@ func (g *Gateway) list(x *exchange) {
 			g.refuse(x, x.noMethod())
 			return
 		}
-		if cursor, given := x.params["cursor"]; given && !bytes.Equal(cursor, []byte("null")) {
+		if cursor := x.params.at("cursor"); cursor != nil && !bytes.Equal(cursor, []byte("null")) {
 			g.refuse(x, rpcFault(codeInvalidParams, "Unknown cursor: the list has one page."))
 			return
 		}

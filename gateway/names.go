@@ -104,7 +104,7 @@ func (w *lookout) place(direct ...*jsonschema.Schema) *place {
 		numbers = append(numbers, w.numbers[s])
 	}
 	slices.Sort(numbers)
-	var key []byte
+	key := make([]byte, 0, 32)
 	for _, n := range slices.Compact(numbers) {
 		key = binary.AppendUvarint(key, n)
 	}

@@ -48,6 +48,9 @@ const (
 // clean makes a caller's text fit for a record, an error or a page: no control or invisible characters, at most limit
 // bytes.
 func clean(text string, limit int) string {
+	if len(text) <= limit-len("…") && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError }) {
+		return text
+	}
 	var b strings.Builder
 	for _, r := range text {
 		if !unicode.IsPrint(r) || r == utf8.RuneError {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	strict "github.com/go-json-experiment/json"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"remit/internal/strictjson"
@@ -33,22 +32,22 @@ func (c *call) conform(result json.RawMessage) *fault {
 
 // promised says why a result does not keep the output schema. The text has the place and the rule, nothing of what stood there.
 func (s *schema) promised(result json.RawMessage) error {
-	var r members
-	if err := strict.Unmarshal(result, &r); err != nil { // no duplicate members, at any depth: readers would differ
+	r, ok := membersOf(result) // without duplicate members, at any depth: readers would differ
+	if !ok {
 		return errors.New("it is no object that every reader understands alike")
 	}
-	for name := range r {
+	for _, m := range r {
 		for _, known := range []string{"structuredContent", "isError", "resultType"} {
-			if name != known && folded(name) == folded(known) {
+			if m.Name != known && folded(m.Name) == folded(known) {
 				return fmt.Errorf("it has %s in another case", known)
 			}
 		}
 	}
-	if kind, ok := r["resultType"]; ok && string(kind) != `"complete"` || string(r["isError"]) == "true" {
+	if kind := r.at("resultType"); kind != nil && string(kind) != `"complete"` || string(r.at("isError")) == "true" {
 		return nil // what is not complete is refused by finished
 	}
-	content, ok := r["structuredContent"]
-	if !ok {
+	content := r.at("structuredContent")
+	if content == nil {
 		return errors.New("it has no structured content")
 	}
 	v, err := strictjson.Decode(content)

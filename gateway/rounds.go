@@ -12,7 +12,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -128,15 +127,16 @@ func (g *Gateway) continued(_ context.Context, c *call) *fault {
 		return f
 	}
 	c.round = r
-	c.entry.Detail["continues"], c.entry.Detail["round"] = r.Call, fmt.Sprint(r.Number+1)
+	c.note("continues", r.Call)
+	c.note("round", fmt.Sprint(r.Number+1))
 	responses, ok := c.params.object("inputResponses")
-	if !ok && c.params["inputResponses"] != nil {
+	if !ok && c.params.at("inputResponses") != nil {
 		return rpcFault(codeInvalidParams, `The member "inputResponses" of params must be an object.`)
 	}
 	c.answers = map[string]jsontext.Value{}
 	for key, kind := range r.Asked {
-		raw, given := responses[key]
-		if !given {
+		raw := responses.at(key)
+		if raw == nil {
 			continue // the server asks again
 		}
 		if err := answered(kind, raw); err != nil {
@@ -164,7 +164,7 @@ func (g *Gateway) recordAnswer(c *call, kind policy.Ask, raw []byte) {
 			text += " " + kept
 		}
 	}
-	c.entry.Detail["answers"] = strings.TrimPrefix(c.entry.Detail["answers"]+"\n"+text, "\n")
+	c.note("answers", strings.TrimPrefix(c.entry.Detail["answers"]+"\n"+text, "\n"))
 }
 
 // recordAsked notes what the server asked for, and whether the client saw it.
@@ -179,7 +179,7 @@ func (c *call) recordAsked(kind policy.Ask, err error) {
 		text = have + "\n" + text
 	}
 	if len(text) <= maxArgumentsInRecord {
-		c.entry.Detail["asked"] = text
+		c.note("asked", text)
 	}
 }
 
@@ -202,7 +202,7 @@ func (c *call) inputAsked(result []byte) (out questions, err error) {
 	if !ok || in.onlyExact("resultType", "inputRequests", "requestState") != nil {
 		return out, errors.New("what it asked for cannot be read by every reader alike")
 	}
-	if raw, given := in["requestState"]; given {
+	if raw := in.at("requestState"); raw != nil {
 		state, ok := in.text("requestState")
 		if !ok || len(state) > maxState {
 			return out, fmt.Errorf("its state is no text of at most %d bytes, but of %d", maxState, len(raw))
@@ -210,17 +210,18 @@ func (c *call) inputAsked(result []byte) (out questions, err error) {
 		out.state = &state
 	}
 	requests, ok := in.object("inputRequests")
-	if !ok && in["inputRequests"] != nil || len(requests) > maxQuestions || len(requests) == 0 && out.state == nil {
+	if !ok && in.at("inputRequests") != nil || len(requests) > maxQuestions || len(requests) == 0 && out.state == nil {
 		return out, fmt.Errorf("its requests are not 1 to %d", maxQuestions)
 	}
 	out.byKey = map[string]question{}
-	for _, key := range slices.Sorted(maps.Keys(requests)) {
+	for _, m := range slices.SortedFunc(slices.Values(requests), func(a, b strictjson.Member) int { return strings.Compare(a.Name, b.Name) }) {
+		key := m.Name
 		request, ok := requests.object(key)
 		method, _ := request.text("method")
 		if !ok || request.onlyExact("method", "params") != nil || len(key) > maxID || hides(jsontext.Value(quote(key))) {
 			return out, errors.New("a request of it cannot be read")
 		}
-		kind, params, err := c.question(method, request["params"])
+		kind, params, err := c.question(method, request.at("params"))
 		c.recordAsked(kind, err)
 		if err != nil {
 			return out, err
@@ -266,7 +267,7 @@ func (g *Gateway) askedBack(c *call, a questions, held string) *fault {
 func (c *call) named() string {
 	if c.round.Call == "" {
 		c.round.Call = rand.Text()
-		c.entry.Detail["call"] = c.round.Call
+		c.note("call", c.round.Call)
 	}
 	return c.round.Call
 }

@@ -16,7 +16,6 @@ import (
 	"golang.org/x/text/language"
 	english "golang.org/x/text/message"
 
-	strict "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"remit/catalog"
@@ -44,25 +43,25 @@ const noInput = `{"type":"object","additionalProperties":false}`
 
 // compile reads the input schema out of a definition, and the output schema if it has one.
 func compile(definition json.RawMessage) (input, output *schema, err error) {
-	var d members
-	if err := strict.Unmarshal(definition, &d); err != nil {
-		return nil, nil, fmt.Errorf("the definition cannot be read: %w", err)
+	d, ok := membersOf(definition)
+	if !ok {
+		return nil, nil, errors.New("the definition cannot be read")
 	}
-	raw, ok := d["inputSchema"]
+	raw := d.at("inputSchema")
 	if kind, _ := catalog.Unwrap(definition); kind != catalog.ATool {
 		made, err := catalog.InputSchema(definition)
 		if err != nil {
 			return nil, nil, fmt.Errorf("the definition cannot be read: %w", err)
 		}
-		raw, ok = jsontext.Value(made), true
+		raw = jsontext.Value(made)
 	}
-	if !ok {
+	if raw == nil {
 		raw = []byte(noInput)
 	}
 	if input, err = newSchema(json.RawMessage(raw)); err != nil {
 		return nil, nil, fmt.Errorf("the input schema cannot be used: %w", err)
 	}
-	if raw, ok := d["outputSchema"]; ok && raw.Kind() != 'n' { // null promises nothing
+	if raw := d.at("outputSchema"); raw != nil && raw.Kind() != 'n' { // null promises nothing
 		if output, err = newSchema(json.RawMessage(raw)); err != nil {
 			return nil, nil, fmt.Errorf("the output schema cannot be used: %w", err)
 		}
@@ -216,7 +215,7 @@ func (s *schema) evaluate(v any) (invalid *jsonschema.ValidationError, err error
 		}
 	}()
 	err = s.compiled.Validate(v)
-	if errors.As(err, &invalid) {
+	if invalid, ok := errors.AsType[*jsonschema.ValidationError](err); ok {
 		return invalid, nil
 	}
 	return nil, err

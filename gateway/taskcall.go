@@ -27,7 +27,7 @@ func (c *call) augmented() *fault {
 		f.policy = "tasks/tool"
 		return f
 	}
-	if own, ok := c.params.object("task"); !ok || own["ttl"] != nil && !milliseconds(own["ttl"]) {
+	if own, ok := c.params.object("task"); !ok || own.at("ttl") != nil && !milliseconds(own.at("ttl")) {
 		return rpcFault(codeInvalidParams, `The member "task" of params must be an object, and its "ttl" a number of milliseconds.`)
 	}
 	return nil
@@ -45,7 +45,7 @@ func (c *call) asksForTask() json.RawMessage {
 		return nil
 	}
 	if own, ok := c.params.object("task"); ok && !c.modern {
-		if ttl := own["ttl"]; ttl != nil {
+		if ttl := own.at("ttl"); ttl != nil {
 			return json.RawMessage(`{"ttl":` + string(ttl) + `}`)
 		}
 		return json.RawMessage("{}")
@@ -57,7 +57,9 @@ func (c *call) asksForTask() json.RawMessage {
 }
 
 // asked says that the client, of the older era, wants a task, and nothing else.
-func (c *call) asked() bool { return !c.modern && c.method == "tools/call" && c.params["task"] != nil }
+func (c *call) asked() bool {
+	return !c.modern && c.method == "tools/call" && c.params.at("task") != nil
+}
 
 // otherwise says that the server did not carry out the call, for the way in which it was made, and changes that.
 func (c *call) otherwise(out *upstream.Call, err error) bool {
@@ -81,7 +83,7 @@ func requiresTasks(rpc *upstream.RPCError) bool {
 	data, _ := membersOf(rpc.Data)
 	required, _ := data.object("requiredCapabilities")
 	extensions, _ := required.object("extensions")
-	_, ok := extensions[extensionTasks]
+	_, ok := extensions.value(extensionTasks)
 	return ok && rpc.Code == codeCapability
 }
 
@@ -107,7 +109,7 @@ func (g *Gateway) made(ctx context.Context, c *call, out upstream.Call, result s
 	if err != nil {
 		return taskFault(c, err)
 	}
-	c.entry.Detail["task"] = s.status
+	c.note("task", s.status)
 	if !c.takesTask() && !c.asked() {
 		return g.await(ctx, c, out, s, older)
 	}
@@ -153,7 +155,7 @@ func (g *Gateway) await(ctx context.Context, c *call, out upstream.Call, s state
 			return taskFault(c, err)
 		}
 	}
-	c.entry.Detail["task"] = s.status
+	c.note("task", s.status)
 	switch s.status {
 	case "completed":
 		server, _ := c.grant.Tool.Split()
@@ -231,7 +233,7 @@ func (g *Gateway) giveUp(c *call, id string, why error) {
 	if rpc, answered := errors.AsType[*upstream.RPCError](why); answered && rpc != nil {
 		return
 	}
-	c.entry.Detail["task"] = cancelledByUs
+	c.note("task", cancelledByUs)
 	server, of := c.server, c.subject()
 	g.busy.Add(1) // the request is in it, too
 	go func() {

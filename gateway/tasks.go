@@ -164,7 +164,8 @@ func (g *Gateway) findTask(ctx context.Context, c *call) *fault {
 	if f := g.find(ctx, c); f != nil {
 		return f
 	}
-	c.entry.Detail["call"], c.entry.Detail["request"] = c.task.Call, c.method
+	c.note("call", c.task.Call)
+	c.note("request", c.method)
 	if c.task.Grant == c.grant.print() {
 		return nil
 	}
@@ -258,7 +259,7 @@ func (g *Gateway) stateNow(ctx context.Context, c *call) (s state, f *fault) {
 
 // tell answers with the state of the task.
 func (c *call) tell(s state, more []byte) {
-	c.entry.Detail["task"] = s.status
+	c.note("task", s.status)
 	start := "{"
 	if c.modern {
 		start = `{"resultType":"complete",`
@@ -344,8 +345,8 @@ func (g *Gateway) updateTask(ctx context.Context, c *call) *fault {
 			return taskFault(c, err)
 		}
 		for _, key := range asks.keys {
-			raw, given := responses[key]
-			if !given {
+			raw := responses.at(key)
+			if raw == nil {
 				continue
 			}
 			if err := answered(asks.byKey[key].kind, raw); err != nil {
@@ -385,7 +386,7 @@ func (g *Gateway) cancelTask(ctx context.Context, c *call) *fault {
 // listensForTasks refuses to tell of tasks a client that does not know them. To one that does nothing is told of them, which the acknowledgement
 // says by leaving them out.
 func (x *exchange) listensForTasks(v *view, filter members) *fault {
-	if filter["taskIds"] == nil || !v.grantsTasks(true) || x.knowsTasks() {
+	if filter.at("taskIds") == nil || !v.grantsTasks(true) || x.knowsTasks() {
 		return nil
 	}
 	f := needTasks()

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -58,17 +57,17 @@ func isTask(result strictjson.Value, older bool) bool {
 		return err == nil && kind == "task"
 	}
 	in, ok := membersIn(result)
-	return ok && in["task"].Kind() == '{'
+	return ok && in.at("task").Kind() == '{'
 }
 
 // stateOf reads what a server says of a task. A text that is none of a task's is not passed on.
 func stateOf(result []byte, older bool) (s state, err error) {
 	unreadable := errors.New("what it says of its task cannot be read by every reader alike")
-	var in members
-	if strict.Unmarshal(result, &in) != nil {
+	in, ok := membersOf(result)
+	if !ok {
 		return s, unreadable
 	}
-	s.meta = in["_meta"]
+	s.meta = in.at("_meta")
 	if inner, ok := in.object("task"); older && ok {
 		in = inner
 	}
@@ -76,7 +75,7 @@ func stateOf(result []byte, older bool) (s state, err error) {
 	if in.onlyExact("taskId", "status", "statusMessage", "createdAt", "lastUpdatedAt", ttl, every, "result", "error", "inputRequests", "_meta", "resultType") != nil {
 		return s, unreadable
 	}
-	s.ttl, s.every, s.result, s.failure, s.requests = in[ttl], in[every], in["result"], in["error"], in["inputRequests"]
+	s.ttl, s.every, s.result, s.failure, s.requests = in.at(ttl), in.at(every), in.at("result"), in.at("error"), in.at("inputRequests")
 	s.id, _ = in.text("taskId")
 	s.status, _ = in.text("status")
 	s.message, _ = in.text("statusMessage")
@@ -137,11 +136,10 @@ func (c *call) metaOf(s state, id string) []byte {
 // related puts our id in the place of the server's where a message says to which task it belongs; an empty one takes that away.
 func related(message []byte, id string) []byte {
 	out, _, err := splice(message, "_meta", func(value []byte) []byte {
-		meta, ok := membersOf(value)
-		if _, says := meta[metaTask]; !ok || !says {
+		var meta map[string]jsontext.Value
+		if strict.Unmarshal(value, &meta) != nil || meta[metaTask] == nil {
 			return value
 		}
-		meta = maps.Clone(meta)
 		if meta[metaTask] = jsontext.Value(`{"taskId":` + quote(id) + `}`); id == "" {
 			delete(meta, metaTask)
 		}

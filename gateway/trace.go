@@ -92,7 +92,7 @@ func (c *call) traceMeta(baggage bool) map[string]json.RawMessage {
 	if c.trace.state != "" {
 		meta["tracestate"] = json.RawMessage(quote(c.trace.state))
 	}
-	if raw := c.meta["baggage"]; baggage && raw.Kind() == '"' && len(raw) <= maxBaggage {
+	if raw := c.meta.at("baggage"); baggage && raw.Kind() == '"' && len(raw) <= maxBaggage {
 		meta["baggage"] = json.RawMessage(raw)
 	}
 	return meta

@@ -161,9 +161,8 @@ func (g *Gateway) watchAll(x *exchange, wanted jsontext.Value, u *updates) (hono
 	for _, uri := range uris {
 		y := *x
 		y.method, y.seen = subscribe, nil
-		y.params, y.meta = members{"uri": jsontext.Value(quote(uri))}, maps.Clone(x.meta)
-		delete(y.meta, "progressToken") // the stream is another
-		delete(y.meta, metaLogLevel)
+		y.params = members{{Name: "uri", Value: strictjson.Unread(quote(uri))}}
+		y.meta = slices.DeleteFunc(slices.Clone(x.meta), func(m strictjson.Member) bool { return m.Name == "progressToken" || m.Name == metaLogLevel }) // the stream is another
 		c := g.newCall(&y)
 		c.updates, c.quiet = u, true
 		if g.run(c) == nil {

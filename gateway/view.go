@@ -32,10 +32,11 @@ type view struct {
 // grant is one pinned tool.
 type grant struct {
 	persona.Grant
-	served   []byte // the definition as agents read it
-	may      bool   // its calls may be made as tasks, in the older era
-	must     bool   // and have to be, at its server
-	corrupt  error  // the stored definition is not what the digest says, or the policy cannot be used
+	served   []byte            // the definition as agents read it
+	detail   map[string]string // what the record says of a call at first; shared, and not to be changed
+	may      bool              // its calls may be made as tasks, in the older era
+	must     bool              // and have to be, at its server
+	corrupt  error             // the stored definition is not what the digest says, or the policy cannot be used
 	rules    *policy.Compiled
 	template *regexp.Regexp // of the URIs that a resource template stands for; nil for anything else
 
@@ -95,8 +96,10 @@ func (g *Gateway) view(x *exchange) (*view, *fault) {
 		return nil, g.over(x, o)
 	}
 	x.mark = p.Shadow
-	if r, ok := p.Beside(); ok {
-		x.beside = &r
+	if x.mark.Revision != 0 {
+		if r, ok := p.Beside(); ok {
+			x.beside = &r
+		}
 	}
 	g.mu.Lock()
 	v := g.views[x.persona]
@@ -212,7 +215,7 @@ func (g *Gateway) build(of persona.ID, live persona.Revision) *view {
 		if err == nil && len(g.c.MaskKey) > 0 {
 			rules = rules.HashedFor(string(of), g.c.MaskKey)
 		}
-		t := &grant{Grant: pinned, served: served, rules: rules}
+		t := &grant{Grant: pinned, served: served, detail: map[string]string{"name": pinned.Name}, rules: rules}
 		t.may, t.must = pinned.TakesTasks()
 		if err == nil {
 			t.template, err = templateOf(pinned)

@@ -169,33 +169,27 @@ func canonical(raw json.RawMessage) (string, error) {
 }
 
 // arguments are the members of an object, as sent.
-type arguments map[string]jsontext.Value
+type arguments strictjson.Object
 
 func decode(object strictjson.Value) (arguments, error) {
-	if members, ok := object.Members(); ok {
-		a := make(arguments, len(members))
-		for _, m := range members {
-			a[m.Name] = m.Text
-		}
-		return a, nil
-	}
-	var a arguments
-	if err := strict.Unmarshal(object.Text, &a); err != nil {
+	a, err := object.Object()
+	if err != nil {
 		return nil, errors.New("they are not an object without duplicate members")
 	}
-	return a, nil
+	return arguments(a), nil
 }
 
 // at finds a member. found is false when it is not there; an error says that it cannot be there: what should hold it is no object.
 func (a arguments) at(steps []string) (value jsontext.Value, found bool, err error) {
 	for i, step := range steps {
-		if value, found = a[step]; !found || i+1 == len(steps) {
+		member, found := strictjson.Object(a).Member(step)
+		if value = member.Text; !found || i+1 == len(steps) {
 			return value, found, nil
 		}
 		if value.Kind() != '{' {
 			return nil, false, fmt.Errorf("%s is not an object", "/"+strings.Join(steps[:i+1], "/"))
 		}
-		if a, err = decode(strictjson.Value{Text: value}); err != nil {
+		if a, err = decode(member); err != nil {
 			return nil, false, err
 		}
 	}

@@ -15,11 +15,15 @@ import (
 type plain struct {
 	b      []byte
 	i      int
-	depth  int  // that is left
-	names  int  // likewise
-	keep   int  // how deep the members of objects are kept, from here on
-	sorted bool // every object's members are in order, and nothing is written otherwise than in the canonical form
+	depth  int      // that is left
+	names  int      // likewise
+	keep   int      // how deep the members of objects are kept, from here on
+	sorted bool     // every object's members are in order, and nothing is written otherwise than in the canonical form
+	room   []Member // for those that are kept, of the next objects
 }
+
+// fewMembers is for how many members there is room in an object at first.
+const fewMembers = 4
 
 // maxPlainNames is how many members of one object are compared with each other.
 const maxPlainNames = 32
@@ -145,7 +149,10 @@ func (p *plain) member(members *[]Member, name []byte) bool {
 		return p.value(nil)
 	}
 	if *members == nil {
-		*members = make([]Member, 0, 4)
+		if len(p.room) == 0 {
+			p.room = make([]Member, fewMembers*(p.keep+1))
+		}
+		*members, p.room = p.room[:0:fewMembers], p.room[fewMembers:]
 	}
 	*members = append(*members, Member{Name: said(name)})
 	return p.value(&(*members)[len(*members)-1].Value)

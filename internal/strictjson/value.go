@@ -1,5 +1,12 @@
 package strictjson
 
+import (
+	"fmt"
+
+	strict "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
 // Value is JSON that may have been read: then what it holds is found without reading it again.
 type Value struct {
 	Text    []byte   // as it stands; without white space around it where it was read
@@ -52,12 +59,42 @@ func (v Value) Members() ([]Member, bool) {
 // Member returns the member of that name. It reports false where there is none, or where [Value.Members] does.
 func (v Value) Member(name string) (Value, bool) {
 	members, _ := v.Members()
-	for i := range members {
-		if members[i].Name == name {
-			return members[i].Value, true
+	return Object(members).Member(name)
+}
+
+// Object is an object's members. No two have the same name.
+type Object []Member
+
+// Object returns the members of an object, also of one that [Value.Members] leaves to [Check]; nil for null.
+func (v Value) Object() (Object, error) {
+	switch known, ok := v.Members(); {
+	case ok && known == nil:
+		return Object{}, nil
+	case ok:
+		return known, nil
+	}
+	var all map[string]jsontext.Value
+	if err := strict.Unmarshal(v.Text, &all); err != nil {
+		return nil, fmt.Errorf("ambiguous or invalid JSON: %w", err)
+	}
+	if all == nil {
+		return nil, nil
+	}
+	out := make(Object, 0, len(all))
+	for name, text := range all {
+		out = append(out, Member{name, Value{Text: text}})
+	}
+	return out, nil
+}
+
+// Member returns the member of exactly that name.
+func (o Object) Member(name string) (v Value, ok bool) {
+	for i := range o {
+		if o[i].Name == name {
+			return o[i].Value, true
 		}
 	}
-	return Value{}, false
+	return v, false
 }
 
 // Decode is [Decode] of a value.
