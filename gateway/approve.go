@@ -207,7 +207,7 @@ func (g *Gateway) hold(ctx context.Context, c *call, r approval.Request) (approv
 		case err != nil:
 			return r, g.unread(err)
 		case ctx.Err() != nil || c.r.Context().Err() != nil:
-			return now, abandoned(ctx)
+			return now, c.abandoned(ctx)
 		case now.State != approval.Pending || wait.Err() != nil || !now.Open(g.c.Now()):
 			c.person.waited = g.c.Now().Sub(began)
 			return now, nil
@@ -218,8 +218,8 @@ func (g *Gateway) hold(ctx context.Context, c *call, r approval.Request) (approv
 }
 
 // abandoned is the end of a call whose client, session or gateway ended while it was held.
-func abandoned(ctx context.Context) *fault {
-	cause := context.Cause(ctx)
+func (c *call) abandoned(ctx context.Context) *fault {
+	cause := c.why(ctx)
 	if errors.Is(cause, errEnded) || errors.Is(cause, errClosing) {
 		reason := cause.Error() + " while the call waited for a person"
 		return toolFault("Cancelled: "+reason+". It was not made.", reason)

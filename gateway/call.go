@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -39,9 +40,10 @@ type call struct {
 	grant     *grant
 	server    Caller
 	ticket    audit.Ticket
-	open      bool   // the intent is recorded
-	release   func() // of the limiter
-	unshadow  func() // the same, of the shadow's
+	open      bool                  // the intent is recorded
+	ended     atomic.Pointer[error] // why its session, or its client by a message, ended it
+	release   func()                // of the limiter
+	unshadow  func()                // the same, of the shadow's
 	progress  *stream
 	round     round                     // of which this one is the next; the zero round is none
 	answers   map[string]jsontext.Value // to what was asked in it
@@ -114,16 +116,13 @@ func (g *Gateway) run(c *call) *fault {
 		defer context.AfterFunc(x.r.Context(), cancel)()
 	}
 	if x.session != nil {
-		own, end := context.WithCancelCause(ctx)
-		defer end(nil)
 		id := string(x.id)
-		if !x.session.begin(id, end) {
+		if !x.session.begin(id, func(why error) { c.ended.CompareAndSwap(nil, &why); cancel() }) {
 			f := badRequest(codeInvalidRequest, "A request with this id is in flight; ids are used once.")
 			g.finish(c, f)
 			return f
 		}
 		defer x.session.done(id)
-		ctx = own
 	}
 	defer func() {
 		for _, release := range []func(){c.release, c.unshadow} {
@@ -147,6 +146,14 @@ func (g *Gateway) run(c *call) *fault {
 	}
 	g.finish(c, f)
 	return f
+}
+
+// why is why the call ended before its answer.
+func (c *call) why(ctx context.Context) error {
+	if why := c.ended.Load(); why != nil {
+		return *why
+	}
+	return context.Cause(ctx)
 }
 
 // during ends as one context does and has the values of another.

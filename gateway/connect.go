@@ -22,7 +22,7 @@ func (g *Gateway) account(ctx context.Context, c *call) *fault {
 	case errors.Is(err, upstream.ErrNotConnected):
 		return g.unconnected(c, server, err)
 	}
-	return failure(ctx, server, err)
+	return c.failure(ctx, server, err)
 }
 
 // subject is whom a call is made for, and by which key.

@@ -114,7 +114,7 @@ func (g *Gateway) unanswered(ctx context.Context, c *call, err error) *fault {
 	case errors.Is(err, upstream.ErrNoToken):
 		c.entry.Decision = audit.Refused
 	}
-	return failure(ctx, server, err)
+	return c.failure(ctx, server, err)
 }
 
 // bounded is the time that the policy gives a call.
@@ -347,8 +347,8 @@ func resultType(read strictjson.Value) (kind string, err error) {
 
 // failure is what the agent is told when a server gave no answer. The upstream's own words, which may name hosts and
 // paths, go into the record only.
-func failure(ctx context.Context, server string, err error) *fault {
-	switch cause := context.Cause(ctx); {
+func (c *call) failure(ctx context.Context, server string, err error) *fault {
+	switch cause := c.why(ctx); {
 	case errors.Is(cause, errCancelled):
 		return &fault{silent: true, reason: cause.Error()}
 	case errors.Is(cause, errEnded), errors.Is(cause, errClosing):

@@ -98,7 +98,7 @@ func (g *Gateway) put(ctx context.Context, c *call, q question) (jsontext.Value,
 	c.interim.one.Lock()
 	defer c.interim.one.Unlock()
 	if ctx.Err() != nil { // while another question was asked
-		return nil, context.Cause(ctx)
+		return nil, c.why(ctx)
 	}
 	if c.progress == nil {
 		c.progress = c.stream()
@@ -127,7 +127,7 @@ func (g *Gateway) put(ctx context.Context, c *call, q question) (jsontext.Value,
 	for {
 		select {
 		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+			return nil, c.why(ctx)
 		case <-c.r.Context().Done():
 			return nil, errors.New("the client closed the connection on which it was asked")
 		case <-ending:

@@ -131,13 +131,13 @@ func (g *Gateway) hearOf(ctx context.Context, c *call) *fault {
 		select {
 		case err = <-agreed:
 		case <-ctx.Done():
-			err = context.Cause(ctx)
+			err = c.why(ctx)
 		}
 		if err != nil {
 			u.over(uri, w)
 			name, _ := c.grant.Tool.Split()
 			c.entry.Decision = audit.Failed
-			return failure(ctx, name, err)
+			return c.failure(ctx, name, err)
 		}
 	}
 	c.entry.Decision = audit.Allowed
