@@ -50,6 +50,9 @@ func (id ID) Own() string {
 
 func (id ID) own() (Kind, string) {
 	_, name := id.Split()
+	if !strings.HasPrefix(name, "@") {
+		return ATool, name
+	}
 	for _, kind := range []Kind{APrompt, AResource, ATemplate} {
 		if own, ok := strings.CutPrefix(name, "@"+string(kind)+"/"); ok {
 			return kind, own

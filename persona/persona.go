@@ -127,9 +127,9 @@ func (p Persona) Revision(number int) (Revision, bool) {
 
 // Live returns the revision that the gateway serves.
 func (p Persona) Live() (Revision, bool) {
-	for _, r := range p.Revisions {
-		if r.State == Live {
-			return r, true
+	for i := range p.Revisions {
+		if p.Revisions[i].State == Live {
+			return p.Revisions[i], true
 		}
 	}
 	return Revision{}, false
