@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -108,8 +109,8 @@ func (c *Catalog) addVectors(s *snapshot, vectors map[ID]Embedding) error {
 // Tool returns a tool that is offered now.
 func (c *Catalog) Tool(id ID) (Tool, bool) {
 	s := c.now.Load()
-	i, ok := slices.BinarySearchFunc(s.tools, id, func(t Tool, id ID) int { return strings.Compare(string(t.ID), string(id)) })
-	if !ok {
+	i := sort.Search(len(s.tools), func(i int) bool { return s.tools[i].ID >= id })
+	if i == len(s.tools) || s.tools[i].ID != id {
 		return Tool{}, false
 	}
 	return s.tools[i], true
