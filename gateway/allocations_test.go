@@ -7,8 +7,8 @@ import (
 
 // Allocations of one request, net/http and the record left out: more than this is a change that somebody has to mean.
 const (
-	maxListAllocations = 34
-	maxCallAllocations = 100
+	maxListAllocations = 17
+	maxCallAllocations = 60
 )
 
 // What a request allocates does not creep up, and does not grow with what is listed or carried.

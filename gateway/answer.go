@@ -80,6 +80,8 @@ func quote(text string) string {
 	return string(quoted)
 }
 
+var closing = []byte{'}'}
+
 // response is a JSON-RPC response in parts, so that a large result is not copied.
 type response [4][]byte
 
@@ -92,7 +94,7 @@ func (x *exchange) head() []byte {
 }
 
 func (x *exchange) resultOf(result ...[]byte) response {
-	r := response{append(x.head(), `,"result":`...), 3: []byte{'}'}}
+	r := response{append(x.head(), `,"result":`...), 3: closing}
 	copy(r[1:3], result)
 	return r
 }

@@ -274,15 +274,17 @@ func (c *call) finished(read strictjson.Value) (parts [2][]byte, err error) {
 	}
 	result = c.cacheable(result)
 	if kind == "" && c.modern {
-		rest := bytes.TrimLeft(result[1:], " \t\r\n")
-		start := `{"resultType":"complete"`
+		rest, start := bytes.TrimLeft(result[1:], " \t\r\n"), complete
 		if len(rest) > 0 && rest[0] != '}' {
-			start += ","
+			start = completeWith
 		}
-		return [2][]byte{[]byte(start), rest}, nil
+		return [2][]byte{start, rest}, nil
 	}
 	return [2][]byte{nil, result}, nil
 }
+
+// How a result of the stateless era begins, without and with members of its own.
+var complete, completeWith = []byte(`{"resultType":"complete"`), []byte(`{"resultType":"complete",`)
 
 // resultType returns the member of that name. Clients decide by it whether a result asks them: one that is given twice, or in another
 // case, which some readers take for the same, is refused. A result that is nothing but a task, as in the older era, is of the type "task".
