@@ -110,7 +110,7 @@ func (g *Gateway) newCall(x *exchange) *call {
 // client cancels it, and after a time.
 func (g *Gateway) run(c *call) *fault {
 	x := c.exchange
-	ctx, cancel := context.WithTimeout(during{g.life, x.r.Context()}, g.c.CallTimeout)
+	ctx, cancel := context.WithCancel(during{g.calls.after(g.life, g.c.CallTimeout), x.r.Context()})
 	defer cancel()
 	if x.modern { // in the older era a lost connection is no cancellation (2025-11-25, transports)
 		defer context.AfterFunc(x.r.Context(), cancel)()
@@ -172,24 +172,24 @@ func (d during) Value(key any) any {
 
 var errClosing = errors.New("the gateway was shut down during the call")
 
-// patience is a context that ends recordTimeout after a time.
-type patience struct {
+// patience has contexts that end after a time. Those who begin nearly together share one: a timer for each would cost more than most steps.
+type patience struct{ newest atomic.Pointer[stretch] }
+
+type stretch struct {
 	context.Context
-	began  time.Time
-	cancel context.CancelFunc // which nobody calls: another call may be recorded still
+	until  time.Time          // it is given to those who begin
+	cancel context.CancelFunc // which nobody calls: others may have it
 }
 
-// recording is the context in which a call is recorded, whatever becomes of its client: it ends after recordTimeout, or a second before,
-// since the calls of a second have one clock.
-func (g *Gateway) recording(c *call) context.Context {
-	now := time.Now()
-	p := g.records.Load()
-	if p == nil || now.Sub(p.began) > time.Second {
-		p = &patience{began: now}
-		p.Context, p.cancel = context.WithDeadline(context.Background(), now.Add(recordTimeout))
-		g.records.Store(p)
+// after returns a context that ends with another, which is the same at each call, and after a time or up to a 64th of that later.
+func (p *patience) after(with context.Context, length time.Duration) context.Context {
+	now, t := time.Now(), p.newest.Load()
+	if t == nil || now.After(t.until) {
+		t = &stretch{until: now.Add(length / 64)}
+		t.Context, t.cancel = context.WithDeadline(with, t.until.Add(length))
+		p.newest.Store(t)
 	}
-	return during{p, c.r.Context()}
+	return t.Context
 }
 
 // readCall takes the name and the arguments out of the parameters.
@@ -422,7 +422,7 @@ func (g *Gateway) finish(c *call, f *fault) {
 	c.entry.Time = g.c.Now()
 	c.entry.Micros = c.entry.Time.Sub(c.began).Microseconds()
 	var err error
-	if ctx := g.recording(c); c.open {
+	if ctx := (during{g.records.after(context.Background(), recordTimeout), c.r.Context()}); c.open { // whatever becomes of its client
 		err = g.c.Audit.Finish(ctx, c.ticket, c.entry)
 	} else {
 		err = g.c.Audit.Append(ctx, c.entry)

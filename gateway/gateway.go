@@ -97,7 +97,7 @@ type Config struct {
 	// requests without an Origin, which no browser sends across origins, are not affected.
 	AllowedOrigins []string
 	MaxBody        int64         // bytes of a request; default 4 MiB
-	CallTimeout    time.Duration // of one call, from its arrival to its answer; default 2 minutes
+	CallTimeout    time.Duration // of one call, from its arrival to its answer, or up to a 64th longer; default 2 minutes
 	ApprovalWait   time.Duration // how long a call is held until a person decides on it, at most half of CallTimeout; 0 is not at all
 	SessionIdle    time.Duration // after which a session of the older era ends; default 1 hour
 	// SessionKey, which replicas share, lets each of them serve the sessions of the older era that another opened. Without one, a
@@ -154,7 +154,8 @@ type Gateway struct {
 	stop     context.CancelFunc
 	life     context.Context
 	end      context.CancelCauseFunc // ends calls in flight
-	records  atomic.Pointer[patience]
+	calls    patience
+	records  patience
 }
 
 // New returns a gateway. It panics when a required field is missing, which is a defect of the program.
@@ -204,6 +205,15 @@ func orDefault[T comparable](value, otherwise T) T {
 
 // Paths are those below which everything is the gateway's.
 var Paths = []string{"/k/", "/p/", wellKnown + "/"}
+
+// Serves says that a path is that of a persona's endpoint, in its one spelling: a mux would find nothing else for it.
+func Serves(path string) bool {
+	id, ok := personaOf("/k/", path)
+	if !ok {
+		id, ok = personaOf("/p/", path)
+	}
+	return ok && id[0] != '.'
+}
 
 // ServeHTTP serves /k/{persona}/mcp and, with OAuth, /p/{persona}/mcp and its metadata, and nothing else.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {

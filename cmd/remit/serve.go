@@ -254,7 +254,13 @@ func (a *app) front(s *system, desk *approval.Desk, hook *webhook.Sender, n *not
 		mux.Handle(path, gate)
 	}
 	mux.Handle("/", s.afterLoad(site))
-	return mux, gate, nil
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if gateway.Serves(r.URL.Path) { // a call takes no way through the mux
+			gate.ServeHTTP(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	}), gate, nil
 }
 
 // lookout watches the dates of personas, and reminds of them in the log, too.
