@@ -82,7 +82,7 @@ const worthSeeing = 100 * time.Microsecond
 
 func (o observer) Step(ctx context.Context, name string, began time.Time, refused bool) {
 	took := time.Since(began)
-	o.stepTime.WithLabelValues(name).Observe(took.Seconds())
+	o.step(name).Observe(took.Seconds())
 	if took < worthSeeing && !refused {
 		return
 	}
