@@ -156,18 +156,18 @@ func (x *exchange) checkModern() *fault {
 	if !ok {
 		return badRequest(codeInvalidParams, "The member %q of _meta must be a string.", metaVersion)
 	}
-	if f := x.match("MCP-Protocol-Version", version); f != nil {
+	if f := match("MCP-Protocol-Version", x.r.Header["Mcp-Protocol-Version"], version); f != nil {
 		return f
 	}
 	if version != modernVersion {
 		return unsupported(version)
 	}
-	if f := x.match("Mcp-Method", x.method); f != nil {
+	if f := match("Mcp-Method", x.r.Header["Mcp-Method"], x.method); f != nil {
 		return f
 	}
 	if _, named := kindOf(x.method); named && !slices.Contains([]string{upstream.Complete, subscribe, upstream.TaskResult}, x.method) { // the last two are none of this era
-		missing := len(x.r.Header.Values("Mcp-Name")) == 0
-		if f := x.match("Mcp-Name", x.tool()); f != nil && !(missing && aboutTask(x.method)) { // which some clients do not send there
+		given := x.r.Header["Mcp-Name"]
+		if f := match("Mcp-Name", given, x.tool()); f != nil && !(len(given) == 0 && aboutTask(x.method)) { // which some clients do not send there
 			return f
 		}
 	}
@@ -183,8 +183,7 @@ func (x *exchange) checkModern() *fault {
 }
 
 // match refuses a header that is missing, given twice, or not what the body says. No decision is taken from a header.
-func (x *exchange) match(name, body string) *fault {
-	values := x.r.Header.Values(name)
+func match(name string, values []string, body string) *fault {
 	switch {
 	case len(values) == 0:
 		return badRequest(codeHeaderMismatch, "Header mismatch: the header %s is missing.", name)
