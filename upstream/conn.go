@@ -14,6 +14,7 @@ import (
 	"time"
 
 	strict "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/mark3labs/mcp-go/client/transport"
 	"github.com/mark3labs/mcp-go/mcp"
 
@@ -48,7 +49,7 @@ type conn struct {
 
 	version  atomic.Value // string; empty before and during the handshake of the older era
 	metaOnce sync.Once
-	meta     string
+	meta     []byte
 	info     serverInfo
 
 	nextID  atomic.Int64
@@ -110,6 +111,7 @@ type request struct {
 	notices   chan notice     // what comes of both, and of pages that it asked for
 	schema    json.RawMessage // the called tool's input schema, for x-mcp-header
 	call      bool            // made for an agent
+	cancel    func()          // ends the context that the request is sent with; nil where that is not the request's own
 	heard     func(message)   // gets the notifications of a subscription, one at a time
 	asks      []string        // what the server may ask for
 	tasks     bool            // a task is taken for an answer, or is what is asked about
@@ -121,9 +123,11 @@ type request struct {
 // It always closes r.notices.
 func (c *conn) do(ctx context.Context, r request) (result strictjson.Value, err error) {
 	id := c.nextID.Add(1)
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	p := &pending{id: id, cancel: cancel, progress: r.progress, logs: r.level != "", notices: r.notices, direct: c.direct != nil && r.call, heard: r.heard}
+	if r.cancel == nil {
+		ctx, r.cancel = context.WithCancel(ctx)
+		defer r.cancel()
+	}
+	p := &pending{id: id, cancel: r.cancel, progress: r.progress, logs: r.level != "", notices: r.notices, direct: c.direct != nil && r.call, heard: r.heard}
 	if len(r.asks) > 0 && r.answer != nil && c.answer != nil {
 		asked, end := context.WithCancel(ctx)
 		p.asking = &asking{ctx: asked, answer: r.answer, pages: map[string]bool{}}
@@ -145,12 +149,13 @@ func (c *conn) do(ctx context.Context, r request) (result strictjson.Value, err 
 		send = c.direct
 	}
 	result, err = send(ctx, p, r.method, params, c.headers(r, params))
-	if err != nil && ctx.Err() != nil {
-		c.cancelled(ctx, r.method, id) // before unregister: close waits for it
+	cause := c.causeOf(ctx, p)
+	if err != nil && cause != nil {
+		c.cancelled(cause, r.method, id) // before unregister: close waits for it
 	}
 	c.unregister(p)
 	if err != nil {
-		return strictjson.Value{}, c.explain(ctx, r.method, err)
+		return strictjson.Value{}, c.explain(ctx, cause, r.method, err)
 	}
 	if p.failure != nil {
 		return strictjson.Value{}, c.rpcError(p.failure)
@@ -196,9 +201,22 @@ func (c *conn) fail(err error) {
 	defer c.mu.Unlock()
 	for _, p := range c.pending {
 		if !p.answered {
-			p.cancel(c.down)
+			p.fail(c.down)
 		}
 	}
+}
+
+// causeOf is why a request ended, of which ctx is the context; nil if it has not.
+func (c *conn) causeOf(ctx context.Context, p *pending) error {
+	cause := context.Cause(ctx)
+	if cause == context.Canceled {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if p.lost != nil {
+			return p.lost
+		}
+	}
+	return cause
 }
 
 // retire lets no further request use the connection; those in flight go on.
@@ -230,13 +248,13 @@ func (c *conn) close(ctx context.Context, grace time.Duration) {
 
 // cancelled tells the server that nobody waits for the answer any more. Over
 // HTTP the newer era has closed the stream, which says the same.
-func (c *conn) cancelled(ctx context.Context, method string, id int64) {
+func (c *conn) cancelled(cause error, method string, id int64) {
 	_, http := c.wire.(transport.HTTPConnection)
-	if method == "initialize" || method == "server/discover" || (http && c.modern()) || c.life.Err() != nil || errors.Is(context.Cause(ctx), ErrTooLarge) {
+	if method == "initialize" || method == "server/discover" || (http && c.modern()) || c.life.Err() != nil || errors.Is(cause, ErrTooLarge) {
 		return
 	}
 	reason := "the caller gave up"
-	if errors.Is(context.Cause(ctx), ErrTimeout) {
+	if errors.Is(cause, ErrTimeout) {
 		reason = "time-out"
 	}
 	c.tasks.Go(func() {
@@ -255,9 +273,9 @@ func (c *conn) notify(ctx context.Context, method string, params map[string]any)
 
 // explain turns what mcp-go reports into one of our errors. Its own words are
 // not used: they can hold the URL and with it a secret.
-func (c *conn) explain(ctx context.Context, method string, err error) error {
+func (c *conn) explain(ctx context.Context, cause error, method string, err error) error {
 	var f *fault
-	if cause := context.Cause(ctx); cause != nil && errors.As(cause, &f) {
+	if cause != nil && errors.As(cause, &f) {
 		return f
 	}
 	switch {
@@ -362,11 +380,8 @@ func (c *conn) params(id int64, r request) (pieces, error) {
 // name and arguments and nothing else. The arguments are as sent, white space
 // included, which HTTP does not mind.
 func (c *conn) plainCall(name string, arguments json.RawMessage) pieces {
-	start := `{"arguments":`
-	if c.modern() {
-		start = c.plainMeta()
-	}
-	return pieces{[]byte(start), arguments, append(append([]byte(`,"name":`), quote(name)...), '}')}
+	end, _ := jsontext.AppendQuote(append(make([]byte, 0, len(name)+16), `,"name":`...), name) // invalid UTF-8 is replaced
+	return pieces{c.plainStart(), arguments, append(end, '}')}
 }
 
 // named is the parameter that says what is called.
@@ -380,15 +395,20 @@ func (r request) named() string {
 	return "name"
 }
 
-// plainMeta is the _meta of every request of the newer era, up to the arguments.
-func (c *conn) plainMeta() string {
+// plainStart is what comes before the arguments; of the newer era with its _meta. Nobody changes it.
+func (c *conn) plainStart() []byte {
+	if !c.modern() {
+		return olderStart
+	}
 	c.metaOnce.Do(func() {
 		info, _ := json.Marshal(clientInfo) // our own, of strings
-		c.meta = `{"_meta":{"io.modelcontextprotocol/clientCapabilities":{},"io.modelcontextprotocol/clientInfo":` + string(info) +
-			`,"io.modelcontextprotocol/protocolVersion":` + string(quote(c.protocol())) + `},"arguments":`
+		c.meta = []byte(`{"_meta":{"io.modelcontextprotocol/clientCapabilities":{},"io.modelcontextprotocol/clientInfo":` + string(info) +
+			`,"io.modelcontextprotocol/protocolVersion":` + string(quote(c.protocol())) + `},"arguments":`)
 	})
 	return c.meta
 }
+
+var olderStart = []byte(`{"arguments":`)
 
 // headers mirror parts of the body, as the newer era asks for over HTTP.
 func (c *conn) headers(r request, params pieces) http.Header {

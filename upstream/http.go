@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/mark3labs/mcp-go/client/transport"
@@ -76,10 +77,11 @@ func newNetwork(cfg *Config) *network {
 // answer to the one request, as JSON, whatever the server sent.
 type gate struct {
 	conn    *conn
-	base    http.RoundTripper
+	base    *network
 	client  *http.Client
 	wire    *transport.StreamableHTTP
 	replies chan struct{} // answers to the server's requests under way
+	calls   atomic.Pointer[common]
 }
 
 // redirect follows a server only within its own origin, and only where the
@@ -122,34 +124,72 @@ func (g *gate) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // direct sends one request and returns the result of its answer.
 func (g *gate) direct(ctx context.Context, p *pending, method string, params pieces, header http.Header) (strictjson.Value, error) {
-	start := make([]byte, 0, len(method)+len(params[0])+64)
-	start = strconv.AppendInt(append(start, `{"jsonrpc":"2.0","id":`...), p.id, 10)
-	start = append(append(append(start, `,"method":"`...), method...), `","params":`...)
-	body := append(append(pieces{append(start, params[0]...)}, params[1:]...), []byte{'}'})
-	req, err := g.newRequest(ctx, http.MethodPost, nil)
+	shared, err := g.common()
 	if err != nil {
 		return strictjson.Value{}, err
 	}
+	start := strconv.AppendInt(append(make([]byte, 0, len(method)+64), `{"jsonrpc":"2.0","id":`...), p.id, 10)
+	start = append(append(append(start, `,"method":"`...), method...), `","params":`...)
+	body := append(append(append(make(pieces, 0, len(params)+2), start), params...), closing)
+	req := shared.request.WithContext(ctx)
+	req.Header = header
 	body.onto(req)
-	req.Header["Content-Type"] = onlyJSON
-	maps.Copy(req.Header, header)
-	resp, err := g.sendOwn(req)
-	if err == nil && isRedirect(resp.StatusCode) {
+	resp, err := g.authorized(req, shared)
+	if err != nil {
+		return strictjson.Value{}, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode >= 300 {
+		req = shared.whole(req)
+	}
+	if isRedirect(resp.StatusCode) {
 		resp.Body.Close()
 		err = g.follow(context.WithValue(ctx, pendingKey{}, p), req, resp)
-		return p.result, err
-	}
-	if err == nil {
+	} else {
 		_, err = g.answer(req, resp, p)
-		resp.Body.Close()
 	}
-	if err != nil {
-		return strictjson.Value{}, err
-	}
-	return p.result, nil
+	return p.result, err
 }
 
-var onlyJSON = []string{"application/json"}
+var (
+	onlyJSON = []string{"application/json"}
+	closing  = []byte{'}'}
+)
+
+// common is what the calls of a session have in common. It is not changed.
+type common struct {
+	session, version string
+	request          *http.Request // without a body
+	header           []byte        // its header, as it is written
+}
+
+// common returns what a call has in common with those before it; it is made anew after a handshake.
+func (g *gate) common() (*common, error) {
+	last := g.calls.Load()
+	if last != nil && last.session == g.wire.GetSessionId() && last.version == g.conn.protocol() {
+		return last, nil
+	}
+	req, err := g.newRequest(context.Background(), http.MethodPost, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header["Content-Type"] = onlyJSON
+	g.configure(req)
+	var header bytes.Buffer
+	_ = req.Header.Write(&header) // to memory
+	last = &common{req.Header.Get(transport.HeaderKeySessionID), req.Header.Get(transport.HeaderKeyProtocolVersion), req, header.Bytes()}
+	g.calls.Store(last)
+	return last, nil
+}
+
+// whole is a request with the common header beside its own.
+func (c *common) whole(req *http.Request) *http.Request {
+	req = req.WithContext(req.Context())
+	own := req.Header
+	req.Header = maps.Clone(c.request.Header)
+	maps.Copy(req.Header, own)
+	return req
+}
 
 // follow sends a request where the answer says that it belongs. Only 307 and 308 say that the server has done nothing with it;
 // after the others, which would not carry the method and the body on, it is not sent again.
@@ -176,8 +216,8 @@ func (g *gate) follow(ctx context.Context, req *http.Request, resp *http.Respons
 }
 
 // transfer does one exchange.
-func (g *gate) transfer(req *http.Request) (*http.Response, error) {
-	resp, err := g.base.RoundTrip(req)
+func (g *gate) transfer(req *http.Request, shared *common) (*http.Response, error) {
+	resp, err := g.base.send(req, shared)
 	if err == nil {
 		return resp, nil
 	}
@@ -247,10 +287,13 @@ func (g *gate) answer(req *http.Request, resp *http.Response, p *pending) ([]byt
 
 // readJSON reads an answer of the length that its header says, or -1.
 func (g *gate) readJSON(body io.Reader, length int64, p *pending) ([]byte, error) {
-	limit := g.conn.cfg.MaxMessage
-	raw, err := readAll(io.LimitReader(body, int64(limit)+1), min(length, int64(limit)+1))
+	limit := int64(g.conn.cfg.MaxMessage)
+	if length > limit {
+		return nil, g.conn.errTooLarge()
+	}
+	raw, err := readAll(body, length, limit)
 	switch {
-	case len(raw) > limit:
+	case int64(len(raw)) > limit:
 		return nil, g.conn.errTooLarge()
 	case err != nil:
 		return nil, g.brokenOff()
@@ -261,11 +304,11 @@ func (g *gate) readJSON(body io.Reader, length int64, p *pending) ([]byte, error
 	return nil, faultf(ErrInvalid, "server %s sent something that does not answer the request: report this to its maker", g.conn.cfg.Name)
 }
 
-// readAll is io.ReadAll for a text of the size, if that is not below 0: its memory is asked for once, up to a bound that a header
-// alone may cause.
-func readAll(in io.Reader, size int64) ([]byte, error) {
+// readAll reads a text of the size, or of any if that is below 0, but no more than one byte over the limit. Its memory is asked for
+// once, up to a bound that a header alone may cause.
+func readAll(in io.Reader, size, limit int64) ([]byte, error) {
 	if size < 0 || size > maxAtOnce {
-		return io.ReadAll(in)
+		return io.ReadAll(io.LimitReader(in, limit+1))
 	}
 	b := make([]byte, size)
 	_, err := io.ReadFull(in, b)
