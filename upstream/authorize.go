@@ -33,7 +33,7 @@ type Authorizer interface {
 func (g *gate) send(req *http.Request) (*http.Response, error) {
 	req = req.Clone(req.Context())
 	g.configure(req)
-	return g.authorized(req, nil)
+	return g.authorized(req, callHead{})
 }
 
 // configure puts the configured headers on a request.
@@ -47,15 +47,15 @@ func (g *gate) configure(req *http.Request) {
 }
 
 // authorized does one exchange of a request that has the configured headers, and puts the token on it.
-func (g *gate) authorized(req *http.Request, shared *common) (*http.Response, error) {
+func (g *gate) authorized(req *http.Request, head callHead) (*http.Response, error) {
 	if g.conn.cfg.Auth == nil {
-		return g.transfer(req, shared)
+		return g.transfer(req, head)
 	}
 	sent, err := g.authorize(req, "")
 	if err != nil {
 		return nil, err
 	}
-	resp, err := g.transfer(req, shared)
+	resp, err := g.transfer(req, head)
 	if err != nil || resp.StatusCode != http.StatusUnauthorized || sent == "" || req.Body != nil && req.GetBody == nil {
 		return resp, err
 	}
@@ -69,7 +69,7 @@ func (g *gate) authorized(req *http.Request, shared *common) (*http.Response, er
 	if _, err := g.authorize(req, sent); err != nil {
 		return nil, err
 	}
-	return g.transfer(req, shared)
+	return g.transfer(req, head)
 }
 
 // insufficientScope reports whether a refusal is about the token's scope (RFC 6750, section 3.1).

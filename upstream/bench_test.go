@@ -88,13 +88,14 @@ func serveStill(c net.Conn, era, result string) {
 	}
 }
 
-// calls is a call of a server that stands still, under a context as the gateway has it, for each era and two sizes of a result.
+// calls is a call of a server that stands still, under a context as the gateway has it, whose deadline comes first, for each era and
+// two sizes of a result.
 func calls(t testing.TB, each func(name string, call func())) {
 	for _, era := range []string{"2025-06-18", fakemcp.Modern} {
 		for _, size := range []int{100, 10_000} {
-			s := one(t, Config{Name: "still", URL: still(t, era, size)})
+			s := one(t, Config{Name: "still", URL: still(t, era, size), CallTimeout: 2 * time.Hour})
 			until(t, s, "ready", isReady)
-			ctx, end := context.WithTimeout(t.Context(), 10*time.Minute)
+			ctx, end := context.WithTimeout(t.Context(), time.Hour)
 			defer end()
 			ctx, cancel := context.WithCancelCause(ctx)
 			defer cancel(nil)
@@ -117,5 +118,22 @@ func BenchmarkCall(b *testing.B) {
 				call()
 			}
 		})
+	})
+}
+
+// maxAllocations is of one call over plain HTTP: more is a change that somebody has to mean.
+const maxAllocations = 28
+
+// What a call allocates does not creep up, and does not grow with the result.
+func TestAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates, too")
+	}
+	calls(t, func(name string, call func()) {
+		got := testing.AllocsPerRun(200, call)
+		t.Logf("%s: %.0f allocations", name, got)
+		if got > maxAllocations {
+			t.Errorf("%s: %.0f allocations, more than %d", name, got, maxAllocations)
+		}
 	})
 }

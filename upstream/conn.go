@@ -1,7 +1,6 @@
 package upstream
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -31,7 +30,7 @@ type conn struct {
 	wire transport.Interface
 	// direct sends calls of tools over HTTP, past mcp-go, which decodes and
 	// encodes each message on both ways. Nil for stdio.
-	direct func(ctx context.Context, p *pending, method string, params pieces, header http.Header) (strictjson.Value, error)
+	direct func(ctx context.Context, p *pending, r request, params pieces) (strictjson.Value, error)
 	reply  func(raw []byte) // sends an answer to the server's request; never blocks
 	// answer does the same, and waits until it is sent. Nil for stdio, where
 	// calls are asked for nothing.
@@ -148,7 +147,7 @@ func (c *conn) do(ctx context.Context, r request) (result strictjson.Value, err 
 	if p.direct {
 		send = c.direct
 	}
-	result, err = send(ctx, p, r.method, params, c.headers(r, params))
+	result, err = send(ctx, p, r, params)
 	cause := c.causeOf(ctx, p)
 	if err != nil && cause != nil {
 		c.cancelled(cause, r.method, id) // before unregister: close waits for it
@@ -164,9 +163,9 @@ func (c *conn) do(ctx context.Context, r request) (result strictjson.Value, err 
 }
 
 // relay has mcp-go's transport send a request.
-func (c *conn) relay(ctx context.Context, p *pending, method string, params pieces, header http.Header) (strictjson.Value, error) {
+func (c *conn) relay(ctx context.Context, p *pending, r request, params pieces) (strictjson.Value, error) {
 	response, err := c.wire.SendRequest(context.WithValue(ctx, pendingKey{}, p), transport.JSONRPCRequest{
-		JSONRPC: mcp.JSONRPC_VERSION, ID: mcp.NewRequestId(p.id), Method: method, Params: params.whole(), Header: header})
+		JSONRPC: mcp.JSONRPC_VERSION, ID: mcp.NewRequestId(p.id), Method: r.method, Params: params.whole(), Header: c.headers(r.method)})
 	if err != nil {
 		return strictjson.Value{}, err
 	}
@@ -381,7 +380,7 @@ func (c *conn) params(id int64, r request) (pieces, error) {
 // included, which HTTP does not mind.
 func (c *conn) plainCall(name string, arguments json.RawMessage) pieces {
 	end, _ := jsontext.AppendQuote(append(make([]byte, 0, len(name)+16), `,"name":`...), name) // invalid UTF-8 is replaced
-	return pieces{c.plainStart(), arguments, append(end, '}')}
+	return append(make(pieces, 0, 5), c.plainStart(), arguments, append(end, '}'))             // with room for what is put around them
 }
 
 // named is the parameter that says what is called.
@@ -410,22 +409,10 @@ func (c *conn) plainStart() []byte {
 
 var olderStart = []byte(`{"arguments":`)
 
-// headers mirror parts of the body, as the newer era asks for over HTTP.
-func (c *conn) headers(r request, params pieces) http.Header {
+// headers mirror parts of the body, as the newer era asks for over HTTP. Calls mirror more: see callHead.
+func (c *conn) headers(method string) http.Header {
 	if _, ok := c.wire.(transport.HTTPConnection); !ok || !c.modern() {
 		return nil
 	}
-	h := http.Header{mcp.HeaderMethod: {r.method}}
-	if r.called != "" {
-		if encoded, ok := mcp.EncodeHeaderValue(r.called); ok {
-			h[mcp.HeaderName] = []string{encoded}
-		}
-	}
-	if bytes.Contains(r.schema, []byte("x-mcp-header")) {
-		tool := mcp.Tool{RawInputSchema: r.schema}
-		for name, value := range mcp.GenerateParamHeaders(&tool, params.whole()) {
-			h.Set(name, value)
-		}
-	}
-	return h
+	return http.Header{mcp.HeaderMethod: {method}}
 }

@@ -6,16 +6,17 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"maps"
 	"mime"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
 
 	"github.com/mark3labs/mcp-go/client/transport"
+	"github.com/mark3labs/mcp-go/mcp"
 
 	"remit/internal/strictjson"
 )
@@ -123,24 +124,25 @@ func (g *gate) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // direct sends one request and returns the result of its answer.
-func (g *gate) direct(ctx context.Context, p *pending, method string, params pieces, header http.Header) (strictjson.Value, error) {
-	shared, err := g.common()
+func (g *gate) direct(ctx context.Context, p *pending, r request, params pieces) (strictjson.Value, error) {
+	common, err := g.common()
 	if err != nil {
 		return strictjson.Value{}, err
 	}
-	start := strconv.AppendInt(append(make([]byte, 0, len(method)+64), `{"jsonrpc":"2.0","id":`...), p.id, 10)
-	start = append(append(append(start, `,"method":"`...), method...), `","params":`...)
-	body := append(append(append(make(pieces, 0, len(params)+2), start), params...), closing)
-	req := shared.request.WithContext(ctx)
-	req.Header = header
-	body.onto(req)
-	resp, err := g.authorized(req, shared)
+	start := strconv.AppendInt(append(make([]byte, 0, len(r.method)+64), `{"jsonrpc":"2.0","id":`...), p.id, 10)
+	start = append(append(append(start, `,"method":"`...), r.method...), `","params":`...)
+	req, head := common.request.WithContext(ctx), callHead{common: common}
+	if req.Header = nil; mcp.IsModernProtocol(common.version) {
+		head.method, head.name, req.Header = r.method, r.encodedName(), r.paramHeaders(params)
+	}
+	append(slices.Insert(params, 0, start), closing).onto(req)
+	resp, err := g.authorized(req, head)
 	if err != nil {
 		return strictjson.Value{}, err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode >= 300 {
-		req = shared.whole(req)
+		req = head.whole(req)
 	}
 	if isRedirect(resp.StatusCode) {
 		resp.Body.Close()
@@ -155,41 +157,6 @@ var (
 	onlyJSON = []string{"application/json"}
 	closing  = []byte{'}'}
 )
-
-// common is what the calls of a session have in common. It is not changed.
-type common struct {
-	session, version string
-	request          *http.Request // without a body
-	header           []byte        // its header, as it is written
-}
-
-// common returns what a call has in common with those before it; it is made anew after a handshake.
-func (g *gate) common() (*common, error) {
-	last := g.calls.Load()
-	if last != nil && last.session == g.wire.GetSessionId() && last.version == g.conn.protocol() {
-		return last, nil
-	}
-	req, err := g.newRequest(context.Background(), http.MethodPost, nil)
-	if err != nil {
-		return nil, err
-	}
-	req.Header["Content-Type"] = onlyJSON
-	g.configure(req)
-	var header bytes.Buffer
-	_ = req.Header.Write(&header) // to memory
-	last = &common{req.Header.Get(transport.HeaderKeySessionID), req.Header.Get(transport.HeaderKeyProtocolVersion), req, header.Bytes()}
-	g.calls.Store(last)
-	return last, nil
-}
-
-// whole is a request with the common header beside its own.
-func (c *common) whole(req *http.Request) *http.Request {
-	req = req.WithContext(req.Context())
-	own := req.Header
-	req.Header = maps.Clone(c.request.Header)
-	maps.Copy(req.Header, own)
-	return req
-}
 
 // follow sends a request where the answer says that it belongs. Only 307 and 308 say that the server has done nothing with it;
 // after the others, which would not carry the method and the body on, it is not sent again.
@@ -216,8 +183,8 @@ func (g *gate) follow(ctx context.Context, req *http.Request, resp *http.Respons
 }
 
 // transfer does one exchange.
-func (g *gate) transfer(req *http.Request, shared *common) (*http.Response, error) {
-	resp, err := g.base.send(req, shared)
+func (g *gate) transfer(req *http.Request, head callHead) (*http.Response, error) {
+	resp, err := g.base.send(req, head)
 	if err == nil {
 		return resp, nil
 	}

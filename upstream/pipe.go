@@ -29,18 +29,17 @@ type network struct {
 // answer meanwhile.
 const maxPiped = 64 << 10
 
-func (n *network) RoundTrip(req *http.Request) (*http.Response, error) { return n.send(req, nil) }
+func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
+	return n.send(req, callHead{})
+}
 
-// send is RoundTrip of a request that has a header in common with others, if that is not nil.
-func (n *network) send(req *http.Request, shared *common) (*http.Response, error) {
+// send is RoundTrip of a request of which a part of the header is the head.
+func (n *network) send(req *http.Request, head callHead) (*http.Response, error) {
 	_, own := req.Body.(*piecesBody)
 	if n.pipes != nil && req.Method == http.MethodPost && req.ContentLength > 0 && (own || req.ContentLength <= maxPiped) && *req.URL == *n.pipes.url {
-		return n.pipes.send(req, shared)
+		return n.pipes.send(req, head)
 	}
-	if shared != nil {
-		req = shared.whole(req)
-	}
-	return n.Transport.RoundTrip(req)
+	return n.Transport.RoundTrip(head.whole(req))
 }
 
 func (n *network) CloseIdleConnections() {
@@ -184,17 +183,17 @@ func (p *pipes) close() {
 
 var outgoing = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-func (p *pipes) RoundTrip(req *http.Request) (*http.Response, error) { return p.send(req, nil) }
+func (p *pipes) RoundTrip(req *http.Request) (*http.Response, error) { return p.send(req, callHead{}) }
 
 // send does one exchange. When the request's context ends, so does its connection.
-func (p *pipes) send(req *http.Request, shared *common) (*http.Response, error) {
+func (p *pipes) send(req *http.Request, head callHead) (*http.Response, error) {
 	ctx := req.Context()
 	c, err := p.take(ctx)
 	if err != nil {
 		return nil, err
 	}
 	b := &pipeBody{of: p, c: c, stop: context.AfterFunc(ctx, c.interrupt)}
-	resp, err := p.exchange(c, req, shared)
+	resp, err := p.exchange(c, req, head)
 	if err != nil {
 		b.end(false)
 		if ctx.Err() != nil {
@@ -211,8 +210,8 @@ func (p *pipes) send(req *http.Request, shared *common) (*http.Response, error) 
 	return resp, nil
 }
 
-func (p *pipes) exchange(c *pipe, req *http.Request, shared *common) (*http.Response, error) {
-	if err := p.write(c, req, shared); err != nil {
+func (p *pipes) exchange(c *pipe, req *http.Request, head callHead) (*http.Response, error) {
+	if err := p.write(c, req, head); err != nil {
 		return nil, err
 	}
 	c.left = maxAnswerHeader
@@ -234,13 +233,11 @@ func (p *pipes) exchange(c *pipe, req *http.Request, shared *common) (*http.Resp
 }
 
 // write sends a request. A large body is on its way when it returns.
-func (p *pipes) write(c *pipe, req *http.Request, shared *common) error {
+func (p *pipes) write(c *pipe, req *http.Request, head callHead) error {
 	out := outgoing.Get().(*bytes.Buffer)
 	out.Reset()
 	out.WriteString(p.start)
-	if shared != nil {
-		out.Write(shared.header)
-	}
+	head.write(out)
 	out.WriteString("Content-Length: ")
 	out.Write(strconv.AppendInt(out.AvailableBuffer(), req.ContentLength, 10))
 	out.WriteString("\r\n")
@@ -261,13 +258,20 @@ func (p *pipes) write(c *pipe, req *http.Request, shared *common) error {
 		return nil
 	}
 	defer outgoing.Put(out)
-	n, err := out.ReadFrom(req.Body)
-	if req.Body.Close(); err == nil && n != req.ContentLength {
-		err = errors.New("the body is not as long as it says")
+	if ok {
+		for _, piece := range body.all {
+			out.Write(piece)
+		}
+	} else {
+		n, err := out.ReadFrom(req.Body)
+		if req.Body.Close(); err != nil {
+			return err
+		}
+		if n != req.ContentLength {
+			return errors.New("the body is not as long as it says")
+		}
 	}
-	if err == nil {
-		_, err = c.Write(out.Bytes())
-	}
+	_, err := c.Write(out.Bytes())
 	return err
 }
 
