@@ -20,25 +20,8 @@ import (
 // a call, so that what a benchmark counts is this package's.
 func still(t testing.TB, era string, size int) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
 	result := `{"content":[{"type":"text","text":"` + strings.Repeat("x", max(0, size-40)) + `"}]}`
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				serveStill(c, era, result)
-			}()
-		}
-	}()
-	return "http://" + l.Addr().String() + "/mcp"
+	return accepting(t, func(c net.Conn, _ int) { serveStill(c, era, result) })
 }
 
 func serveStill(c net.Conn, era, result string) {

@@ -42,16 +42,21 @@ func (g *gate) common() (*common, error) {
 	return last, nil
 }
 
+// mirrored are the names and values of the newer era; an empty value is not sent.
+func (h callHead) mirrored() [2][2]string {
+	return [2][2]string{{mcp.HeaderMethod, h.method}, {mcp.HeaderName, h.name}}
+}
+
 // write writes the lines.
 func (h callHead) write(out *bytes.Buffer) {
 	if h.common != nil {
 		out.Write(h.header)
 	}
-	for _, line := range [2]struct{ name, value string }{{mcp.HeaderMethod, h.method}, {mcp.HeaderName, h.name}} {
-		if line.value != "" {
-			out.WriteString(line.name)
+	for _, line := range h.mirrored() {
+		if line[1] != "" {
+			out.WriteString(line[0])
 			out.WriteString(": ")
-			out.WriteString(line.value)
+			out.WriteString(line[1])
 			out.WriteString("\r\n")
 		}
 	}
@@ -62,16 +67,15 @@ func (h callHead) whole(req *http.Request) *http.Request {
 	if h.common == nil {
 		return req
 	}
+	all := maps.Clone(h.request.Header)
+	maps.Copy(all, req.Header)
+	for _, line := range h.mirrored() {
+		if line[1] != "" {
+			all.Set(line[0], line[1])
+		}
+	}
 	req = req.WithContext(req.Context())
-	own := req.Header
-	req.Header = maps.Clone(h.request.Header)
-	maps.Copy(req.Header, own)
-	if h.method != "" {
-		req.Header.Set(mcp.HeaderMethod, h.method)
-	}
-	if h.name != "" {
-		req.Header.Set(mcp.HeaderName, h.name)
-	}
+	req.Header = all
 	return req
 }
 

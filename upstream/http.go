@@ -135,7 +135,8 @@ func (g *gate) direct(ctx context.Context, p *pending, r request, params pieces)
 	if req.Header = nil; mcp.IsModernProtocol(common.version) {
 		head.method, head.name, req.Header = r.method, r.encodedName(), r.paramHeaders(params)
 	}
-	append(slices.Insert(params, 0, start), closing).onto(req)
+	body := append(slices.Insert(params, 0, start), closing)
+	body.onto(req)
 	resp, err := g.authorized(req, head)
 	if err != nil {
 		return strictjson.Value{}, err

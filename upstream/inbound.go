@@ -94,7 +94,7 @@ func (m *message) take(name string, value strictjson.Value) bool {
 	case "id":
 		m.ID = value.Text
 	case "method":
-		var method string // m itself does not outlive its reading
+		var method string // and not m's, which would put all of m on the heap
 		err := strict.Unmarshal(value.Text, &method, lenient)
 		m.Method = method
 		return err == nil
