@@ -183,8 +183,6 @@ func (p *pipes) close() {
 
 var outgoing = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-func (p *pipes) RoundTrip(req *http.Request) (*http.Response, error) { return p.send(req, callHead{}) }
-
 // send does one exchange. When the request's context ends, so does its connection.
 func (p *pipes) send(req *http.Request, head callHead) (*http.Response, error) {
 	ctx := req.Context()

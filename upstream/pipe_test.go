@@ -66,6 +66,8 @@ func piped(t *testing.T, url string) *pipes {
 	return p
 }
 
+func (p *pipes) RoundTrip(req *http.Request) (*http.Response, error) { return p.send(req, callHead{}) }
+
 func post(ctx context.Context, rt http.RoundTripper, url, body string) (string, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
 	if err != nil {
