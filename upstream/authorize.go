@@ -31,25 +31,31 @@ type Authorizer interface {
 // send does one exchange with the configured headers and the token on it. A request that the server answered with 401 was
 // not carried out: it is repeated once, with another token.
 func (g *gate) send(req *http.Request) (*http.Response, error) {
-	return g.sendOwn(req.Clone(req.Context()))
+	req = req.Clone(req.Context())
+	g.configure(req)
+	return g.authorized(req, callHead{})
 }
 
-// sendOwn is send of a request that nobody else has.
-func (g *gate) sendOwn(req *http.Request) (*http.Response, error) {
+// configure puts the configured headers on a request.
+func (g *gate) configure(req *http.Request) {
 	for name, value := range g.conn.cfg.Headers {
 		req.Header.Set(name, value)
 	}
 	if req.Header.Get("User-Agent") == "" {
 		req.Header.Set("User-Agent", "remit")
 	}
+}
+
+// authorized does one exchange of a request that has the configured headers, and puts the token on it.
+func (g *gate) authorized(req *http.Request, head callHead) (*http.Response, error) {
 	if g.conn.cfg.Auth == nil {
-		return g.transfer(req)
+		return g.transfer(req, head)
 	}
 	sent, err := g.authorize(req, "")
 	if err != nil {
 		return nil, err
 	}
-	resp, err := g.transfer(req)
+	resp, err := g.transfer(req, head)
 	if err != nil || resp.StatusCode != http.StatusUnauthorized || sent == "" || req.Body != nil && req.GetBody == nil {
 		return resp, err
 	}
@@ -63,7 +69,7 @@ func (g *gate) sendOwn(req *http.Request) (*http.Response, error) {
 	if _, err := g.authorize(req, sent); err != nil {
 		return nil, err
 	}
-	return g.transfer(req)
+	return g.transfer(req, head)
 }
 
 // insufficientScope reports whether a refusal is about the token's scope (RFC 6750, section 3.1).
@@ -87,6 +93,9 @@ func (g *gate) authorize(req *http.Request, refused string) (string, error) {
 		return "", nil
 	}
 	c.secret.learn(t.Value)
+	if req.Header == nil {
+		req.Header = http.Header{}
+	}
 	req.Header.Set("Authorization", "Bearer "+t.Value)
 	return t.Value, nil
 }

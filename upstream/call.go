@@ -65,6 +65,19 @@ type Call struct {
 	More map[string]json.RawMessage
 }
 
+// report hands on what the server says before it answers.
+func (call Call) report(n notice) {
+	switch {
+	case n.opened && call.Opened != nil:
+		call.Opened(string(n.params))
+	case n.opened:
+	case n.log:
+		call.Log(n.params)
+	default:
+		call.Progress(n.params)
+	}
+}
+
 // What can be asked of a server beside calls of tools.
 const (
 	GetPrompt    = "prompts/get"
@@ -140,21 +153,11 @@ func (s *Server) Call(ctx context.Context, call Call) (result strictjson.Value, 
 		r.level = call.LogLevel
 		c.setLevel(ctx, r.level)
 	}
-	if call.Progress == nil && r.level == "" && call.Opened == nil {
-		result, err = c.do(ctx, r)
+	if r.progress = call.Progress != nil; r.progress || r.level != "" || call.Opened != nil {
+		result, err = withNotices(ctx, c, r, call.report)
 	} else {
-		r.progress = call.Progress != nil
-		result, err = withNotices(ctx, c, r, func(n notice) {
-			switch {
-			case n.opened && call.Opened != nil:
-				call.Opened(string(n.params))
-			case n.opened:
-			case n.log:
-				call.Log(n.params)
-			default:
-				call.Progress(n.params)
-			}
-		})
+		r.cancel = cancel
+		result, err = c.do(ctx, r)
 	}
 	// What a task says of itself, or a server asks, is no result of a tool. It may be escaped.
 	asks := len(r.asks) > 0 && (bytes.Contains(result.Text, []byte("input_required")) || bytes.Contains(result.Text, []byte(`\u`)))

@@ -1,7 +1,6 @@
 package upstream
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	strict "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/mark3labs/mcp-go/client/transport"
 	"github.com/mark3labs/mcp-go/mcp"
 
@@ -30,7 +30,7 @@ type conn struct {
 	wire transport.Interface
 	// direct sends calls of tools over HTTP, past mcp-go, which decodes and
 	// encodes each message on both ways. Nil for stdio.
-	direct func(ctx context.Context, p *pending, method string, params pieces, header http.Header) (strictjson.Value, error)
+	direct func(ctx context.Context, p *pending, r request, params pieces) (strictjson.Value, error)
 	reply  func(raw []byte) // sends an answer to the server's request; never blocks
 	// answer does the same, and waits until it is sent. Nil for stdio, where
 	// calls are asked for nothing.
@@ -48,7 +48,7 @@ type conn struct {
 
 	version  atomic.Value // string; empty before and during the handshake of the older era
 	metaOnce sync.Once
-	meta     string
+	meta     []byte
 	info     serverInfo
 
 	nextID  atomic.Int64
@@ -110,6 +110,7 @@ type request struct {
 	notices   chan notice     // what comes of both, and of pages that it asked for
 	schema    json.RawMessage // the called tool's input schema, for x-mcp-header
 	call      bool            // made for an agent
+	cancel    func()          // ends the context that the request is sent with; nil where that is not the request's own
 	heard     func(message)   // gets the notifications of a subscription, one at a time
 	asks      []string        // what the server may ask for
 	tasks     bool            // a task is taken for an answer, or is what is asked about
@@ -121,9 +122,11 @@ type request struct {
 // It always closes r.notices.
 func (c *conn) do(ctx context.Context, r request) (result strictjson.Value, err error) {
 	id := c.nextID.Add(1)
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	p := &pending{id: id, cancel: cancel, progress: r.progress, logs: r.level != "", notices: r.notices, direct: c.direct != nil && r.call, heard: r.heard}
+	if r.cancel == nil {
+		ctx, r.cancel = context.WithCancel(ctx)
+		defer r.cancel()
+	}
+	p := &pending{id: id, cancel: r.cancel, progress: r.progress, logs: r.level != "", notices: r.notices, direct: c.direct != nil && r.call, heard: r.heard}
 	if len(r.asks) > 0 && r.answer != nil && c.answer != nil {
 		asked, end := context.WithCancel(ctx)
 		p.asking = &asking{ctx: asked, answer: r.answer, pages: map[string]bool{}}
@@ -144,13 +147,14 @@ func (c *conn) do(ctx context.Context, r request) (result strictjson.Value, err 
 	if p.direct {
 		send = c.direct
 	}
-	result, err = send(ctx, p, r.method, params, c.headers(r, params))
-	if err != nil && ctx.Err() != nil {
-		c.cancelled(ctx, r.method, id) // before unregister: close waits for it
+	result, err = send(ctx, p, r, params)
+	cause := c.causeOf(ctx, p)
+	if err != nil && cause != nil {
+		c.cancelled(cause, r.method, id) // before unregister: close waits for it
 	}
 	c.unregister(p)
 	if err != nil {
-		return strictjson.Value{}, c.explain(ctx, r.method, err)
+		return strictjson.Value{}, c.explain(ctx, cause, r.method, err)
 	}
 	if p.failure != nil {
 		return strictjson.Value{}, c.rpcError(p.failure)
@@ -159,9 +163,9 @@ func (c *conn) do(ctx context.Context, r request) (result strictjson.Value, err 
 }
 
 // relay has mcp-go's transport send a request.
-func (c *conn) relay(ctx context.Context, p *pending, method string, params pieces, header http.Header) (strictjson.Value, error) {
+func (c *conn) relay(ctx context.Context, p *pending, r request, params pieces) (strictjson.Value, error) {
 	response, err := c.wire.SendRequest(context.WithValue(ctx, pendingKey{}, p), transport.JSONRPCRequest{
-		JSONRPC: mcp.JSONRPC_VERSION, ID: mcp.NewRequestId(p.id), Method: method, Params: params.whole(), Header: header})
+		JSONRPC: mcp.JSONRPC_VERSION, ID: mcp.NewRequestId(p.id), Method: r.method, Params: params.whole(), Header: c.headers(r.method)})
 	if err != nil {
 		return strictjson.Value{}, err
 	}
@@ -196,9 +200,22 @@ func (c *conn) fail(err error) {
 	defer c.mu.Unlock()
 	for _, p := range c.pending {
 		if !p.answered {
-			p.cancel(c.down)
+			p.fail(c.down)
 		}
 	}
+}
+
+// causeOf is why a request ended, of which ctx is the context; nil if it has not.
+func (c *conn) causeOf(ctx context.Context, p *pending) error {
+	cause := context.Cause(ctx)
+	if cause == context.Canceled {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if p.lost != nil {
+			return p.lost
+		}
+	}
+	return cause
 }
 
 // retire lets no further request use the connection; those in flight go on.
@@ -230,13 +247,13 @@ func (c *conn) close(ctx context.Context, grace time.Duration) {
 
 // cancelled tells the server that nobody waits for the answer any more. Over
 // HTTP the newer era has closed the stream, which says the same.
-func (c *conn) cancelled(ctx context.Context, method string, id int64) {
+func (c *conn) cancelled(cause error, method string, id int64) {
 	_, http := c.wire.(transport.HTTPConnection)
-	if method == "initialize" || method == "server/discover" || (http && c.modern()) || c.life.Err() != nil || errors.Is(context.Cause(ctx), ErrTooLarge) {
+	if method == "initialize" || method == "server/discover" || (http && c.modern()) || c.life.Err() != nil || errors.Is(cause, ErrTooLarge) {
 		return
 	}
 	reason := "the caller gave up"
-	if errors.Is(context.Cause(ctx), ErrTimeout) {
+	if errors.Is(cause, ErrTimeout) {
 		reason = "time-out"
 	}
 	c.tasks.Go(func() {
@@ -255,9 +272,9 @@ func (c *conn) notify(ctx context.Context, method string, params map[string]any)
 
 // explain turns what mcp-go reports into one of our errors. Its own words are
 // not used: they can hold the URL and with it a secret.
-func (c *conn) explain(ctx context.Context, method string, err error) error {
+func (c *conn) explain(ctx context.Context, cause error, method string, err error) error {
 	var f *fault
-	if cause := context.Cause(ctx); cause != nil && errors.As(cause, &f) {
+	if cause != nil && errors.As(cause, &f) {
 		return f
 	}
 	switch {
@@ -362,11 +379,8 @@ func (c *conn) params(id int64, r request) (pieces, error) {
 // name and arguments and nothing else. The arguments are as sent, white space
 // included, which HTTP does not mind.
 func (c *conn) plainCall(name string, arguments json.RawMessage) pieces {
-	start := `{"arguments":`
-	if c.modern() {
-		start = c.plainMeta()
-	}
-	return pieces{[]byte(start), arguments, append(append([]byte(`,"name":`), quote(name)...), '}')}
+	end, _ := jsontext.AppendQuote(append(make([]byte, 0, len(name)+16), `,"name":`...), name) // invalid UTF-8 is replaced
+	return append(make(pieces, 0, 5), c.plainStart(), arguments, append(end, '}'))             // with room for what is put around them
 }
 
 // named is the parameter that says what is called.
@@ -380,32 +394,25 @@ func (r request) named() string {
 	return "name"
 }
 
-// plainMeta is the _meta of every request of the newer era, up to the arguments.
-func (c *conn) plainMeta() string {
+// plainStart is what comes before the arguments; of the newer era with its _meta. Nobody changes it.
+func (c *conn) plainStart() []byte {
+	if !c.modern() {
+		return olderStart
+	}
 	c.metaOnce.Do(func() {
 		info, _ := json.Marshal(clientInfo) // our own, of strings
-		c.meta = `{"_meta":{"io.modelcontextprotocol/clientCapabilities":{},"io.modelcontextprotocol/clientInfo":` + string(info) +
-			`,"io.modelcontextprotocol/protocolVersion":` + string(quote(c.protocol())) + `},"arguments":`
+		c.meta = []byte(`{"_meta":{"io.modelcontextprotocol/clientCapabilities":{},"io.modelcontextprotocol/clientInfo":` + string(info) +
+			`,"io.modelcontextprotocol/protocolVersion":` + string(quote(c.protocol())) + `},"arguments":`)
 	})
 	return c.meta
 }
 
-// headers mirror parts of the body, as the newer era asks for over HTTP.
-func (c *conn) headers(r request, params pieces) http.Header {
+var olderStart = []byte(`{"arguments":`)
+
+// headers mirror parts of the body, as the newer era asks for over HTTP. Calls mirror more: see callHead.
+func (c *conn) headers(method string) http.Header {
 	if _, ok := c.wire.(transport.HTTPConnection); !ok || !c.modern() {
 		return nil
 	}
-	h := http.Header{mcp.HeaderMethod: {r.method}}
-	if r.called != "" {
-		if encoded, ok := mcp.EncodeHeaderValue(r.called); ok {
-			h[mcp.HeaderName] = []string{encoded}
-		}
-	}
-	if bytes.Contains(r.schema, []byte("x-mcp-header")) {
-		tool := mcp.Tool{RawInputSchema: r.schema}
-		for name, value := range mcp.GenerateParamHeaders(&tool, params.whole()) {
-			h.Set(name, value)
-		}
-	}
-	return h
+	return http.Header{mcp.HeaderMethod: {method}}
 }

@@ -108,7 +108,7 @@ func (c *conn) initialize(ctx context.Context) error {
 	c.use(result.Version)
 	c.introduce(result.Server, result.Capabilities, result.Instructions)
 	if err := c.notify(ctx, "notifications/initialized", nil); err != nil {
-		return c.explain(ctx, "notifications/initialized", err)
+		return c.explain(ctx, context.Cause(ctx), "notifications/initialized", err)
 	}
 	return nil
 }

@@ -6,15 +6,17 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"maps"
 	"mime"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/mark3labs/mcp-go/client/transport"
+	"github.com/mark3labs/mcp-go/mcp"
 
 	"remit/internal/strictjson"
 )
@@ -76,10 +78,11 @@ func newNetwork(cfg *Config) *network {
 // answer to the one request, as JSON, whatever the server sent.
 type gate struct {
 	conn    *conn
-	base    http.RoundTripper
+	base    *network
 	client  *http.Client
 	wire    *transport.StreamableHTTP
 	replies chan struct{} // answers to the server's requests under way
+	calls   atomic.Pointer[common]
 }
 
 // redirect follows a server only within its own origin, and only where the
@@ -121,35 +124,40 @@ func (g *gate) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // direct sends one request and returns the result of its answer.
-func (g *gate) direct(ctx context.Context, p *pending, method string, params pieces, header http.Header) (strictjson.Value, error) {
-	start := make([]byte, 0, len(method)+len(params[0])+64)
-	start = strconv.AppendInt(append(start, `{"jsonrpc":"2.0","id":`...), p.id, 10)
-	start = append(append(append(start, `,"method":"`...), method...), `","params":`...)
-	body := append(append(pieces{append(start, params[0]...)}, params[1:]...), []byte{'}'})
-	req, err := g.newRequest(ctx, http.MethodPost, nil)
+func (g *gate) direct(ctx context.Context, p *pending, r request, params pieces) (strictjson.Value, error) {
+	common, err := g.common()
 	if err != nil {
 		return strictjson.Value{}, err
 	}
+	start := strconv.AppendInt(append(make([]byte, 0, len(r.method)+64), `{"jsonrpc":"2.0","id":`...), p.id, 10)
+	start = append(append(append(start, `,"method":"`...), r.method...), `","params":`...)
+	req, head := common.request.WithContext(ctx), callHead{common: common}
+	if req.Header = nil; mcp.IsModernProtocol(common.version) {
+		head.method, head.name, req.Header = r.method, r.encodedName(), r.paramHeaders(params)
+	}
+	body := append(slices.Insert(params, 0, start), closing)
 	body.onto(req)
-	req.Header["Content-Type"] = onlyJSON
-	maps.Copy(req.Header, header)
-	resp, err := g.sendOwn(req)
-	if err == nil && isRedirect(resp.StatusCode) {
+	resp, err := g.authorized(req, head)
+	if err != nil {
+		return strictjson.Value{}, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode >= 300 {
+		req = head.whole(req)
+	}
+	if isRedirect(resp.StatusCode) {
 		resp.Body.Close()
 		err = g.follow(context.WithValue(ctx, pendingKey{}, p), req, resp)
-		return p.result, err
-	}
-	if err == nil {
+	} else {
 		_, err = g.answer(req, resp, p)
-		resp.Body.Close()
 	}
-	if err != nil {
-		return strictjson.Value{}, err
-	}
-	return p.result, nil
+	return p.result, err
 }
 
-var onlyJSON = []string{"application/json"}
+var (
+	onlyJSON = []string{"application/json"}
+	closing  = []byte{'}'}
+)
 
 // follow sends a request where the answer says that it belongs. Only 307 and 308 say that the server has done nothing with it;
 // after the others, which would not carry the method and the body on, it is not sent again.
@@ -176,8 +184,8 @@ func (g *gate) follow(ctx context.Context, req *http.Request, resp *http.Respons
 }
 
 // transfer does one exchange.
-func (g *gate) transfer(req *http.Request) (*http.Response, error) {
-	resp, err := g.base.RoundTrip(req)
+func (g *gate) transfer(req *http.Request, head callHead) (*http.Response, error) {
+	resp, err := g.base.send(req, head)
 	if err == nil {
 		return resp, nil
 	}
@@ -247,10 +255,13 @@ func (g *gate) answer(req *http.Request, resp *http.Response, p *pending) ([]byt
 
 // readJSON reads an answer of the length that its header says, or -1.
 func (g *gate) readJSON(body io.Reader, length int64, p *pending) ([]byte, error) {
-	limit := g.conn.cfg.MaxMessage
-	raw, err := readAll(io.LimitReader(body, int64(limit)+1), min(length, int64(limit)+1))
+	limit := int64(g.conn.cfg.MaxMessage)
+	if length > limit {
+		return nil, g.conn.errTooLarge()
+	}
+	raw, err := readAll(body, length, limit)
 	switch {
-	case len(raw) > limit:
+	case int64(len(raw)) > limit:
 		return nil, g.conn.errTooLarge()
 	case err != nil:
 		return nil, g.brokenOff()
@@ -261,11 +272,11 @@ func (g *gate) readJSON(body io.Reader, length int64, p *pending) ([]byte, error
 	return nil, faultf(ErrInvalid, "server %s sent something that does not answer the request: report this to its maker", g.conn.cfg.Name)
 }
 
-// readAll is io.ReadAll for a text of the size, if that is not below 0: its memory is asked for once, up to a bound that a header
-// alone may cause.
-func readAll(in io.Reader, size int64) ([]byte, error) {
+// readAll reads a text of the size, or of any if that is below 0, but no more than one byte over the limit. Its memory is asked for
+// once, up to a bound that a header alone may cause.
+func readAll(in io.Reader, size, limit int64) ([]byte, error) {
 	if size < 0 || size > maxAtOnce {
-		return io.ReadAll(in)
+		return io.ReadAll(io.LimitReader(in, limit+1))
 	}
 	b := make([]byte, size)
 	_, err := io.ReadFull(in, b)

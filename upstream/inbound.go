@@ -25,7 +25,8 @@ type message struct {
 // pending is one request of ours that waits for its answer.
 type pending struct {
 	id       int64
-	cancel   func(error)
+	cancel   func()
+	lost     error       // why it was cancelled, if that was not the caller; guarded by conn.mu
 	progress bool        // is wanted
 	logs     bool        // are wanted
 	notices  chan notice // what comes of both, and of pages; nil: nothing
@@ -38,6 +39,14 @@ type pending struct {
 	result strictjson.Value // of an answer to a direct request, as received
 	asking *asking          // nil: the server may ask for nothing
 	heard  func(message)    // of a subscription; nil for any other request
+}
+
+// fail ends a request that has no answer yet. conn.mu is held.
+func (p *pending) fail(err error) {
+	if p.lost == nil {
+		p.lost = err
+	}
+	p.cancel()
 }
 
 // lenient: what a server's values hold inside is not this package's to refuse.
@@ -85,7 +94,10 @@ func (m *message) take(name string, value strictjson.Value) bool {
 	case "id":
 		m.ID = value.Text
 	case "method":
-		return strict.Unmarshal(value.Text, &m.Method, lenient) == nil
+		var method string // and not m's, which would put all of m on the heap
+		err := strict.Unmarshal(value.Text, &method, lenient)
+		m.Method = method
+		return err == nil
 	case "params":
 		m.Params = value.Text
 	case "result":
@@ -161,13 +173,12 @@ func (c *conn) tooLarge(id []byte) {
 		return
 	}
 	c.mu.Lock()
-	p := c.pending[n]
-	c.mu.Unlock()
-	if p == nil {
+	defer c.mu.Unlock()
+	if p := c.pending[n]; p != nil {
+		p.fail(c.errTooLarge())
+	} else {
 		c.skipped.Add(1)
-		return
 	}
-	p.cancel(c.errTooLarge())
 }
 
 func (c *conn) errTooLarge() error {

@@ -30,11 +30,16 @@ type network struct {
 const maxPiped = 64 << 10
 
 func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
-	_, own := req.Body.(*pieces)
+	return n.send(req, callHead{})
+}
+
+// send is RoundTrip of a request of which a part of the header is the head.
+func (n *network) send(req *http.Request, head callHead) (*http.Response, error) {
+	_, own := req.Body.(*piecesBody)
 	if n.pipes != nil && req.Method == http.MethodPost && req.ContentLength > 0 && (own || req.ContentLength <= maxPiped) && *req.URL == *n.pipes.url {
-		return n.pipes.RoundTrip(req)
+		return n.pipes.send(req, head)
 	}
-	return n.Transport.RoundTrip(req)
+	return n.Transport.RoundTrip(head.whole(req))
 }
 
 func (n *network) CloseIdleConnections() {
@@ -47,10 +52,10 @@ func (n *network) CloseIdleConnections() {
 // pipes are kept-alive connections of HTTP/1.1 to one address. A request has one to itself, written and read by the goroutine that
 // makes it: net/http's transport has two more goroutines a connection, whose turns cost more than the exchange.
 type pipes struct {
-	dial   func(ctx context.Context, network, address string) (net.Conn, error)
-	url    *url.URL
-	target string // of the request line
-	keep   int    // idle ones, at most
+	dial  func(ctx context.Context, network, address string) (net.Conn, error)
+	url   *url.URL
+	start string // of each request
+	keep  int    // idle ones, at most
 
 	mu     sync.Mutex
 	idle   []*pipe // the one that was used last is the last
@@ -61,10 +66,11 @@ type pipes struct {
 // pipe is one connection.
 type pipe struct {
 	net.Conn
-	in    *bufio.Reader
-	left  int64 // bytes that may be read
-	ended func() bool
-	used  time.Time
+	in        *bufio.Reader
+	left      int64 // bytes that may be read
+	ended     func() bool
+	interrupt func() // the exchange
+	used      time.Time
 
 	beside bool         // the request is written beside reading the answer
 	halves atomic.Int32 // of the exchange that are not over: the answer, and a request that is written beside
@@ -93,7 +99,7 @@ func newPipes(address string, keep int, dial func(ctx context.Context, network, 
 	if proxy, err := http.ProxyFromEnvironment(&http.Request{URL: u}); err != nil || proxy != nil {
 		return nil
 	}
-	return &pipes{dial: dial, url: u, target: u.RequestURI(), keep: keep}
+	return &pipes{dial: dial, url: u, start: "POST " + u.RequestURI() + " HTTP/1.1\r\nHost: " + u.Host + "\r\n", keep: keep}
 }
 
 // readAtOnce is how much of an answer one system call brings: nearly all are smaller.
@@ -124,7 +130,7 @@ func (p *pipes) take(ctx context.Context) (*pipe, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &pipe{Conn: conn, ended: endOf(conn)}
+	c := &pipe{Conn: conn, ended: endOf(conn), interrupt: func() { conn.SetDeadline(time.Unix(1, 0)) }}
 	c.in = bufio.NewReaderSize(c, readAtOnce)
 	return c, nil
 }
@@ -177,15 +183,15 @@ func (p *pipes) close() {
 
 var outgoing = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-// RoundTrip does one exchange. When the request's context ends, so does its connection.
-func (p *pipes) RoundTrip(req *http.Request) (*http.Response, error) {
+// send does one exchange. When the request's context ends, so does its connection.
+func (p *pipes) send(req *http.Request, head callHead) (*http.Response, error) {
 	ctx := req.Context()
 	c, err := p.take(ctx)
 	if err != nil {
 		return nil, err
 	}
-	b := &pipeBody{of: p, c: c, stop: context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) })}
-	resp, err := p.exchange(c, req)
+	b := &pipeBody{of: p, c: c, stop: context.AfterFunc(ctx, c.interrupt)}
+	resp, err := p.exchange(c, req, head)
 	if err != nil {
 		b.end(false)
 		if ctx.Err() != nil {
@@ -202,8 +208,8 @@ func (p *pipes) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-func (p *pipes) exchange(c *pipe, req *http.Request) (*http.Response, error) {
-	if err := p.write(c, req); err != nil {
+func (p *pipes) exchange(c *pipe, req *http.Request, head callHead) (*http.Response, error) {
+	if err := p.write(c, req, head); err != nil {
 		return nil, err
 	}
 	c.left = maxAnswerHeader
@@ -225,16 +231,12 @@ func (p *pipes) exchange(c *pipe, req *http.Request) (*http.Response, error) {
 }
 
 // write sends a request. A large body is on its way when it returns.
-func (p *pipes) write(c *pipe, req *http.Request) error {
+func (p *pipes) write(c *pipe, req *http.Request, head callHead) error {
 	out := outgoing.Get().(*bytes.Buffer)
 	out.Reset()
-	out.WriteString("POST " + p.target + " HTTP/1.1\r\nHost: ")
-	if req.Host != "" {
-		out.WriteString(req.Host)
-	} else {
-		out.WriteString(p.url.Host)
-	}
-	out.WriteString("\r\nContent-Length: ")
+	out.WriteString(p.start)
+	head.write(out)
+	out.WriteString("Content-Length: ")
 	out.Write(strconv.AppendInt(out.AvailableBuffer(), req.ContentLength, 10))
 	out.WriteString("\r\n")
 	if err := req.Header.Write(out); err != nil {
@@ -242,11 +244,11 @@ func (p *pipes) write(c *pipe, req *http.Request) error {
 	}
 	out.WriteString("\r\n")
 	c.halves.Store(1)
-	body, ok := req.Body.(*pieces)
+	body, ok := req.Body.(*piecesBody)
 	if c.beside = ok && req.ContentLength > maxPiped; c.beside {
 		c.halves.Store(2)
 		go func() {
-			all := append(net.Buffers{out.Bytes()}, *body...)
+			all := append(net.Buffers{out.Bytes()}, body.all...)
 			_, err := all.WriteTo(c.Conn)
 			outgoing.Put(out)
 			p.sent(c, err == nil)
@@ -254,13 +256,20 @@ func (p *pipes) write(c *pipe, req *http.Request) error {
 		return nil
 	}
 	defer outgoing.Put(out)
-	n, err := out.ReadFrom(req.Body)
-	if req.Body.Close(); err == nil && n != req.ContentLength {
-		err = errors.New("the body is not as long as it says")
+	if ok {
+		for _, piece := range body.all {
+			out.Write(piece)
+		}
+	} else {
+		n, err := out.ReadFrom(req.Body)
+		if req.Body.Close(); err != nil {
+			return err
+		}
+		if n != req.ContentLength {
+			return errors.New("the body is not as long as it says")
+		}
 	}
-	if err == nil {
-		_, err = c.Write(out.Bytes())
-	}
+	_, err := c.Write(out.Bytes())
 	return err
 }
 
@@ -321,18 +330,25 @@ func (b pieces) onto(req *http.Request) {
 	for _, piece := range b {
 		req.ContentLength += int64(len(piece))
 	}
-	req.GetBody = func() (io.ReadCloser, error) {
-		again := slices.Clone(b)
-		return &again, nil
-	}
-	req.Body, _ = req.GetBody()
+	req.GetBody = func() (io.ReadCloser, error) { return &piecesBody{all: b}, nil }
+	req.Body = &piecesBody{all: b}
 }
 
-// Read reads on, and lets go of what was read.
-func (b *pieces) Read(out []byte) (int, error) { return (*net.Buffers)(b).Read(out) }
+// piecesBody reads pieces, and leaves them as they are.
+type piecesBody struct {
+	all  pieces
+	rest net.Buffers // from the first Read on
+}
+
+func (b *piecesBody) Read(out []byte) (int, error) {
+	if b.rest == nil {
+		b.rest = slices.Clone(net.Buffers(b.all))
+	}
+	return b.rest.Read(out)
+}
 
 // Close does nothing: the pieces are in memory.
-func (b *pieces) Close() error { return nil }
+func (b *piecesBody) Close() error { return nil }
 
 // pipeBody is the body of an answer. At its end the connection is free for the next request; closed before that, it is ended. Close
 // may be called while somebody reads.

@@ -13,43 +13,51 @@ import (
 	"time"
 )
 
-// rawServer answers each request with what answer returns for the number of its connection and its own on that; it ends the
-// connection after an answer that says so.
-func rawServer(t *testing.T, answer func(connection, request int) (text string, end bool)) (url string, connections *atomic.Int32) {
+// accepting is the address of a server that is told of each connection and its number, and ends it after that.
+func accepting(t testing.TB, serve func(c net.Conn, connection int)) (url string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	connections = new(atomic.Int32)
 	go func() {
-		for {
+		for n := 1; ; n++ {
 			c, err := l.Accept()
 			if err != nil {
 				return
 			}
-			n := int(connections.Add(1))
 			go func() {
 				defer c.Close()
-				in := bufio.NewReader(c)
-				for k := 1; ; k++ {
-					req, err := http.ReadRequest(in)
-					if err != nil {
-						return
-					}
-					if _, err := io.Copy(io.Discard, req.Body); err != nil {
-						return
-					}
-					text, end := answer(n, k)
-					if _, err := io.WriteString(c, text); err != nil || end {
-						return
-					}
-				}
+				serve(c, n)
 			}()
 		}
 	}()
-	return "http://" + l.Addr().String() + "/mcp", connections
+	return "http://" + l.Addr().String() + "/mcp"
+}
+
+// rawServer answers each request with what answer returns for the number of its connection and its own on that; it ends the
+// connection after an answer that says so.
+func rawServer(t *testing.T, answer func(connection, request int) (text string, end bool)) (url string, connections *atomic.Int32) {
+	t.Helper()
+	connections = new(atomic.Int32)
+	return accepting(t, func(c net.Conn, n int) {
+		connections.Add(1)
+		in := bufio.NewReader(c)
+		for k := 1; ; k++ {
+			req, err := http.ReadRequest(in)
+			if err != nil {
+				return
+			}
+			if _, err := io.Copy(io.Discard, req.Body); err != nil {
+				return
+			}
+			text, end := answer(n, k)
+			if _, err := io.WriteString(c, text); err != nil || end {
+				return
+			}
+		}
+	}), connections
 }
 
 func piped(t *testing.T, url string) *pipes {
@@ -57,6 +65,8 @@ func piped(t *testing.T, url string) *pipes {
 	t.Cleanup(p.close)
 	return p
 }
+
+func (p *pipes) RoundTrip(req *http.Request) (*http.Response, error) { return p.send(req, callHead{}) }
 
 func post(ctx context.Context, rt http.RoundTripper, url, body string) (string, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))

@@ -85,7 +85,7 @@ func serveHTTP(t *testing.T, name string, f fakemcp.Config) (Config, *fakemcp.Se
 }
 
 // start starts a pool, with short pauses between attempts.
-func start(t *testing.T, configs ...Config) *Pool {
+func start(t testing.TB, configs ...Config) *Pool {
 	t.Helper()
 	p, err := NewPool(configs, slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})))
 	if err != nil {
@@ -106,7 +106,7 @@ func start(t *testing.T, configs ...Config) *Pool {
 }
 
 // one starts a pool of one server.
-func one(t *testing.T, c Config) *Server {
+func one(t testing.TB, c Config) *Server {
 	t.Helper()
 	return start(t, c).servers[c.Name]
 }
@@ -120,14 +120,14 @@ func within(t *testing.T) context.Context {
 }
 
 // until waits for a condition on the server's health.
-func until(t *testing.T, s *Server, what string, is func(Health) bool) Health {
+func until(t testing.TB, s *Server, what string, is func(Health) bool) Health {
 	t.Helper()
 	var h Health
 	waitFor(t, what, func() bool { h = s.Health(); return is(h) })
 	return h
 }
 
-func waitFor(t *testing.T, what string, is func() bool) {
+func waitFor(t testing.TB, what string, is func() bool) {
 	t.Helper()
 	deadline := time.After(time.Minute)
 	tick := time.NewTicker(2 * time.Millisecond)
