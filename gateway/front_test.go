@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -28,6 +29,27 @@ func TestServes(t *testing.T) {
 		w := httptest.NewRecorder()
 		if mux.ServeHTTP(w, r); got && (w.Code != http.StatusNotFound || r.Pattern == "") {
 			t.Errorf("%s: a mux answers %d by its pattern %q", path, w.Code, r.Pattern)
+		}
+	}
+}
+
+// Every answer in one piece says how long it is, whether the gateway counts or net/http does.
+func TestAnswersSayTheirLength(t *testing.T) {
+	for _, size := range []int{0, 100, 1850, 1900, 1950, 2000, 2050, 5000, 100_000} {
+		g, _ := newStill(t, 1, size)
+		server := httptest.NewServer(g)
+		defer server.Close()
+		r := benchRequest("p", "k", call("t0", `{"text":"hello"}`))
+		made, err := http.NewRequestWithContext(t.Context(), r.Method, server.URL+r.URL.Path, r.Body)
+		must(t, err)
+		made.Header = r.Header
+		res, err := server.Client().Do(made)
+		must(t, err)
+		body, err := io.ReadAll(res.Body)
+		must(t, err)
+		must(t, res.Body.Close())
+		if res.ContentLength != int64(len(body)) || len(body) < size || res.StatusCode != http.StatusOK {
+			t.Errorf("%d bytes: got %d and a length of %d, status %d", size, len(body), res.ContentLength, res.StatusCode)
 		}
 	}
 }
