@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -206,13 +207,14 @@ func orDefault[T comparable](value, otherwise T) T {
 // Paths are those below which everything is the gateway's.
 var Paths = []string{"/k/", "/p/", wellKnown + "/"}
 
-// Serves says that a path is that of a persona's endpoint, in its one spelling: a mux would find nothing else for it.
-func Serves(path string) bool {
-	id, ok := personaOf("/k/", path)
+// Serves says that a URL's path is that of a persona's endpoint, in its one spelling: a mux would find nothing else for it. One that is
+// spelled with escapes which it does not need is left to the mux: to that, %2F separates nothing.
+func Serves(u *url.URL) bool {
+	id, ok := personaOf("/k/", u.Path)
 	if !ok {
-		id, ok = personaOf("/p/", path)
+		id, ok = personaOf("/p/", u.Path)
 	}
-	return ok && id[0] != '.'
+	return ok && id[0] != '.' && u.RawPath == ""
 }
 
 // ServeHTTP serves /k/{persona}/mcp and, with OAuth, /p/{persona}/mcp and its metadata, and nothing else.

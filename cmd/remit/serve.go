@@ -255,7 +255,7 @@ func (a *app) front(s *system, desk *approval.Desk, hook *webhook.Sender, n *not
 	}
 	mux.Handle("/", s.afterLoad(site))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if gateway.Serves(r.URL.Path) { // a call takes no way through the mux
+		if gateway.Serves(r.URL) { // a call takes no way through the mux
 			gate.ServeHTTP(w, r)
 			return
 		}
