@@ -80,7 +80,7 @@ type flush struct {
 }
 
 const (
-	settleEvery = 100 * time.Millisecond
+	settleEvery = 50 * time.Millisecond
 	retryAfter  = 500 * time.Millisecond
 	// maxOwed bounds what waits for the database, in bytes. Nothing new begins beyond it.
 	maxOwed  = 64 << 20
