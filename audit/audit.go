@@ -72,7 +72,8 @@ func Digest(parts ...[]byte) string {
 		h.Write(p)
 	}
 	var sum [sha256.Size]byte
-	return string(hex.AppendEncode([]byte("sha256:"), h.Sum(sum[:0])))
+	const scheme = "sha256:"
+	return string(hex.AppendEncode(append(make([]byte, 0, len(scheme)+2*len(sum)), scheme...), h.Sum(sum[:0])))
 }
 
 // Entry is one record. Its chain fields are set by the store when it is appended.

@@ -161,7 +161,7 @@ func (t table) each(ctx context.Context, s *Store, row func([]any) error) error 
 				values[i] = string(b)
 			}
 			if text, ok := values[i].(string); ok {
-				values[i] = strings.ReplaceAll(text, "\x00", "\ufffd") // as columnsOf has it
+				values[i] = strings.ReplaceAll(text, "\x00", "\ufffd") // as appendColumns has it
 			}
 		}
 		if err := row(values); err != nil {

@@ -59,7 +59,7 @@ type journal struct {
 type owed struct {
 	entry  int64 // its number
 	number int64 // of the intent that it replaces; 0 for none
-	e      audit.Entry
+	e      *audit.Entry
 	text   []byte
 }
 
@@ -80,7 +80,7 @@ type flush struct {
 }
 
 const (
-	settleEvery = 100 * time.Millisecond
+	settleEvery = 50 * time.Millisecond
 	retryAfter  = 500 * time.Millisecond
 	// maxOwed bounds what waits for the database, in bytes. Nothing new begins beyond it.
 	maxOwed  = 64 << 20
@@ -167,7 +167,7 @@ func (j *journal) end(t audit.Ticket, e audit.Entry) error {
 		return errJournalClosed
 	}
 	j.entries++
-	o := owed{entry: j.entries, number: number, e: e, text: text}
+	o := owed{entry: j.entries, number: number, e: &e, text: text}
 	j.next.add(o.kind(), number, o.entry, text)
 	j.write.ends = append(j.write.ends, o)
 	return j.wait()
@@ -321,12 +321,8 @@ func (j *journal) settleAll() error {
 	if len(batch) == 0 {
 		return nil
 	}
-	entries := make([]audit.Entry, len(batch))
-	for i, o := range batch {
-		entries[i] = o.e
-	}
 	last := batch[len(batch)-1].entry
-	err := j.s.queue(context.Background(), write{record: &recording{settled: entries, upto: last}, done: make(chan error, 1)})
+	err := j.s.queue(context.Background(), write{record: &recording{settled: batch}, done: make(chan error, 1)})
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.broken = err

@@ -27,11 +27,11 @@ func sameColumns(a, b *audit.Entry) bool {
 		a.Shadow.Decision == b.Shadow.Decision && a.Shadow.Policy == b.Shadow.Policy
 }
 
-// columnsOf is what the columns of an entry hold: PostgreSQL keeps no text with a NUL.
-func columnsOf(e audit.Entry) []any {
+// appendColumns appends what the columns of an entry hold: PostgreSQL keeps no text with a NUL.
+func appendColumns(rows []any, e *audit.Entry) []any {
 	text := func(t string) string { return strings.ReplaceAll(t, "\x00", "\ufffd") }
-	return []any{text(e.Kind), text(e.Person), text(e.Agent), text(e.User), text(e.Key), text(e.Persona), e.Revision, text(e.Tool), text(string(e.Decision)),
-		text(e.Policy), text(e.Client), text(e.Trace), e.Shadow.Revision, text(string(e.Shadow.Decision)), text(e.Shadow.Policy)}
+	return append(rows, text(e.Kind), text(e.Person), text(e.Agent), text(e.User), text(e.Key), text(e.Persona), e.Revision, text(e.Tool), text(string(e.Decision)),
+		text(e.Policy), text(e.Client), text(e.Trace), e.Shadow.Revision, text(string(e.Shadow.Decision)), text(e.Shadow.Policy))
 }
 
 // selection is q as the condition of a query on audit.
@@ -160,7 +160,7 @@ func (s *Store) VerifyEach(ctx context.Context, each func(audit.Entry) error) (a
 		if err != nil {
 			return err
 		}
-		if c.Seq != e.Seq || at != micros(e.Time) || !sameColumns(&c, &e) && !reflect.DeepEqual(columnsOf(c), columnsOf(e)) {
+		if c.Seq != e.Seq || at != micros(e.Time) || !sameColumns(&c, &e) && !reflect.DeepEqual(appendColumns(nil, &c), appendColumns(nil, &e)) {
 			return fmt.Errorf("audit: entry %d was edited: its columns differ from its content", e.Seq)
 		}
 		return each(e)

@@ -17,9 +17,8 @@ type recording struct {
 	intent  []byte
 	ticket  int64 // of the intent, given by the database
 	entry   audit.Entry
-	settled []audit.Entry // or those of the journal, up to the number
-	upto    int64
-	problem error // that is this recording's alone; nothing of it was written
+	settled []owed // or those of the journal
+	problem error  // that is this recording's alone; nothing of it was written
 }
 
 // The statements of a call are compiled once; compiling them took longer than running them.
@@ -105,13 +104,13 @@ func (r recorder) in(tx *sql.Tx) *chain {
 func (c *chain) write(r *recording) error {
 	switch {
 	case r.settled != nil:
-		for _, e := range r.settled {
+		for _, o := range r.settled {
 			c.pace.step()
-			if err := c.append(e); err != nil {
+			if err := c.append(*o.e); err != nil {
 				return err
 			}
 		}
-		_, err := c.setApplied.Exec(r.upto)
+		_, err := c.setApplied.Exec(r.settled[len(r.settled)-1].entry)
 		return err
 	case r.intent != nil:
 		return c.insertIntent.QueryRow(r.owner, string(r.intent)).Scan(&r.ticket)
@@ -139,15 +138,18 @@ func (c *chain) append(e audit.Entry) error {
 		e.Time = time.Now()
 	}
 	e, body := e.SealJSON(c.head.Seq, c.head.Hash)
-	c.rows = append(append(c.rows, body, e.Seq, micros(e.Time)), columnsOf(e)...)
+	c.rows = appendColumns(append(c.rows, body, e.Seq, micros(e.Time)), &e)
 	c.head, c.moved = audit.Head{Seq: e.Seq, Hash: e.Hash}, true
-	return nil
+	if len(c.rows) < atOnce[0]*columns {
+		return nil
+	}
+	return c.insert()
 }
 
 // insert writes the entries.
 func (c *chain) insert() error {
 	rows := c.rows
-	c.rows = nil
+	c.rows = rows[:0]
 	for i, n := range atOnce {
 		for n *= columns; c.insertMany[i] != nil && len(rows) >= n; rows = rows[n:] {
 			if _, err := c.insertMany[i].Exec(rows[:n]...); err != nil {
@@ -185,11 +187,6 @@ func appendEntry(tx *sql.Tx, entries ...audit.Entry) error {
 	for _, e := range entries {
 		if err := c.append(e); err != nil {
 			return err
-		}
-		if len(c.rows) > 1000*columns { // of a journal that was left behind, which may be large
-			if err := c.insert(); err != nil {
-				return err
-			}
 		}
 	}
 	return c.flush()

@@ -59,6 +59,12 @@ const garbage = 300
 // garbage instead of 30. With 64 sessions that is 4 % of the processor time of a call, and a tenth of the 99th percentile.
 const ballast = 24 << 20
 
+// beside is how many goroutines wait for the disk at a time: who writes the journal, and who brings it into the database. Each keeps its
+// thread's place among those that run until the runtime notices, up to some milliseconds later; so there are as many places more.
+const beside = 2
+
+var processors = runtime.GOMAXPROCS(0) // as the runtime chose at the start: of the machine, or as many as its container may use
+
 // serve runs everything until the context ends: the pages and the endpoints on one address, the crawler, the servers.
 // ready is called when the address answers.
 func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *system, address string) error) (err error) {
@@ -70,6 +76,9 @@ func (a *app) serve(configs []upstream.Config, log *slog.Logger, ready func(s *s
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(garbage)
 		defer runtime.KeepAlive(make([]byte, ballast))
+	}
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(processors + beside)
 	}
 	listener, err := net.Listen("tcp", a.opts.Listen)
 	if err != nil {
