@@ -113,6 +113,9 @@ func (g *Gateway) run(c *call) *fault {
 	ctx, cancel := context.WithCancel(during{g.calls.after(g.life, g.c.CallTimeout), x.r.Context()})
 	defer cancel()
 	if x.modern { // in the older era a lost connection is no cancellation (2025-11-25, transports)
+		if x.r.Context().Err() != nil {
+			cancel()
+		}
 		defer context.AfterFunc(x.r.Context(), cancel)()
 	}
 	if x.session != nil {
