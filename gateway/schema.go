@@ -43,10 +43,11 @@ const noInput = `{"type":"object","additionalProperties":false}`
 
 // compile reads the input schema out of a definition, and the output schema if it has one.
 func compile(definition json.RawMessage) (input, output *schema, err error) {
-	d, ok := membersOf(definition)
-	if !ok {
-		return nil, nil, errors.New("the definition cannot be read")
+	whole, err := strictjson.Unread(definition).Object()
+	if err != nil {
+		return nil, nil, fmt.Errorf("the definition cannot be read: %w", err)
 	}
+	d := members(whole)
 	raw := d.at("inputSchema")
 	if kind, _ := catalog.Unwrap(definition); kind != catalog.ATool {
 		made, err := catalog.InputSchema(definition)
