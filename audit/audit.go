@@ -99,16 +99,14 @@ type Entry struct {
 
 // Seal returns e as the entry that follows the one with sequence number seq and hash prev.
 func (e Entry) Seal(seq int64, prev string) Entry {
-	e, _ = e.SealJSON(seq, prev)
+	e, _ = e.SealJSON(nil, seq, prev)
 	return e
 }
 
-// SealJSON is Seal, and returns the sealed entry's JSON too, which is what a store keeps.
-func (e Entry) SealJSON(seq int64, prev string) (Entry, string) {
+// SealJSON is Seal, and returns the sealed entry's JSON too, which is what a store keeps, in place of what room holds.
+func (e Entry) SealJSON(room []byte, seq int64, prev string) (Entry, []byte) {
 	e.Seq, e.Prev, e.Time, e.Hash = seq+1, prev, e.Time.UTC().Truncate(time.Microsecond), ""
-	b := scratch.Get().(*[]byte)
-	defer scratch.Put(b)
-	text := e.AppendJSON((*b)[:0])
+	text := e.AppendJSON(room[:0])
 	if bytes.Contains(text, []byte(`\ufffd`)) { // JSON replaces invalid UTF-8, and what is hashed must be what is read back
 		var read Entry // a fresh one: decoding into e would add to its map
 		if err := json.Unmarshal(text, &read); err != nil {
@@ -118,9 +116,7 @@ func (e Entry) SealJSON(seq int64, prev string) (Entry, string) {
 	}
 	e.Hash = sum(text)
 	const end = `"}` // the hash is the last member, and empty
-	text = append(append(text[:len(text)-len(end)], e.Hash...), end...)
-	*b = text[:0]
-	return e, string(text)
+	return e, append(append(text[:len(text)-len(end)], e.Hash...), end...)
 }
 
 // sumWithout is the hex SHA-256 of an entry's JSON with an empty hash. The hash is its last member.
@@ -129,12 +125,17 @@ func sumWithout(text []byte, hash string) string {
 	quoted := appendText(nil, hash)
 	h.Write(text[:len(text)-len(quoted)-1])
 	h.Write([]byte(`""}`))
-	return hex.EncodeToString(h.Sum(nil))
+	return inHex(h.Sum(nil))
 }
 
 func sum(text []byte) string {
 	digest := sha256.Sum256(text)
-	return hex.EncodeToString(digest[:])
+	return inHex(digest[:])
+}
+
+// inHex is hex.EncodeToString with one allocation instead of two.
+func inHex(digest []byte) string {
+	return string(hex.AppendEncode(make([]byte, 0, 2*sha256.Size), digest))
 }
 
 // scratch is where entries are encoded, before what is kept of them is known in length.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 )
@@ -33,7 +32,12 @@ func (e *Entry) AppendJSON(b []byte) []byte {
 	b = e.Shadow.appendMember(b)
 	if len(e.Detail) > 0 {
 		b = append(b, `,"detail":{`...)
-		for i, name := range slices.Sorted(maps.Keys(e.Detail)) {
+		names := make([]string, 0, 8)
+		for name := range e.Detail {
+			names = append(names, name)
+		}
+		slices.Sort(names)
+		for i, name := range names {
 			if i > 0 {
 				b = append(b, ',')
 			}

@@ -21,7 +21,7 @@ func TestChangeTo(t *testing.T) {
 
 // Entries that were sealed before there were shadows and arguments keep their hash: neither is in their JSON.
 func TestOlderEntriesKeepTheirHash(t *testing.T) {
-	_, text := Entry{Kind: ToolCall, Decision: Allowed}.SealJSON(0, "")
+	_, text := Entry{Kind: ToolCall, Decision: Allowed}.SealJSON(nil, 0, "")
 	if s := string(text); strings.Contains(s, "shadow") || strings.Contains(s, "arguments") {
 		t.Errorf("got %s", s)
 	}

@@ -20,11 +20,10 @@ func (s *Store) Append(ctx context.Context, e audit.Entry) error {
 
 // Begin records the intent of a call.
 func (s *Store) Begin(ctx context.Context, e audit.Entry) (audit.Ticket, error) {
-	body := e.JSON()
 	if j := s.journal.Load(); j != nil {
-		return j.begin(body)
+		return j.begin(e)
 	}
-	r := &recording{owner: s.owner, intent: body}
+	r := &recording{owner: s.owner, intent: e.JSON()}
 	err := s.queue(ctx, write{record: r, done: make(chan error, 1)})
 	return audit.Ticket(r.ticket), err
 }

@@ -30,7 +30,7 @@ type journal struct {
 	next   *frame // notes that wait to be written
 	write  *flush // what their callers wait for
 	number int64  // of the last note
-	open   map[int64][]byte
+	open   map[int64]*memo
 	owed   []owed // entries that are durable and not in the database yet
 	bytes  int    // of these
 	broken error  // why they cannot be brought into the database; nothing new begins then
@@ -42,7 +42,7 @@ type journal struct {
 
 	turn sync.Mutex // of whoever writes, to these:
 
-	spare  *frame
+	spare  []*frame
 	epoch  int64
 	frames int64
 	at     int   // which file
@@ -57,10 +57,33 @@ type journal struct {
 
 // owed is an entry on its way from the journal into the database.
 type owed struct {
-	entry  int64 // its number
+	seq    int64 // its number
 	number int64 // of the intent that it replaces; 0 for none
-	e      *audit.Entry
+	*memo
+}
+
+// memo is what was noted, for as long as the files need it. They are used again: those of calls were a fifth of the garbage.
+type memo struct {
 	text   []byte
+	entry  audit.Entry // whose text it is, until it is in the database
+	sealed []byte      // its text there
+}
+
+var memos = sync.Pool{New: func() any { return new(memo) }}
+
+func newMemo(e *audit.Entry) *memo {
+	m := memos.Get().(*memo)
+	m.text = e.AppendJSON(m.text[:0])
+	return m
+}
+
+// maxMemo bounds the text of a memo that is used again, in bytes.
+const maxMemo = 16 << 10
+
+func (m *memo) free() {
+	if m.entry = (audit.Entry{}); cap(m.text)+cap(m.sealed) <= maxMemo {
+		memos.Put(m)
+	}
 }
 
 func (o owed) kind() byte {
@@ -96,7 +119,7 @@ func (s *Store) Journal(ctx context.Context) (unknown int, err error) {
 	if s.engine.shared {
 		return 0, nil
 	}
-	j := &journal{s: s, path: s.index.path, next: newFrame(), spare: newFrame(), write: newFlush(), open: map[int64][]byte{}, moved: make(chan struct{}),
+	j := &journal{s: s, path: s.index.path, next: newFrame(), write: newFlush(), open: map[int64]*memo{}, moved: make(chan struct{}),
 		due: make(chan struct{}, 1), now: make(chan struct{}, 1), done: make(chan struct{}), stop: make(chan struct{}), anew: true, at: 1, size: journalSize}
 	if j.lock, err = lockJournal(journalPath(j.path, 0)); err != nil {
 		return 0, fmt.Errorf("the journal of calls beside the database: %w", err)
@@ -118,7 +141,8 @@ func (s *Store) Journal(ctx context.Context) (unknown int, err error) {
 func newFlush() *flush { return &flush{done: make(chan struct{})} }
 
 // begin makes an intent durable.
-func (j *journal) begin(text []byte) (audit.Ticket, error) {
+func (j *journal) begin(e audit.Entry) (audit.Ticket, error) {
+	m := newMemo(&e)
 	j.mu.Lock()
 	if err := j.refuses(); err != nil {
 		j.mu.Unlock()
@@ -126,8 +150,8 @@ func (j *journal) begin(text []byte) (audit.Ticket, error) {
 	}
 	j.number++
 	number := j.number
-	j.next.add(noteIntent, number, 0, text)
-	j.open[number] = text // from here on a change of files keeps it
+	j.next.add(noteIntent, number, 0, m.text)
+	j.open[number] = m // from here on a change of files keeps it
 	j.write.begun = append(j.write.begun, number)
 	return audit.Ticket(-number), j.wait()
 }
@@ -150,8 +174,8 @@ func (j *journal) end(t audit.Ticket, e audit.Entry) error {
 	if e.Time.IsZero() {
 		e.Time = time.Now()
 	}
-	text := e.JSON()
-	number := int64(-t)
+	m, number := newMemo(&e), int64(-t)
+	m.entry = e
 	j.mu.Lock()
 	if number != 0 {
 		if _, ok := j.open[number]; !ok {
@@ -167,8 +191,8 @@ func (j *journal) end(t audit.Ticket, e audit.Entry) error {
 		return errJournalClosed
 	}
 	j.entries++
-	o := owed{entry: j.entries, number: number, e: &e, text: text}
-	j.next.add(o.kind(), number, o.entry, text)
+	o := owed{j.entries, number, m}
+	j.next.add(o.kind(), number, o.seq, m.text)
 	j.write.ends = append(j.write.ends, o)
 	return j.wait()
 }
@@ -212,7 +236,7 @@ func (j *journal) flush() {
 		return
 	}
 	f, w := j.next, j.write
-	j.next, j.write = j.spare, newFlush()
+	j.next, j.write = j.empty(), newFlush()
 	end, kept := j.files[j.at].end, int64(j.kept())
 	if full := end+int64(len(f.b))+block > j.size; j.anew || full && (kept < j.size/2 || kept < end/4) {
 		f = j.carry(f, w)
@@ -222,19 +246,16 @@ func (j *journal) flush() {
 	j.mu.Lock()
 	if w.err == nil {
 		for _, o := range w.ends {
-			delete(j.open, o.number)
+			j.drop(o.number)
 			j.bytes += len(o.text)
 		}
 		j.owed = append(j.owed, w.ends...)
 	} else {
 		for _, number := range w.begun {
-			delete(j.open, number) // its call is not made
+			j.drop(number) // its call is not made
 		}
 	}
-	if f.reset(); cap(f.b) > maxSpare {
-		f = newFrame()
-	}
-	j.spare = f
+	j.keep(f)
 	j.mu.Unlock()
 	close(w.done)
 	if w.err == nil && len(w.ends) > 0 {
@@ -242,10 +263,34 @@ func (j *journal) flush() {
 	}
 }
 
+// drop forgets an intent. The caller holds mu.
+func (j *journal) drop(number int64) {
+	if m := j.open[number]; m != nil {
+		delete(j.open, number)
+		m.free()
+	}
+}
+
+// empty returns a frame without notes, keep takes one back. The caller holds mu.
+func (j *journal) empty() *frame {
+	if last := len(j.spare) - 1; last >= 0 {
+		f := j.spare[last]
+		j.spare = j.spare[:last]
+		return f
+	}
+	return newFrame()
+}
+
+func (j *journal) keep(f *frame) {
+	if f.reset(); cap(f.b) <= maxSpare {
+		j.spare = append(j.spare, f)
+	}
+}
+
 // kept is how many bytes another file would begin with. The caller holds mu.
 func (j *journal) kept() (n int) {
-	for _, text := range j.open {
-		n += len(text) + noteHeader
+	for _, m := range j.open {
+		n += len(m.text) + noteHeader
 	}
 	return n + j.bytes + len(j.owed)*(noteHeader+8)
 }
@@ -253,15 +298,15 @@ func (j *journal) kept() (n int) {
 // carry goes on to the other file, in the next epoch: its first frame holds what is still open, what is owed to the database, and
 // what waits to be written. The caller holds mu.
 func (j *journal) carry(waiting *frame, w *flush) *frame {
-	first := newFrame()
-	for number, text := range j.open {
-		first.add(noteIntent, number, 0, text)
+	first := j.empty()
+	for number, m := range j.open {
+		first.add(noteIntent, number, 0, m.text)
 	}
 	for _, o := range j.owed {
-		first.add(noteEntry, 0, o.entry, o.text)
+		first.add(noteEntry, 0, o.seq, o.text)
 	}
 	for _, o := range w.ends {
-		first.add(o.kind(), o.number, o.entry, o.text)
+		first.add(o.kind(), o.number, o.seq, o.text)
 	}
 	if j.frames > 0 { // or else the other file is the one that holds what is needed
 		j.at = 1 - j.at
@@ -269,7 +314,7 @@ func (j *journal) carry(waiting *frame, w *flush) *frame {
 	j.anew = false
 	j.epoch++
 	j.frames, j.files[j.at].end = 0, 0
-	waiting.reset()
+	j.keep(waiting)
 	return first
 }
 
@@ -321,7 +366,7 @@ func (j *journal) settleAll() error {
 	if len(batch) == 0 {
 		return nil
 	}
-	last := batch[len(batch)-1].entry
+	last := batch[len(batch)-1].seq
 	err := j.s.queue(context.Background(), write{record: &recording{settled: batch}, done: make(chan error, 1)})
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -329,6 +374,7 @@ func (j *journal) settleAll() error {
 	if err == nil {
 		for _, o := range batch {
 			j.bytes -= len(o.text)
+			o.free()
 		}
 		j.owed, j.applied = slices.Clone(j.owed[len(batch):]), last
 	}
@@ -346,7 +392,7 @@ func (s *Store) settled(ctx context.Context) error {
 	j.mu.Lock()
 	upto := j.applied
 	if n := len(j.owed); n > 0 {
-		upto = j.owed[n-1].entry
+		upto = j.owed[n-1].seq
 	}
 	for {
 		applied, broken, moved := j.applied, j.broken, j.moved
@@ -414,9 +460,9 @@ func (j *journal) inFlight() ([]audit.Entry, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	var out []audit.Entry
-	for _, text := range j.open {
+	for _, m := range j.open {
 		var e audit.Entry
-		if err := json.Unmarshal(text, &e); err != nil {
+		if err := json.Unmarshal(m.text, &e); err != nil {
 			return nil, err
 		}
 		out = append(out, e)

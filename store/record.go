@@ -127,9 +127,8 @@ func (s *Store) Verify(ctx context.Context) (audit.Head, error) {
 // about the record itself. The columns of the others are not compared: VerifyEach does that.
 func (s *Store) VerifyAfter(ctx context.Context, known audit.Head, each func(audit.Entry) error) (audit.Head, error) {
 	v := audit.After(known)
-	pace := paceOf(ctx)
+	pace, body := paceOf(ctx), sql.RawBytes(nil)
 	head, err := s.walk(ctx, "select body from audit where seq > $1 order by seq", []any{known.Seq}, func(rows *sql.Rows) error {
-		var body []byte
 		if err := rows.Scan(&body); err != nil {
 			return err
 		}
@@ -149,8 +148,8 @@ func (s *Store) VerifyAfter(ctx context.Context, known audit.Head, each func(aud
 // VerifyEach verifies all entries and hands over each that is sound.
 func (s *Store) VerifyEach(ctx context.Context, each func(audit.Entry) error) (audit.Proof, error) {
 	var v audit.Verifier
+	var body sql.RawBytes
 	head, err := s.walk(ctx, "select body, seq, time, "+filterColumns+" from audit order by seq", nil, func(rows *sql.Rows) error {
-		var body []byte
 		var c audit.Entry
 		var at int64
 		if err := rows.Scan(append([]any{&body, &c.Seq, &at}, filterFields(&c)...)...); err != nil {

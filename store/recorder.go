@@ -26,7 +26,7 @@ const (
 	readHead     = "select seq, hash from audit_head where one = 1"
 	writeHead    = "update audit_head set seq = $1, hash = $2 where one = 1"
 	insertInto   = "insert into audit (body, seq, time, " + filterColumns + ") values "
-	insertEntry  = insertInto + "($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)"
+	insertEntry  = insertInto + "(cast($1 as text), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)"
 	insertIntent = "insert into audit_intent (owner, body) values ($1, $2) returning ticket"
 	deleteIntent = "delete from audit_intent where ticket = $1"
 	setApplied   = "update audit_journal set applied = $1 where one = 1"
@@ -51,6 +51,7 @@ func insertEntries(n int) string {
 		for column := range columns {
 			marks = append(marks, fmt.Sprint("$", row*columns+column+1))
 		}
+		marks[0] = "cast(" + marks[0] + " as text)" // it is bytes
 		rows[row] = "(" + strings.Join(marks, ", ") + ")"
 	}
 	return insertInto + strings.Join(rows, ", ")
@@ -106,11 +107,12 @@ func (c *chain) write(r *recording) error {
 	case r.settled != nil:
 		for _, o := range r.settled {
 			c.pace.step()
-			if err := c.append(*o.e); err != nil {
+			var err error
+			if o.sealed, err = c.append(o.entry, o.sealed); err != nil {
 				return err
 			}
 		}
-		_, err := c.setApplied.Exec(r.settled[len(r.settled)-1].entry)
+		_, err := c.setApplied.Exec(r.settled[len(r.settled)-1].seq)
 		return err
 	case r.intent != nil:
 		return c.insertIntent.QueryRow(r.owner, string(r.intent)).Scan(&r.ticket)
@@ -124,26 +126,28 @@ func (c *chain) write(r *recording) error {
 			return err
 		}
 	}
-	return c.append(r.entry)
+	_, err := c.append(r.entry, nil)
+	return err
 }
 
-func (c *chain) append(e audit.Entry) error {
+// append returns the text of the entry, which is in room if it has some, and has to stay until it is inserted.
+func (c *chain) append(e audit.Entry, room []byte) ([]byte, error) {
 	if !c.known {
 		if err := c.readHead.QueryRow().Scan(&c.head.Seq, &c.head.Hash); err != nil {
-			return fmt.Errorf("reading the head of the audit chain: %w", err)
+			return room, fmt.Errorf("reading the head of the audit chain: %w", err)
 		}
 		c.known = true
 	}
 	if e.Time.IsZero() {
 		e.Time = time.Now()
 	}
-	e, body := e.SealJSON(c.head.Seq, c.head.Hash)
+	e, body := e.SealJSON(room, c.head.Seq, c.head.Hash)
 	c.rows = appendColumns(append(c.rows, body, e.Seq, micros(e.Time)), &e)
 	c.head, c.moved = audit.Head{Seq: e.Seq, Hash: e.Hash}, true
 	if len(c.rows) < atOnce[0]*columns {
-		return nil
+		return body, nil
 	}
-	return c.insert()
+	return body, c.insert()
 }
 
 // insert writes the entries.
@@ -185,7 +189,7 @@ func appendEntry(tx *sql.Tx, entries ...audit.Entry) error {
 		return err
 	}
 	for _, e := range entries {
-		if err := c.append(e); err != nil {
+		if _, err := c.append(e, nil); err != nil {
 			return err
 		}
 	}

@@ -55,10 +55,9 @@ func linkURL(address, token string) string { return address + "/link/" + token }
 // up to ten times their own size: with Go's 100 a busy server would spend a fifth of its time on collecting.
 const garbage = 300
 
-// ballast counts as memory in use and is never touched, so it takes none: a server with a small catalog collects after some 190 MB of
-// garbage instead of 30. With 3,900 calls a second that is each third second, and the 99th percentile 3.4 ms instead of 4.2 with 32 MB less, for
-// 85 MB more of memory under load (docs/performance.md).
-const ballast = 56 << 20
+// ballast counts as memory in use and is never touched, so it takes none: a server with a small catalog collects after some 120 MB of
+// garbage instead of 30. More takes memory and nearly nothing off the 99th percentile (docs/performance.md).
+const ballast = 24 << 20
 
 // beside is how many goroutines wait for the disk at a time: who writes the journal, and who brings it into the database. Each keeps its
 // thread's place among those that run until the runtime notices, up to some milliseconds later; so there are as many places more.

@@ -150,7 +150,7 @@ func (p *plain) member(members *[]Member, name []byte) bool {
 	}
 	if *members == nil {
 		if len(p.room) == 0 {
-			p.room = make([]Member, fewMembers*(p.keep+1))
+			p.room = make([]Member, fewMembers*min(p.keep+1, 2))
 		}
 		*members, p.room = p.room[:0:fewMembers], p.room[fewMembers:]
 	}
