@@ -32,7 +32,7 @@ func (e *Entry) AppendJSON(b []byte) []byte {
 	b = e.Shadow.appendMember(b)
 	if len(e.Detail) > 0 {
 		b = append(b, `,"detail":{`...)
-		names := make([]string, 0, 8)
+		names := make([]string, 0, 8) // on the stack; those of slices.Sorted are not
 		for name := range e.Detail {
 			names = append(names, name)
 		}
