@@ -174,11 +174,11 @@ func (c *chaos) must(err error) {
 // roll restarts one replica after the other in good order.
 func (c *chaos) roll() {
 	for i, r := range c.replicas {
-		starts, failures := r.starts.Load(), r.failed.Load()
+		failures := r.failed.Load()
 		if !r.kill(syscall.SIGTERM) {
 			c.t.Errorf("replica %d was down when it was to be restarted", i)
 		}
-		waitFor(c.t, fmt.Sprintf("the restart of replica %d", i), func() bool { return r.starts.Load() > starts && r.ready.Load() })
+		waitFor(c.t, fmt.Sprintf("the restart of replica %d", i), r.back)
 		if r.failed.Load() > failures {
 			c.t.Errorf("replica %d did not end in good order", i)
 		}

@@ -47,6 +47,7 @@ type replica struct {
 	log     *safeBuffer
 	pid     atomic.Int64 // 0 while it is down
 	starts  atomic.Int64
+	killed  atomic.Int64 // how many of these there were when it was last killed
 	failed  atomic.Int64 // ends with another status than 0
 	ready   atomic.Bool
 	deaf    atomic.Bool       // gets calls alone that change nothing: a replica that makes a change asks for all others
@@ -238,7 +239,7 @@ func (f *fleet) probe(ctx context.Context) {
 
 func (f *fleet) allReady() bool {
 	for _, r := range f.replicas {
-		if !r.ready.Load() {
+		if !r.back() {
 			return false
 		}
 	}
@@ -247,9 +248,13 @@ func (f *fleet) allReady() bool {
 
 // kill ends a replica without warning; it is started again.
 func (r *replica) kill(s syscall.Signal) bool {
+	r.killed.Store(r.starts.Load())
 	pid := int(r.pid.Load())
 	return pid != 0 && syscall.Kill(pid, s) == nil
 }
+
+// back says that it was started after it was last killed, and is ready: what was seen of one that was just killed is that it is ready.
+func (r *replica) back() bool { return r.starts.Load() > r.killed.Load() && r.ready.Load() }
 
 // keepLogs writes what the replicas said to where a person finds it.
 func (f *fleet) keepLogs() {
