@@ -62,30 +62,6 @@ type owed struct {
 	*memo
 }
 
-// memo is what was noted, for as long as the files need it. They are used again: those of calls were a fifth of the garbage.
-type memo struct {
-	text   []byte
-	entry  audit.Entry // whose text it is, until it is in the database
-	sealed []byte      // its text there
-}
-
-var memos = sync.Pool{New: func() any { return new(memo) }}
-
-func newMemo(e *audit.Entry) *memo {
-	m := memos.Get().(*memo)
-	m.text = e.AppendJSON(m.text[:0])
-	return m
-}
-
-// maxMemo bounds the text of a memo that is used again, in bytes.
-const maxMemo = 16 << 10
-
-func (m *memo) free() {
-	if m.entry = (audit.Entry{}); cap(m.text)+cap(m.sealed) <= maxMemo {
-		memos.Put(m)
-	}
-}
-
 func (o owed) kind() byte {
 	if o.number != 0 {
 		return noteEnd
@@ -236,7 +212,7 @@ func (j *journal) flush() {
 		return
 	}
 	f, w := j.next, j.write
-	j.next, j.write = j.empty(), newFlush()
+	j.next, j.write = j.emptyFrame(), newFlush()
 	end, kept := j.files[j.at].end, int64(j.kept())
 	if full := end+int64(len(f.b))+block > j.size; j.anew || full && (kept < j.size/2 || kept < end/4) {
 		f = j.carry(f, w)
@@ -255,7 +231,7 @@ func (j *journal) flush() {
 			j.drop(number) // its call is not made
 		}
 	}
-	j.keep(f)
+	j.keepFrame(f)
 	j.mu.Unlock()
 	close(w.done)
 	if w.err == nil && len(w.ends) > 0 {
@@ -271,8 +247,9 @@ func (j *journal) drop(number int64) {
 	}
 }
 
-// empty returns a frame without notes, keep takes one back. The caller holds mu.
-func (j *journal) empty() *frame {
+// emptyFrame returns a frame without notes, keepFrame takes one back; a pool would drop them with each collection, and they are large. The caller
+// holds mu.
+func (j *journal) emptyFrame() *frame {
 	if last := len(j.spare) - 1; last >= 0 {
 		f := j.spare[last]
 		j.spare = j.spare[:last]
@@ -281,7 +258,7 @@ func (j *journal) empty() *frame {
 	return newFrame()
 }
 
-func (j *journal) keep(f *frame) {
+func (j *journal) keepFrame(f *frame) {
 	if f.reset(); cap(f.b) <= maxSpare {
 		j.spare = append(j.spare, f)
 	}
@@ -298,7 +275,7 @@ func (j *journal) kept() (n int) {
 // carry goes on to the other file, in the next epoch: its first frame holds what is still open, what is owed to the database, and
 // what waits to be written. The caller holds mu.
 func (j *journal) carry(waiting *frame, w *flush) *frame {
-	first := j.empty()
+	first := j.emptyFrame()
 	for number, m := range j.open {
 		first.add(noteIntent, number, 0, m.text)
 	}
@@ -314,7 +291,7 @@ func (j *journal) carry(waiting *frame, w *flush) *frame {
 	j.anew = false
 	j.epoch++
 	j.frames, j.files[j.at].end = 0, 0
-	j.keep(waiting)
+	j.keepFrame(waiting)
 	return first
 }
 

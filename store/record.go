@@ -127,7 +127,8 @@ func (s *Store) Verify(ctx context.Context) (audit.Head, error) {
 // about the record itself. The columns of the others are not compared: VerifyEach does that.
 func (s *Store) VerifyAfter(ctx context.Context, known audit.Head, each func(audit.Entry) error) (audit.Head, error) {
 	v := audit.After(known)
-	pace, body := paceOf(ctx), sql.RawBytes(nil)
+	pace := paceOf(ctx)
+	var body sql.RawBytes
 	head, err := s.walk(ctx, "select body from audit where seq > $1 order by seq", []any{known.Seq}, func(rows *sql.Rows) error {
 		if err := rows.Scan(&body); err != nil {
 			return err

@@ -26,7 +26,6 @@ const (
 	readHead     = "select seq, hash from audit_head where one = 1"
 	writeHead    = "update audit_head set seq = $1, hash = $2 where one = 1"
 	insertInto   = "insert into audit (body, seq, time, " + filterColumns + ") values "
-	insertEntry  = insertInto + "(cast($1 as text), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)"
 	insertIntent = "insert into audit_intent (owner, body) values ($1, $2) returning ticket"
 	deleteIntent = "delete from audit_intent where ticket = $1"
 	setApplied   = "update audit_journal set applied = $1 where one = 1"
@@ -41,7 +40,9 @@ type recorder struct {
 var atOnce = [...]int{32, 4}
 
 // columns is how many values an entry has in a statement.
-var columns = strings.Count(insertEntry, "$")
+var columns = strings.Count(insertInto, ",") + 1
+
+var insertEntry = insertEntries(1)
 
 // insertEntries is the statement for n entries.
 func insertEntries(n int) string {
