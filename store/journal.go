@@ -40,7 +40,7 @@ type journal struct {
 	applied int64 // of the last entry in the database
 	moved   chan struct{}
 
-	turn sync.Mutex // of whoever writes, to these:
+	turn chan struct{} // has one in it while somebody writes, to these; those who wait for it run nothing, as they would for a Mutex
 
 	spare  []*frame
 	epoch  int64
@@ -96,7 +96,7 @@ func (s *Store) Journal(ctx context.Context) (unknown int, err error) {
 		return 0, nil
 	}
 	j := &journal{s: s, path: s.index.path, next: newFrame(), write: newFlush(), open: map[int64]*memo{}, moved: make(chan struct{}),
-		due: make(chan struct{}, 1), now: make(chan struct{}, 1), done: make(chan struct{}), stop: make(chan struct{}), anew: true, at: 1, size: journalSize}
+		turn: make(chan struct{}, 1), due: make(chan struct{}, 1), now: make(chan struct{}, 1), done: make(chan struct{}), stop: make(chan struct{}), anew: true, at: 1, size: journalSize}
 	if j.lock, err = lockJournal(journalPath(j.path, 0)); err != nil {
 		return 0, fmt.Errorf("the journal of calls beside the database: %w", err)
 	}
@@ -180,10 +180,10 @@ func (j *journal) wait() error {
 	w.led = true
 	j.mu.Unlock()
 	if !led {
-		j.turn.Lock()
+		j.turn <- struct{}{}
 		runtime.Gosched() // whoever can run may still add what is written then; a thread that waits for the disk runs nobody
 		j.flush()
-		j.turn.Unlock()
+		<-j.turn
 	}
 	<-w.done
 	return w.err
@@ -452,9 +452,9 @@ func (j *journal) close() error {
 	j.mu.Lock()
 	j.closed = true
 	j.mu.Unlock()
-	j.turn.Lock()
+	j.turn <- struct{}{}
 	j.flush()
-	j.turn.Unlock()
+	<-j.turn
 	close(j.stop)
 	<-j.done
 	err := errors.Join(j.settleAll(), j.closeFiles()) // of what was written last

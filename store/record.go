@@ -44,7 +44,7 @@ func selection(q audit.Query) (where string, args []any) {
 		}
 	}
 	for _, f := range []struct{ column, value string }{{"persona", q.Persona}, {"agent", q.Agent}, {"usr", q.User}, {"person", q.Person},
-		{"agent_key", q.Key}, {"tool", q.Tool}, {"kind", q.Kind}, {"decision", string(q.Decision)}, {"client", q.Client}, {"trace", q.Trace}, {"shadow_decision", string(q.ShadowDecision)}} {
+		{"agent_key", q.Key}, {"tool", q.Tool}, {"kind", q.Kind}, {"decision", string(q.Decision)}, {"client", q.Client}, {"shadow_decision", string(q.ShadowDecision)}} {
 		add(f.value != "", f.column+" =", f.value)
 	}
 	for _, persona := range q.Without {
@@ -53,7 +53,8 @@ func selection(q audit.Query) (where string, args []any) {
 	add(q.Server != "", begins("tool", q.Server), q.Server+"/")
 	add(q.Policy != "", begins("policy || '/'", q.Policy), q.Policy+"/")
 	add(q.ShadowPolicy != "", begins("shadow_policy || '/'", q.ShadowPolicy), q.ShadowPolicy+"/")
-	add(q.Shadow != 0, "shadow > 0 and shadow =", q.Shadow) // the first part chooses the index
+	add(q.Shadow != 0, "shadow > 0 and shadow =", q.Shadow) // the first part chooses the index, here
+	add(q.Trace != "", "trace <> '' and trace =", q.Trace)  // and here
 	add(q.Revision != 0, "revision =", q.Revision)
 	add(!q.Since.IsZero(), "time >=", micros(q.Since))
 	add(!q.Until.IsZero(), "time <", micros(q.Until))
