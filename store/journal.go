@@ -82,8 +82,9 @@ const (
 	settleEvery = 50 * time.Millisecond
 	retryAfter  = 500 * time.Millisecond
 	// maxOwed bounds what waits for the database, in bytes. Nothing new begins beyond it.
-	maxOwed  = 64 << 20
-	maxSpare = 1 << 20 // bytes of a frame that is kept
+	maxOwed = 64 << 20
+	// maxSpare bounds a frame that is kept, in bytes. Those with which a file begins are large, and everybody waits while there is made room for one.
+	maxSpare = journalSize
 )
 
 var errJournalClosed = errors.New("the journal of calls is closed")
