@@ -367,7 +367,7 @@ func TestComposeServes(t *testing.T) {
 	if !w.persona("support", "Look up a customer in the CRM and add a note to their record.") {
 		t.Fatal("the persona could not be approved")
 	}
-	key := strings.TrimSpace(in.cli("key", "create", "--agent", "bot", "--user", "zoe", "--persona", "support", "--limit", "10000/minute"))
+	key := strings.TrimSpace(in.cli("key", "create", "--agent", "bot", "--user", "zoe", "--persona", "support", "--limit", "10000/second"))
 	elsewhere := strings.TrimSpace(in.cli("key", "create", "--agent", "far", "--user", "zoe", "--persona", "support", "--address", "203.0.113.0/24"))
 
 	waitFor(t, "answers of both replicas", func() bool {
