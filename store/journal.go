@@ -40,7 +40,7 @@ type journal struct {
 	applied int64 // of the last entry in the database
 	moved   chan struct{}
 
-	turn chan struct{} // has one in it while somebody writes, to these; those who wait for it run nothing, as they would for a Mutex
+	turn chan struct{} // is full while somebody writes, to these; whoever waits for a Mutex spins, on a processor that others want
 
 	spare  []*frame
 	epoch  int64
