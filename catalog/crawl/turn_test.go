@@ -133,21 +133,20 @@ func startReplica(t *testing.T, where, url string) *process {
 	return p
 }
 
-// listings is how often it listed the server.
-func (p *process) listings() (n int) {
+// listings is how often it listed the server, and refused how many of these were not kept.
+func (p *process) listings() int { return p.count("listed:") }
+func (p *process) refused() int  { return p.listings() - p.count("listed: <nil>") }
+
+// count is how many things that it said begin so.
+func (p *process) count(begin string) (n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, line := range p.lines {
-		if strings.HasPrefix(line, "listed:") {
+		if strings.HasPrefix(line, begin) {
 			n++
 		}
 	}
 	return n
-}
-
-// refused is how many of its listings were not kept.
-func (p *process) refused() int {
-	return p.listings() - strings.Count("\n"+p.said(), "\nlisted: <nil>")
 }
 
 // said is all that it said.
