@@ -110,6 +110,33 @@ func TestTenStartAtOnce(t *testing.T) {
 	}
 }
 
+// Who opens the tables of an earlier version hears of it before they are changed, since that may take minutes; nobody else does.
+func TestUpgradeIsTold(t *testing.T) {
+	for _, e := range engines(t) {
+		var told []string
+		upgrading := func(from, to int64) {
+			var is int64
+			if err := e.raw(t).QueryRow("select max(version_id) from goose_db_version").Scan(&is); err != nil || is != from {
+				t.Errorf("%s: told of version %d, and the tables have %d, %v", e.name, from, is, err)
+			}
+			told = append(told, fmt.Sprintf("%d to later: %t", from, to > from))
+		}
+		for start := range 3 {
+			s, err := store.Open(t.Context(), e.where, upgrading)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Close()
+			if start == 0 {
+				downgrade(t, e, 20)
+			}
+		}
+		if want := []string{"20 to later: true"}; !slices.Equal(told, want) {
+			t.Errorf("%s: told %q, want %q", e.name, told, want)
+		}
+	}
+}
+
 // An older Remit does not open what a newer one has changed, and leaves it as it is.
 func TestNewerTables(t *testing.T) {
 	for _, e := range engines(t) {

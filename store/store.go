@@ -41,11 +41,11 @@ type Store struct {
 }
 
 // Open opens a database and brings its tables up to date: a postgres:// URL, or the path of a file, which is created for its
-// owner alone if need be.
-func Open(ctx context.Context, where string) (*Store, error) {
+// owner alone if need be. Before it changes the tables of an earlier version, which may take as long as the record is, it calls upgrading.
+func Open(ctx context.Context, where string, upgrading ...func(from, to int64)) (*Store, error) {
 	s := &Store{engine: engineOf(where), where: where, writes: make(chan write), stop: make(chan struct{}), owner: ulid.Make().String()}
 	s.quiet.Store(&quiet{})
-	if err := s.start(ctx, where); err != nil {
+	if err := s.start(ctx, where, upgrading); err != nil {
 		return nil, fmt.Errorf("opening the database %s: %w", s.engine.name(where), err)
 	}
 	if !s.engine.shared {
@@ -60,11 +60,11 @@ func Open(ctx context.Context, where string) (*Store, error) {
 	return s, nil
 }
 
-func (s *Store) start(ctx context.Context, where string) (err error) {
+func (s *Store) start(ctx context.Context, where string, upgrading []func(from, to int64)) (err error) {
 	if s.writer, s.reads, err = s.engine.open(where); err != nil {
 		return err
 	}
-	if err = s.migrate(ctx); err == nil {
+	if err = s.migrate(ctx, upgrading); err == nil {
 		err = s.record.prepare(ctx, s.writer)
 	}
 	if err == nil && s.engine.shared {
@@ -79,7 +79,7 @@ func (s *Store) start(ctx context.Context, where string) (err error) {
 	return nil
 }
 
-func (s *Store) migrate(ctx context.Context) error {
+func (s *Store) migrate(ctx context.Context, upgrading []func(from, to int64)) error {
 	files, err := fs.Sub(migrations, s.engine.folder)
 	if err != nil {
 		return err
@@ -95,6 +95,14 @@ func (s *Store) migrate(ctx context.Context) error {
 	p, err := goose.NewProvider(s.engine.dialect, s.writer, files, options...)
 	if err != nil {
 		return err
+	}
+	// Not asked of p, which would make its table, without the lock, while other replicas do; where there is none, nothing is upgraded.
+	var from int64
+	to := p.ListSources()[len(p.ListSources())-1].Version
+	if err := s.writer.QueryRowContext(ctx, "select max(version_id) from goose_db_version").Scan(&from); err == nil && from > 0 && from < to {
+		for _, f := range upgrading {
+			f(from, to)
+		}
 	}
 	if _, err := p.Up(ctx); err != nil {
 		return err

@@ -55,12 +55,12 @@ func (c storeCopyCmd) Run(a *app) (err error) {
 		return err
 	}
 	defer release()
-	from, err := store.Open(a.ctx, path)
+	from, err := store.Open(a.ctx, path, a.upgrading)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, from.Close()) }()
-	to, err := store.Open(a.ctx, where)
+	to, err := store.Open(a.ctx, where, a.upgrading)
 	if err != nil {
 		return err
 	}
