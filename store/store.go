@@ -98,7 +98,8 @@ func (s *Store) migrate(ctx context.Context, upgrading []func(from, to int64)) e
 	}
 	// Not asked of p, which would make its table, without the lock, while other replicas do; where there is none, nothing is upgraded.
 	var from int64
-	to := p.ListSources()[len(p.ListSources())-1].Version
+	sources := p.ListSources()
+	to := sources[len(sources)-1].Version
 	if err := s.writer.QueryRowContext(ctx, "select max(version_id) from goose_db_version").Scan(&from); err == nil && from > 0 && from < to {
 		for _, f := range upgrading {
 			f(from, to)

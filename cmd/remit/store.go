@@ -55,12 +55,12 @@ func (c storeCopyCmd) Run(a *app) (err error) {
 		return err
 	}
 	defer release()
-	from, err := store.Open(a.ctx, path, a.upgrading)
+	from, err := a.open(path)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, from.Close()) }()
-	to, err := store.Open(a.ctx, where, a.upgrading)
+	to, err := a.open(where)
 	if err != nil {
 		return err
 	}

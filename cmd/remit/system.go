@@ -35,18 +35,20 @@ func (a *app) openStore() (*store.Store, error) {
 		if err != nil {
 			return nil, fmt.Errorf("database: %w", err)
 		}
-		return store.Open(a.ctx, where, a.upgrading)
+		return a.open(where)
 	}
 	path := filepath.Join(a.opts.Data, "remit.db")
 	if err := store.Restrict(path); err != nil {
 		a.log().Warn("the database is not private", "err", err)
 	}
-	return store.Open(a.ctx, path, a.upgrading)
+	return a.open(path)
 }
 
-// upgrading says what a start may wait for.
-func (a *app) upgrading(from, to int64) {
-	a.log().Info("bringing the tables of an earlier version up to date, which takes minutes where the record is large", "from", from, "to", to)
+// open opens a database, and says what that may wait for.
+func (a *app) open(where string) (*store.Store, error) {
+	return store.Open(a.ctx, where, func(from, to int64) {
+		a.log().Info("bringing the tables of an earlier version up to date, which takes minutes where the record is large", "from", from, "to", to)
+	})
 }
 
 // withStore runs do on the opened database.
