@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,7 +24,7 @@ import (
 type journal struct {
 	s     *Store
 	path  string // of the database
-	files [2]*journalFile
+	files [journalFiles]*journalFile
 	lock  *os.File // of the first of them
 
 	mu     sync.Mutex
@@ -37,6 +38,7 @@ type journal struct {
 	closed bool
 
 	entries int64 // number of the last entry
+	before  int64 // of the last entry of the epochs before this one
 	applied int64 // of the last entry in the database
 	moved   chan struct{}
 
@@ -82,9 +84,8 @@ const (
 	settleEvery = 50 * time.Millisecond
 	retryAfter  = 500 * time.Millisecond
 	// maxOwed bounds what waits for the database, in bytes. Nothing new begins beyond it.
-	maxOwed = 64 << 20
-	// maxSpare bounds a frame that is kept, in bytes. Those with which a file begins are large, and everybody waits while there is made room for one.
-	maxSpare = journalSize
+	maxOwed  = 64 << 20
+	maxSpare = 1 << 20 // of a frame that is kept, in bytes
 )
 
 var errJournalClosed = errors.New("the journal of calls is closed")
@@ -97,7 +98,7 @@ func (s *Store) Journal(ctx context.Context) (unknown int, err error) {
 		return 0, nil
 	}
 	j := &journal{s: s, path: s.index.path, next: newFrame(), write: newFlush(), open: map[int64]*memo{}, moved: make(chan struct{}),
-		turn: make(chan struct{}, 1), due: make(chan struct{}, 1), now: make(chan struct{}, 1), done: make(chan struct{}), stop: make(chan struct{}), anew: true, at: 1, size: journalSize}
+		turn: make(chan struct{}, 1), due: make(chan struct{}, 1), now: make(chan struct{}, 1), done: make(chan struct{}), stop: make(chan struct{}), anew: true, size: journalSize}
 	if j.lock, err = lockJournal(journalPath(j.path, 0)); err != nil {
 		return 0, fmt.Errorf("the journal of calls beside the database: %w", err)
 	}
@@ -214,8 +215,8 @@ func (j *journal) flush() {
 	}
 	f, w := j.next, j.write
 	j.next, j.write = j.emptyFrame(), newFlush()
-	end, kept := j.files[j.at].end, int64(j.kept())
-	if full := end+int64(len(f.b))+block > j.size; j.anew || full && (kept < j.size/2 || kept < end/4) {
+	end := j.files[j.at].end
+	if full := end+int64(len(f.b))+block > j.size; j.anew || full && int64(j.kept()) < end/4 {
 		f = j.carry(f, w)
 	}
 	j.mu.Unlock()
@@ -265,38 +266,51 @@ func (j *journal) keepFrame(f *frame) {
 	}
 }
 
-// kept is how many bytes another file would begin with. The caller holds mu.
+// owedBefore is what epochs before this one owe to the database. The caller holds mu.
+func (j *journal) owedBefore() []owed {
+	n, _ := slices.BinarySearchFunc(j.owed, j.before+1, func(o owed, seq int64) int { return cmp.Compare(o.seq, seq) })
+	return j.owed[:n]
+}
+
+// kept is how many bytes the next file would begin with, beside what waits to be written. The caller holds mu.
 func (j *journal) kept() (n int) {
 	for _, m := range j.open {
 		n += len(m.text) + noteHeader
 	}
-	return n + j.bytes + len(j.owed)*(noteHeader+8)
+	for _, o := range j.owedBefore() {
+		n += len(o.text) + noteHeader + 8
+	}
+	return n
 }
 
-// carry goes on to the other file, in the next epoch: its first frame holds what is still open, what is owed to the database, and
-// what waits to be written. The caller holds mu.
+// carry goes on to the next file, in the next epoch: its first frame holds the calls that are open, what will be in neither of the
+// last two epochs otherwise, and what waits to be written. The caller holds mu.
 func (j *journal) carry(waiting *frame, w *flush) *frame {
-	first := j.emptyFrame()
+	first, owed := j.emptyFrame(), j.owed
+	if !j.anew {
+		first.add(noteAfter, 0, 0, nil)
+		owed = j.owedBefore()
+	}
 	for number, m := range j.open {
 		first.add(noteIntent, number, 0, m.text)
 	}
-	for _, o := range j.owed {
+	for _, o := range owed {
 		first.add(noteEntry, 0, o.seq, o.text)
 	}
 	for _, o := range w.ends {
 		first.add(o.kind(), o.number, o.seq, o.text)
 	}
-	if j.frames > 0 { // or else the other file is the one that holds what is needed
-		j.at = 1 - j.at
+	if j.frames > 0 { // or else the other files hold what is needed
+		j.at = (j.at + 1) % journalFiles
 	}
-	j.anew = false
+	j.anew, j.before = false, j.entries-int64(len(w.ends))
 	j.epoch++
 	j.frames, j.files[j.at].end = 0, 0
 	j.keepFrame(waiting)
 	return first
 }
 
-// put writes a frame. Where that fails nobody knows what of it is on the disk: the other file has to begin anew.
+// put writes a frame. Where that fails nobody knows what of it is on the disk: the next file has to begin anew.
 func (j *journal) put(f *frame) error {
 	file := j.files[j.at]
 	b := f.sealed(j.epoch, j.frames)
@@ -402,7 +416,7 @@ func (s *Store) othersSettled(ctx context.Context) error {
 	if _, err := os.Stat(journalPath(s.index.path, 0)); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	newest, err := newestEpoch(s.index.path)
+	newest, err := readJournal(s.index.path)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -42,7 +45,7 @@ func toolCall(tool string) audit.Entry {
 func crashed(t *testing.T, path string) string {
 	t.Helper()
 	to := filepath.Join(t.TempDir(), "remit.db")
-	for _, suffix := range []string{"-calls0", "-calls1", "", "-wal"} {
+	for _, suffix := range []string{"-calls0", "-calls1", "-calls2", "", "-wal"} {
 		text, err := os.ReadFile(path + suffix)
 		if os.IsNotExist(err) {
 			continue
@@ -134,11 +137,11 @@ func TestJournalOutlivesTheProcess(t *testing.T) {
 	}
 }
 
-// A journal that is full goes on in the other file, with the calls that are still in flight and what the database does not have yet.
-func TestJournalGoesOnInTheOtherFile(t *testing.T) {
+// A journal that is full goes on in the next file, with the calls that are still in flight and what the database does not have yet.
+func TestJournalGoesOnInTheNextFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "remit.db")
 	t.Cleanup(func() { // after the store is closed
-		for which := range 2 {
+		for which := range journalFiles {
 			if _, err := os.Stat(journalPath(path, which)); !os.IsNotExist(err) {
 				t.Errorf("after a stop with nothing in flight, file %d: %v", which, err)
 			}
@@ -178,7 +181,7 @@ func TestJournalGoesOnInTheOtherFile(t *testing.T) {
 	}
 }
 
-// A write that was cut when the machine stopped takes nothing with it but itself, also where it was to begin the other file.
+// A write that was cut when the machine stopped takes nothing with it but itself, also where it was to begin the next file.
 func TestJournalIsCut(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "remit.db")
 	s, _ := journaling(t, path)
@@ -190,7 +193,12 @@ func TestJournalIsCut(t *testing.T) {
 		}
 	}
 	j := s.journal.Load()
-	in, end, epoch := j.at, j.files[j.at].end, j.epoch
+	in, next, end, epoch := j.at, (j.at+1)%journalFiles, j.files[j.at].end, j.epoch
+	after := func(epoch int64) []byte {
+		f := newFrame()
+		f.add(noteAfter, 0, 0, nil)
+		return f.sealed(epoch, 0)
+	}
 	all := []string{"crm/0 allowed", "crm/1 allowed", "crm/2 allowed"}
 	for name, tc := range map[string]struct {
 		file int
@@ -202,9 +210,10 @@ func TestJournalIsCut(t *testing.T) {
 		"one before":      {in, end - 2*block, make([]byte, 8), all[:1]},
 		"all":             {in, 0, make([]byte, block), nil},
 		"nothing":         {in, end, []byte("not a frame"), all},
-		"the other file":  {1 - in, 0, newFrame().sealed(epoch+1, 0)[:frameHeader-8], all},
-		"an older one":    {1 - in, 0, newFrame().sealed(epoch-1, 0), all},
-		"an empty epoch":  {1 - in, 0, newFrame().sealed(epoch+1, 0), nil},
+		"the next file":   {next, 0, newFrame().sealed(epoch+1, 0)[:frameHeader-8], all},
+		"an older one":    {next, 0, newFrame().sealed(epoch-1, 0), all},
+		"an empty epoch":  {next, 0, newFrame().sealed(epoch+1, 0), nil},
+		"one that needs":  {next, 0, after(epoch + 1), all},
 		"a length beyond": {in, end - block + 4, bytes.Repeat([]byte{0xff}, 4), all[:2]},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -222,6 +231,165 @@ func TestJournalIsCut(t *testing.T) {
 				t.Errorf("got %q, want %q", got, tc.want)
 			}
 		})
+	}
+}
+
+// An epoch that needs the one before is not read without it: whose file is lost has lost calls, and hears of it.
+func TestJournalLacksAFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "remit.db")
+	s, _ := journaling(t, path)
+	j := s.journal.Load()
+	j.size = 2 * block
+	release := held(t, path)
+	defer release()
+	for range 2 {
+		if err := s.Append(t.Context(), toolCall("crm/first")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if j.epoch != 2 {
+		t.Fatalf("got epoch %d, want 2", j.epoch)
+	}
+	at := crashed(t, path)
+	if err := os.Remove(journalPath(at, 0)); err != nil {
+		t.Fatal(err)
+	}
+	next, err := Open(t.Context(), at)
+	if next != nil {
+		t.Cleanup(func() { _ = next.Close() })
+	}
+	if err == nil {
+		_, err = next.Journal(t.Context())
+	}
+	if err == nil || !strings.Contains(err.Error(), "missing or damaged") {
+		t.Errorf("got %v, want that a file is missing", err)
+	}
+}
+
+// Whatever calls do, and wherever the last write is cut, what was acknowledged before is in the database or in the files, once.
+func TestJournalCrashesAnywhere(t *testing.T) {
+	path, to := filepath.Join(t.TempDir(), "remit.db"), filepath.Join(t.TempDir(), "remit.db")
+	s, _ := journaling(t, path)
+	j := s.journal.Load()
+	j.size = 8 * block
+	var entries []string // acknowledged, the first of which has number 1
+	open := map[audit.Ticket]string{}
+	release := func() {}
+	defer func() { release() }()
+	chance := rand.New(rand.NewPCG(1, 2))
+
+	acknowledged := func() []string { return slices.Concat(entries, slices.Sorted(maps.Values(open))) }
+	applied := func() (seq, epoch int64) {
+		if err := s.reads.QueryRow("select applied, epoch from audit_journal where one = 1").Scan(&seq, &epoch); err != nil {
+			t.Fatal(err)
+		}
+		return seq, epoch
+	}
+	read := func() (files [journalFiles][]byte) {
+		for i := range files {
+			f, err := os.Open(journalPath(path, i))
+			if err != nil {
+				t.Fatal(err)
+			}
+			files[i] = make([]byte, 256<<10) // as far as they are written here
+			if _, err := io.ReadFull(f, files[i]); err != nil {
+				t.Fatal(err)
+			}
+			f.Close()
+		}
+		return files
+	}
+	recovered := func(seq, epoch int64, files [journalFiles][]byte) []string {
+		for i, text := range files {
+			if err := os.WriteFile(journalPath(to, i), text, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l, err := leftBehind(to, seq, epoch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var inFlight []string
+		for _, e := range l.open {
+			inFlight = append(inFlight, e.Tool)
+		}
+		slices.Sort(inFlight)
+		out := slices.Clone(entries[:seq])
+		for _, e := range l.entries {
+			out = append(out, e.Tool)
+		}
+		return append(out, inFlight...)
+	}
+
+	cut, alone := 0, 0
+	for step := range 600 {
+		was, before, known, at, end := read(), acknowledged(), int64(len(entries)), j.at, j.files[j.at].end
+		e := toolCall(fmt.Sprintf("crm/%03d", step))
+		if chance.IntN(10) == 0 {
+			e.Arguments = strings.Repeat(e.Tool, 700) // of more than a block
+		}
+		if chance.IntN(40) == 0 { // as after a write that failed
+			j.mu.Lock()
+			j.anew = true
+			j.mu.Unlock()
+			alone++
+		}
+		var err error
+		switch chance.IntN(8) {
+		case 0, 1:
+			var ticket audit.Ticket
+			if ticket, err = s.Begin(t.Context(), e); err == nil {
+				open[ticket] = e.Tool
+			}
+		case 2, 3, 4:
+			for ticket := range open {
+				if err = s.Finish(t.Context(), ticket, e); err == nil {
+					delete(open, ticket)
+					entries = append(entries, e.Tool)
+				}
+				break
+			}
+		case 5, 6:
+			if err = s.Append(t.Context(), e); err == nil {
+				entries = append(entries, e.Tool)
+			}
+		case 7: // the database is behind for some steps
+			release()
+			if release = func() {}; chance.IntN(2) == 0 {
+				release = held(t, path)
+			} else {
+				err = s.settled(t.Context())
+			}
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		seq, epoch := applied()
+		now := read()
+		if got, want := recovered(seq, epoch, now), acknowledged(); !slices.Equal(got, want) {
+			t.Fatalf("step %d, epoch %d, %d in the database: got %q, want %q", step, j.epoch, seq, got, want)
+		}
+		if at == j.at && end == j.files[j.at].end {
+			continue // nothing was written
+		}
+		if at != j.at {
+			end = 0
+		}
+		whole := frameHeader + int(order.Uint32(now[j.at][end+4:]))
+		upto := int(end) + 512*chance.IntN((whole+511)/512)
+		torn := slices.Concat(now[j.at][:upto], was[j.at][upto:])
+		if bytes.Equal(torn, now[j.at]) {
+			continue // the rest is what was there before
+		}
+		now[j.at] = torn
+		seq = min(seq, known) // what was written is not in the database before it is whole
+		if got := recovered(seq, epoch, now); !slices.Equal(got, before) {
+			t.Fatalf("step %d, epoch %d, %d in the database, cut at %d after %d: got %q, want %q", step, j.epoch, seq, upto, end, got, before)
+		}
+		cut++
+	}
+	if cut < 300 || alone < 8 || j.epoch < 40 {
+		t.Errorf("%d writes were cut, %d epochs stood alone of %d: nothing of this was seen", cut, alone, j.epoch)
 	}
 }
 

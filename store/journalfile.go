@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -9,14 +10,17 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"unsafe"
 
 	"remit/audit"
 )
 
-// The journal is two files. One is written to, in frames that follow each other; each frame is one write, and durable when it
-// returns. When the file is full the other one begins anew, in the next epoch, with a frame of everything that is still needed:
-// once that frame is whole, what is in the older file is not. Whatever else a file holds is of an older epoch.
+// The journal is three files, used in turn. One is written to, in frames that follow each other; each frame is one write, and durable
+// when it returns. When the file is full the next one begins anew, in the next epoch, with a frame of everything that is needed of
+// the epochs before the last: whoever recovers reads the last two. So the entries that the database does not have yet are not written
+// once more, and what the frame overwrites is not needed even while it is not whole. Where a write failed nobody knows what of it is in
+// its file: the next epoch stands alone, with everything that is needed. Whatever else a file holds is of an older epoch.
 //
 // A frame is a multiple of the block long: magic, length of what it carries, epoch, number within the epoch, checksum, and then
 // notes. A note is its kind, the length of its text, the number of its call, and the text: an entry in JSON.
@@ -26,20 +30,22 @@ const (
 	noteHeader  = 16
 	frameMagic  = 0x524d4a31 // "RMJ1"
 
-	journalSize = 8 << 20 // of a file, before it is full; it has this size from the start, so that writes find it allocated
+	journalFiles = 3
+	journalSize  = 8 << 20 // of a file, before it is full; it has this size from the start, so that writes find it allocated
 )
 
 const (
 	noteIntent = 1 // of a call that may be forwarded
 	noteEntry  = 2 // to append
 	noteEnd    = 3 // to append in place of the intent of the same number; the number of the entry stands before its text
+	noteAfter  = 4 // nothing by itself: an epoch that begins with it needs the one before
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 var order = binary.LittleEndian
 
-// journalPath is the path of one of the two files.
+// journalPath is the path of one of the files.
 func journalPath(database string, which int) string {
 	return fmt.Sprintf("%s-calls%d", database, which)
 }
@@ -150,6 +156,7 @@ func frameSum(b []byte) uint32 {
 // written is what a file holds of its newest epoch.
 type written struct {
 	epoch int64
+	after bool // the epoch before is needed, and not among the notes
 	notes []note
 }
 
@@ -188,6 +195,9 @@ func readJournalFile(path string) (w written, err error) {
 		if w.notes, err = readNotes(w.notes, text[frameHeader:size]); err != nil {
 			return w, fmt.Errorf("the journal %s: frame %d: %w", path, number, err)
 		}
+		if number == 0 && len(w.notes) > 0 && w.notes[0].kind == noteAfter {
+			w.after, w.notes = true, w.notes[1:]
+		}
 		text = text[min(len(text), (size+block-1)/block*block):]
 	}
 	return w, nil
@@ -218,15 +228,20 @@ type left struct {
 	entry, epoch int64         // how far both files go
 }
 
-// newestEpoch is what the files hold of the epoch that began last.
-func newestEpoch(database string) (newest written, err error) {
-	for which := range 2 {
-		w, err := readJournalFile(journalPath(database, which))
-		if err != nil {
+// readJournal is what is needed of the files, as of the epoch that began last.
+func readJournal(database string) (newest written, err error) {
+	var files [journalFiles]written
+	for which := range files {
+		if files[which], err = readJournalFile(journalPath(database, which)); err != nil {
 			return newest, err
 		}
-		if w.epoch > newest.epoch {
-			newest = w
+		if files[which].epoch > newest.epoch {
+			newest = files[which]
+		}
+	}
+	for _, w := range files {
+		if newest.after && w.epoch == newest.epoch-1 {
+			newest.notes, newest.after = append(w.notes, newest.notes...), false
 		}
 	}
 	return newest, nil
@@ -235,19 +250,24 @@ func newestEpoch(database string) (newest written, err error) {
 // leftBehind reads what follows the entry number applied. Epochs that were recovered before are passed over.
 func leftBehind(database string, applied, epoch int64) (left, error) {
 	l := left{entry: applied, epoch: epoch}
-	newest, err := newestEpoch(database)
+	newest, err := readJournal(database)
 	if err != nil || newest.epoch <= epoch {
 		return l, err
 	}
+	if newest.after {
+		return l, fmt.Errorf("one of the files %s to %s is missing or damaged: put it back, or move all of them away to go on without the calls of the last second that only they have",
+			journalPath(database, 0), journalPath(database, journalFiles-1))
+	}
 	l.epoch = newest.epoch
-	ended := map[int64]bool{}
+	over := map[int64]bool{} // intents that are not open, or were seen
 	for _, n := range newest.notes {
 		if n.kind == noteEnd {
-			ended[n.number] = true
+			over[n.number] = true
 		}
 	}
+	slices.SortStableFunc(newest.notes, func(a, b note) int { return cmp.Compare(a.entry, b.entry) }) // intents, which have none, stay in front
 	for _, n := range newest.notes {
-		if n.kind == noteIntent && ended[n.number] || n.kind != noteIntent && n.entry <= l.entry {
+		if n.kind == noteIntent && over[n.number] || n.kind != noteIntent && n.entry <= l.entry {
 			continue
 		}
 		var e audit.Entry
@@ -255,7 +275,7 @@ func leftBehind(database string, applied, epoch int64) (left, error) {
 			return l, fmt.Errorf("an entry cannot be read: %w", err)
 		}
 		if n.kind == noteIntent {
-			l.open = append(l.open, e)
+			l.open, over[n.number] = append(l.open, e), true
 		} else {
 			l.entries, l.entry = append(l.entries, e), n.entry
 		}

@@ -23,7 +23,7 @@ func create(path string) error {
 // owner. An error says which file others can still reach.
 func Restrict(path string) error {
 	var problems []error
-	for _, suffix := range []string{"", "-wal", "-shm", "-journal", "-calls0", "-calls1"} {
+	for _, suffix := range []string{"", "-wal", "-shm", "-journal", "-calls0", "-calls1", "-calls2"} {
 		info, err := os.Stat(path + suffix)
 		if err == nil && info.Mode().Perm()&^private != 0 {
 			err = os.Chmod(path+suffix, private)

@@ -93,7 +93,7 @@ type chain struct {
 }
 
 func (r recorder) in(tx *sql.Tx) *chain {
-	c := &chain{pace: pace{left: heldRests}, recorder: recorder{readHead: tx.Stmt(r.readHead), writeHead: tx.Stmt(r.writeHead), insertEntry: tx.Stmt(r.insertEntry),
+	c := &chain{pace: paced(heldRests), recorder: recorder{readHead: tx.Stmt(r.readHead), writeHead: tx.Stmt(r.writeHead), insertEntry: tx.Stmt(r.insertEntry),
 		insertIntent: tx.Stmt(r.insertIntent), deleteIntent: tx.Stmt(r.deleteIntent), setApplied: tx.Stmt(r.setApplied)}}
 	for i, stmt := range r.insertMany {
 		if stmt != nil {
