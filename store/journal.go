@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"remit/audit"
+	"remit/internal/durable"
 )
 
 // journal makes what is recorded of calls durable before it is in the database, many calls with one write to the disk: an intent
@@ -105,10 +106,13 @@ func (s *Store) Journal(ctx context.Context) (unknown int, err error) {
 	if unknown, j.applied, j.epoch, err = s.recoverJournal(ctx); err != nil {
 		return 0, errors.Join(err, j.lock.Close())
 	}
-	for i := range j.files { // which cuts them: nothing in them is needed any more
+	for i := range j.files { // which empties them: nothing in them is needed any more
 		if j.files[i], err = openJournalFile(journalPath(j.path, i)); err != nil {
-			return 0, errors.Join(fmt.Errorf("the journal of calls beside the database: %w", err), j.closeFiles(), j.lock.Close())
+			break
 		}
+	}
+	if err = errors.Join(err, durable.Name(j.path)); err != nil {
+		return 0, errors.Join(fmt.Errorf("the journal of calls beside the database: %w", err), j.closeFiles(), j.lock.Close())
 	}
 	j.entries = j.applied
 	go j.settleLoop()
@@ -272,23 +276,23 @@ func (j *journal) owedBefore() []owed {
 	return j.owed[:n]
 }
 
-// kept is how many bytes the next file would begin with, beside what waits to be written. The caller holds mu.
+// kept is how many bytes the next file would begin with at most, beside what waits to be written. The caller holds mu.
 func (j *journal) kept() (n int) {
 	for _, m := range j.open {
 		n += len(m.text) + noteHeader
 	}
-	for _, o := range j.owedBefore() {
-		n += len(o.text) + noteHeader + 8
+	if len(j.owedBefore()) > 0 { // a database that is behind; they are too many to look at with each write
+		n += j.bytes + len(j.owed)*(noteHeader+8)
 	}
 	return n
 }
 
-// carry goes on to the next file, in the next epoch: its first frame holds the calls that are open, what will be in neither of the
-// last two epochs otherwise, and what waits to be written. The caller holds mu.
+// carry goes on to the next file, in the next epoch: its first frame holds the calls that are open, the entries that may be in neither
+// of the last two epochs otherwise, and what waits to be written. The caller holds mu.
 func (j *journal) carry(waiting *frame, w *flush) *frame {
 	first, owed := j.emptyFrame(), j.owed
 	if !j.anew {
-		first.add(noteAfter, 0, 0, nil)
+		first.add(noteAfter, j.frames, 0, nil)
 		owed = j.owedBefore()
 	}
 	for number, m := range j.open {
@@ -310,7 +314,7 @@ func (j *journal) carry(waiting *frame, w *flush) *frame {
 	return first
 }
 
-// put writes a frame. Where that fails nobody knows what of it is on the disk: the next file has to begin anew.
+// put writes a frame. Where that fails nobody knows what of it is on the disk: an epoch that stands alone has to follow.
 func (j *journal) put(f *frame) error {
 	file := j.files[j.at]
 	b := f.sealed(j.epoch, j.frames)
@@ -416,7 +420,11 @@ func (s *Store) othersSettled(ctx context.Context) error {
 	if _, err := os.Stat(journalPath(s.index.path, 0)); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
+	stop := time.Now().Add(patience)
 	newest, err := readJournal(s.index.path)
+	for err == nil && newest.after > 0 && time.Now().Before(stop) { // it went on to other files meanwhile
+		newest, err = readJournal(s.index.path)
+	}
 	if err != nil {
 		return err
 	}
@@ -428,7 +436,7 @@ func (s *Store) othersSettled(ctx context.Context) error {
 	}
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(patience); ; {
+	for {
 		var applied, epoch int64
 		if err := s.reads.QueryRowContext(ctx, "select applied, epoch from audit_journal where one = 1").Scan(&applied, &epoch); err != nil {
 			return err
@@ -436,7 +444,7 @@ func (s *Store) othersSettled(ctx context.Context) error {
 		switch {
 		case applied >= upto || newest.epoch <= epoch:
 			return nil
-		case time.Now().After(end):
+		case time.Now().After(stop):
 			return errors.New("the Remit that serves has not brought its newest calls into the database yet: look at its log, and try again")
 		}
 		select {
@@ -477,11 +485,11 @@ func (j *journal) close() error {
 	if err != nil || len(j.open) > 0 {
 		return err
 	}
-	if err := j.s.recovered(j.applied, j.epoch); err != nil { // should only one of the files be removed
+	if err := j.s.recovered(j.applied, j.epoch); err != nil { // should only some of the files be removed
 		return err
 	}
-	for i := range j.files {
-		err = errors.Join(err, os.Remove(journalPath(j.path, i)))
+	for i := range j.files { // the one that is locked last
+		err = errors.Join(err, os.Remove(journalPath(j.path, journalFiles-1-i)))
 	}
 	return err
 }

@@ -20,7 +20,7 @@ import (
 // when it returns. When the file is full the next one begins anew, in the next epoch, with a frame of everything that is needed of
 // the epochs before the last: whoever recovers reads the last two. So the entries that the database does not have yet are not written
 // once more, and what the frame overwrites is not needed even while it is not whole. Where a write failed nobody knows what of it is in
-// its file: the next epoch stands alone, with everything that is needed. Whatever else a file holds is of an older epoch.
+// its file: the next epoch stands alone, with everything that is needed.
 //
 // A frame is a multiple of the block long: magic, length of what it carries, epoch, number within the epoch, checksum, and then
 // notes. A note is its kind, the length of its text, the number of its call, and the text: an entry in JSON.
@@ -38,7 +38,7 @@ const (
 	noteIntent = 1 // of a call that may be forwarded
 	noteEntry  = 2 // to append
 	noteEnd    = 3 // to append in place of the intent of the same number; the number of the entry stands before its text
-	noteAfter  = 4 // nothing by itself: an epoch that begins with it needs the one before
+	noteAfter  = 4 // at the beginning of an epoch that needs the one before, with the number of the frames of that
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -63,33 +63,37 @@ func lockJournal(path string) (*os.File, error) {
 		if err != nil {
 			return nil, err
 		}
-		err = lockFile(f, true)
-		mine, statErr := f.Stat()
-		if now, nowErr := os.Stat(path); err == nil && statErr == nil && nowErr == nil && os.SameFile(mine, now) {
+		if err = lockFile(f, true); err == nil && isAt(f, path) {
 			return f, nil
 		}
-		if err = errors.Join(err, statErr, f.Close()); err != nil {
+		if err = errors.Join(err, f.Close()); err != nil {
 			return nil, err
 		}
 		// whoever held it has removed the file
 	}
 }
 
-// openJournalFile makes a file, with blocks that are allocated.
+// isAt says whether an open file is what a path leads to now.
+func isAt(f *os.File, path string) bool {
+	mine, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	now, err := os.Stat(path)
+	return err == nil && os.SameFile(mine, now)
+}
+
+// openJournalFile makes a file anew, with blocks that are allocated.
 func openJournalFile(path string) (*journalFile, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, private)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err == nil && info.Size() < journalSize {
-		_, err = f.WriteAt(make([]byte, journalSize-info.Size()), info.Size())
+	if err = errors.Join(f.Chmod(private), f.Truncate(0)); err == nil {
+		_, err = f.WriteAt(make([]byte, journalSize), 0)
 	}
-	if err == nil {
-		err = errors.Join(f.Chmod(private), f.Truncate(journalSize), f.Sync())
-	}
-	if err != nil {
+	if err = errors.Join(err, f.Sync()); err != nil {
 		return nil, err
 	}
 	direct, err := openDurable(path)
@@ -155,9 +159,10 @@ func frameSum(b []byte) uint32 {
 
 // written is what a file holds of its newest epoch.
 type written struct {
-	epoch int64
-	after bool // the epoch before is needed, and not among the notes
-	notes []note
+	epoch  int64
+	frames int64
+	after  int64 // frames of the epoch before, which are needed and not among the notes
+	notes  []note
 }
 
 type note struct {
@@ -196,8 +201,9 @@ func readJournalFile(path string) (w written, err error) {
 			return w, fmt.Errorf("the journal %s: frame %d: %w", path, number, err)
 		}
 		if number == 0 && len(w.notes) > 0 && w.notes[0].kind == noteAfter {
-			w.after, w.notes = true, w.notes[1:]
+			w.after, w.notes = w.notes[0].number, w.notes[1:]
 		}
+		w.frames++
 		text = text[min(len(text), (size+block-1)/block*block):]
 	}
 	return w, nil
@@ -225,7 +231,7 @@ func readNotes(notes []note, b []byte) ([]note, error) {
 type left struct {
 	entries      []audit.Entry // that are not in the database, in order
 	open         []audit.Entry // intents
-	entry, epoch int64         // how far both files go
+	entry, epoch int64         // how far the files go
 }
 
 // readJournal is what is needed of the files, as of the epoch that began last.
@@ -240,8 +246,8 @@ func readJournal(database string) (newest written, err error) {
 		}
 	}
 	for _, w := range files {
-		if newest.after && w.epoch == newest.epoch-1 {
-			newest.notes, newest.after = append(w.notes, newest.notes...), false
+		if w.epoch == newest.epoch-1 && w.frames == newest.after {
+			newest.notes, newest.after = append(w.notes, newest.notes...), 0
 		}
 	}
 	return newest, nil
@@ -254,8 +260,8 @@ func leftBehind(database string, applied, epoch int64) (left, error) {
 	if err != nil || newest.epoch <= epoch {
 		return l, err
 	}
-	if newest.after {
-		return l, fmt.Errorf("one of the files %s to %s is missing or damaged: put it back, or move all of them away to go on without the calls of the last second that only they have",
+	if newest.after > 0 {
+		return l, fmt.Errorf("one of the files %s to %s is missing or damaged: put it back, or move all of them away to go on without the newest calls, which only they have",
 			journalPath(database, 0), journalPath(database, journalFiles-1))
 	}
 	l.epoch = newest.epoch

@@ -16,19 +16,37 @@ import (
 // recoverAbandoned does what the next server would do first, if there is a journal that no process holds: so whoever reads the record
 // of a server that died reads all of it.
 func (s *Store) recoverAbandoned(ctx context.Context) error {
-	f, err := os.Open(journalPath(s.index.path, 0))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	path := journalPath(s.index.path, 0)
+	for {
+		f, err := os.OpenFile(path, os.O_RDWR, private)
+		if errors.Is(err, fs.ErrNotExist) {
+			return firstLost(s.index.path)
+		}
+		if err != nil {
+			return err
+		}
+		if lockFile(f, false) != nil { // somebody serves
+			return f.Close()
+		}
+		if isAt(f, path) {
+			s.unknown, _, _, err = s.recoverJournal(ctx)
+			return errors.Join(err, f.Close())
+		}
+		if err := f.Close(); err != nil { // whoever served has removed it
+			return err
+		}
 	}
-	if err != nil {
-		return err
+}
+
+// firstLost says that there are other files without the first, which a process that ends removes last. Whether one serves cannot be known then.
+func firstLost(database string) error {
+	for which := range journalFiles {
+		if _, err := os.Stat(journalPath(database, which)); err == nil {
+			return fmt.Errorf("%s is there without %s: put that back, or, when no Remit serves, make it anew and empty to go on with the calls that the others hold",
+				journalPath(database, which), journalPath(database, 0))
+		}
 	}
-	defer f.Close()
-	if lockFile(f, false) != nil {
-		return nil // somebody serves
-	}
-	s.unknown, _, _, err = s.recoverJournal(ctx)
-	return err
+	return nil
 }
 
 // recoverJournal puts what an earlier process left into the record, once: its entries, and for the calls that it had in flight
