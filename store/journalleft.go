@@ -20,7 +20,7 @@ func (s *Store) recoverAbandoned(ctx context.Context) error {
 	for {
 		f, err := os.OpenFile(path, os.O_RDWR, private)
 		if errors.Is(err, fs.ErrNotExist) {
-			return firstLost(s.index.path)
+			return s.firstLost(ctx)
 		}
 		if err != nil {
 			return err
@@ -38,15 +38,19 @@ func (s *Store) recoverAbandoned(ctx context.Context) error {
 	}
 }
 
-// firstLost says that there are other files without the first, which a process that ends removes last. Whether one serves cannot be known then.
-func firstLost(database string) error {
-	for which := range journalFiles {
-		if _, err := os.Stat(journalPath(database, which)); err == nil {
-			return fmt.Errorf("%s is there without %s: put that back, or, when no Remit serves, make it anew and empty to go on with the calls that the others hold",
-				journalPath(database, which), journalPath(database, 0))
-		}
+// firstLost says that the other files hold calls without the first, which a process that ends removes last. Whether one serves cannot be
+// known then.
+func (s *Store) firstLost(ctx context.Context) error {
+	newest, err := readJournal(s.index.path)
+	if err != nil || newest.epoch == 0 {
+		return err
 	}
-	return nil
+	var epoch int64
+	if err := s.reads.QueryRowContext(ctx, "select epoch from audit_journal where one = 1").Scan(&epoch); err != nil || newest.epoch <= epoch {
+		return err
+	}
+	return fmt.Errorf("%s is missing, and the files beside it hold calls: put it back, or, when no Remit serves, make it anew and empty to go on with those",
+		journalPath(s.index.path, 0))
 }
 
 // recoverJournal puts what an earlier process left into the record, once: its entries, and for the calls that it had in flight
