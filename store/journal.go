@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -100,7 +99,7 @@ func (s *Store) Journal(ctx context.Context) (unknown int, err error) {
 	}
 	j := &journal{s: s, path: s.index.path, next: newFrame(), write: newFlush(), open: map[int64]*memo{}, moved: make(chan struct{}),
 		turn: make(chan struct{}, 1), due: make(chan struct{}, 1), now: make(chan struct{}, 1), done: make(chan struct{}), stop: make(chan struct{}), anew: true, size: journalSize}
-	if j.lock, err = lockJournal(journalPath(j.path, 0)); err != nil {
+	if j.lock, err = lockJournal(journalPath(j.path, 0), true); err != nil {
 		return 0, fmt.Errorf("the journal of calls beside the database: %w", err)
 	}
 	if unknown, j.applied, j.epoch, err = s.recoverJournal(ctx); err != nil {
@@ -290,15 +289,15 @@ func (j *journal) kept() (n int) {
 // carry goes on to the next file, in the next epoch: its first frame holds the calls that are open, the entries that may be in neither
 // of the last two epochs otherwise, and what waits to be written. The caller holds mu.
 func (j *journal) carry(waiting *frame, w *flush) *frame {
-	first, owed := j.emptyFrame(), j.owed
+	first, entries := j.emptyFrame(), j.owed
 	if !j.anew {
 		first.add(noteAfter, j.frames, 0, nil)
-		owed = j.owedBefore()
+		entries = j.owedBefore()
 	}
 	for number, m := range j.open {
 		first.add(noteIntent, number, 0, m.text)
 	}
-	for _, o := range owed {
+	for _, o := range entries {
 		first.add(noteEntry, 0, o.seq, o.text)
 	}
 	for _, o := range w.ends {
@@ -406,52 +405,6 @@ func (s *Store) settled(ctx context.Context) error {
 			return ctx.Err()
 		}
 		j.mu.Lock()
-	}
-}
-
-// patience is how long a process waits for the one that serves.
-const patience = 10 * time.Second
-
-// othersSettled waits for the journal of the process that serves, if there is one.
-func (s *Store) othersSettled(ctx context.Context) error {
-	if s.index == nil {
-		return nil
-	}
-	if _, err := os.Stat(journalPath(s.index.path, 0)); errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	stop := time.Now().Add(patience)
-	newest, err := readJournal(s.index.path)
-	for err == nil && newest.after > 0 && time.Now().Before(stop) { // it went on to other files meanwhile
-		newest, err = readJournal(s.index.path)
-	}
-	if err != nil {
-		return err
-	}
-	upto := int64(0)
-	for _, n := range newest.notes {
-		if n.kind != noteIntent {
-			upto = max(upto, n.entry)
-		}
-	}
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		var applied, epoch int64
-		if err := s.reads.QueryRowContext(ctx, "select applied, epoch from audit_journal where one = 1").Scan(&applied, &epoch); err != nil {
-			return err
-		}
-		switch {
-		case applied >= upto || newest.epoch <= epoch:
-			return nil
-		case time.Now().After(stop):
-			return errors.New("the Remit that serves has not brought its newest calls into the database yet: look at its log, and try again")
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
 	}
 }
 

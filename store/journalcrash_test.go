@@ -194,9 +194,9 @@ func TestJournalCrashesAnywhere(t *testing.T) {
 				}
 			}
 		}
-		var seq, epoch int64
-		if err := s.reads.QueryRow("select applied, epoch from audit_journal where one = 1").Scan(&seq, &epoch); err != nil {
-			t.Fatal(err)
+		seq, epoch, queryErr := journaled(t.Context(), s.reads)
+		if queryErr != nil {
+			t.Fatal(queryErr)
 		}
 		now := read()
 		if got, want := recovered(seq, epoch, now), acknowledged(); !slices.Equal(got, want) {

@@ -56,15 +56,26 @@ type journalFile struct {
 	end int64 // where the next frame goes
 }
 
-// lockJournal waits until no other process holds the journal, whose first file it makes if need be.
-func lockJournal(path string) (*os.File, error) {
+var errHeld = errors.New("another process holds the journal of calls")
+
+// lockJournal returns the first file once no other process holds the journal. To serve it waits for that, and makes the file if need be; or
+// else it returns errHeld.
+func lockJournal(path string, serve bool) (*os.File, error) {
+	flags := os.O_RDWR
+	if serve {
+		flags |= os.O_CREATE
+	}
 	for {
-		f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, private)
+		f, err := os.OpenFile(path, flags, private)
 		if err != nil {
 			return nil, err
 		}
-		if err = lockFile(f, true); err == nil && isAt(f, path) {
+		err = lockFile(f, serve)
+		if err == nil && isAt(f, path) {
 			return f, nil
+		}
+		if err != nil && !serve {
+			err = errHeld
 		}
 		if err = errors.Join(err, f.Close()); err != nil {
 			return nil, err

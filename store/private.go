@@ -23,13 +23,17 @@ func create(path string) error {
 // owner. An error says which file others can still reach.
 func Restrict(path string) error {
 	var problems []error
-	for _, suffix := range []string{"", "-wal", "-shm", "-journal", "-calls0", "-calls1", "-calls2"} {
-		info, err := os.Stat(path + suffix)
+	files := []string{path, path + "-wal", path + "-shm", path + "-journal"}
+	for which := range journalFiles {
+		files = append(files, journalPath(path, which))
+	}
+	for _, file := range files {
+		info, err := os.Stat(file)
 		if err == nil && info.Mode().Perm()&^private != 0 {
-			err = os.Chmod(path+suffix, private)
+			err = os.Chmod(file, private)
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			problems = append(problems, fmt.Errorf("other accounts may be able to read it; as its owner run chmod 600 %s: %w", path+suffix, err))
+			problems = append(problems, fmt.Errorf("other accounts may be able to read it; as its owner run chmod 600 %s: %w", file, err))
 		}
 	}
 	return errors.Join(problems...)

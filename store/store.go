@@ -168,6 +168,7 @@ func bit(b bool) int {
 // querier is what reads outside and inside a transaction share.
 type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
 // collect scans every row of a query.
